@@ -1,0 +1,195 @@
+//! The limiter of one upstream: counts unfinished requests and keeps them within the limit.
+//!
+//! Invariant (promise 1): a request is let through only while `in_flight < limit`; a cut takes effect
+//! by letting nobody through, never by ending what is under way. So `in_flight` may exceed a limit
+//! that was just cut, and nothing is added until it is below again.
+
+use std::time::Duration;
+
+use super::law::{self, Law, Sample};
+use super::moment::Moment;
+use super::policy::{LawPolicy, LimitPolicy};
+use super::Outcome;
+
+/// Counts, and the law that moves the limit.
+#[derive(Debug)]
+pub struct Limiter {
+    limit: f64,
+    in_flight: u32,
+    /// The limit held somebody back since the last request was let through freely.
+    limited: bool,
+    last_progress: Moment,
+    law: Box<dyn Law>,
+    law_policy: LawPolicy,
+}
+
+/// What a permit remembers until it is settled.
+#[derive(Clone, Copy, Debug)]
+pub struct Dispatch {
+    sent: Moment,
+    limited: bool,
+    first_byte: Option<Duration>,
+}
+
+impl Dispatch {
+    /// The head of the answer has come.
+    pub fn first_byte(&mut self, now: Moment) {
+        self.first_byte = Some(now.since(self.sent));
+    }
+
+    /// The request goes out now; the time that it waited for a permit says nothing about the upstream.
+    pub fn sent(&mut self, now: Moment) {
+        self.sent = now;
+    }
+}
+
+impl Limiter {
+    /// A limiter at the policy's initial limit, with nothing in flight.
+    #[must_use]
+    pub fn new(policy: &LimitPolicy, now: Moment) -> Self {
+        Self {
+            limit: f64::from(policy.initial),
+            in_flight: 0,
+            limited: false,
+            last_progress: now,
+            law: law::law(&policy.law),
+            law_policy: policy.law,
+        }
+    }
+
+    /// Lets one request through, if fewer than the limit are unfinished.
+    pub fn try_acquire(&mut self, policy: &LimitPolicy, now: Moment) -> Option<Dispatch> {
+        if self.in_flight >= self.limit(policy) {
+            self.limited = true;
+            return None;
+        }
+        if self.in_flight == 0 {
+            self.last_progress = now;
+        }
+        self.in_flight += 1;
+        let limited = self.limited || self.in_flight >= self.limit(policy);
+        Some(Dispatch { sent: now, limited, first_byte: None })
+    }
+
+    /// One request is finished at the upstream.
+    pub fn release(&mut self, policy: &LimitPolicy, dispatch: &Dispatch, outcome: Outcome, now: Moment) {
+        debug_assert!(self.in_flight > 0, "released more than was acquired");
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if outcome == Outcome::Served {
+            self.last_progress = now;
+        }
+        if self.law_policy != policy.law {
+            self.law = law::law(&policy.law);
+            self.law_policy = policy.law;
+        }
+        let sample = Sample {
+            sent: dispatch.sent,
+            first_byte: dispatch.first_byte,
+            outcome,
+            limited: dispatch.limited || self.limited,
+        };
+        let wanted = self.law.on_sample(self.limit, policy, &sample, now);
+        self.limit = wanted.clamp(f64::from(policy.floor), f64::from(policy.ceiling));
+        self.limited = false;
+    }
+
+    /// Most requests that may be unfinished: the law's number within today's floor and ceiling.
+    #[must_use]
+    pub fn limit(&self, policy: &LimitPolicy) -> u32 {
+        let wanted = match policy.law {
+            LawPolicy::Fixed => f64::from(policy.initial),
+            LawPolicy::Aimd { .. } => self.limit,
+        };
+        let clamped = wanted.clamp(f64::from(policy.floor), f64::from(policy.ceiling));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to two u32")]
+        let whole = clamped as u32;
+        whole
+    }
+
+    /// Requests unfinished at the upstream.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// Requests are unfinished and none has been answered for longer than the policy bears.
+    #[must_use]
+    pub fn is_stalled(&self, policy: &LimitPolicy, now: Moment) -> bool {
+        self.in_flight > 0 && now.since(self.last_progress) > policy.stall
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn policy(limit: u32, floor: u32, ceiling: u32) -> LimitPolicy {
+        LimitPolicy {
+            law: LawPolicy::Aimd { latency: Duration::from_millis(50) },
+            initial: limit,
+            floor,
+            ceiling,
+            wait: Duration::ZERO,
+            stall: Duration::from_secs(2),
+        }
+    }
+
+    proptest! {
+        /// Whatever happens, nobody is let through at or above the limit of that moment, also when a
+        /// reload moves floor and ceiling, and everything acquired can be released.
+        #[test]
+        fn never_over_the_limit(steps in prop::collection::vec((0u8..4, 0u64..200, 1u32..60), 1..500)) {
+            let mut policy = policy(10, 1, 100);
+            let mut limiter = Limiter::new(&policy, Moment(0));
+            let (mut now, mut open) = (Moment(0), Vec::new());
+            for (action, millis, number) in steps {
+                now = now.after(Duration::from_millis(millis));
+                match action {
+                    0 | 1 => {
+                        let (before, limit) = (limiter.in_flight(), limiter.limit(&policy));
+                        let dispatch = limiter.try_acquire(&policy, now);
+                        prop_assert_eq!(dispatch.is_some(), before < limit);
+                        open.extend(dispatch);
+                    }
+                    2 => if let Some(mut dispatch) = open.pop() {
+                        let outcome = [Outcome::Served, Outcome::Ignored, Outcome::Dropped][number as usize % 3];
+                        dispatch.first_byte(now);
+                        limiter.release(&policy, &dispatch, outcome, now);
+                    },
+                    _ => {
+                        policy.floor = number.min(policy.ceiling);
+                        policy.ceiling = policy.floor.max(number * 2);
+                    }
+                }
+                prop_assert!(limiter.limit(&policy) >= policy.floor && limiter.limit(&policy) <= policy.ceiling);
+                prop_assert_eq!(limiter.in_flight() as usize, open.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_stall_is_requests_without_answers() {
+        let (policy, start) = (policy(10, 1, 100), Moment(1));
+        let mut limiter = Limiter::new(&policy, start);
+        let late = start.after(Duration::from_secs(60));
+        assert!(!limiter.is_stalled(&policy, late), "idle is not stalled");
+        let mut dispatch = limiter.try_acquire(&policy, late).unwrap();
+        assert!(!limiter.is_stalled(&policy, late.after(Duration::from_secs(2))));
+        let later = late.after(Duration::from_secs(3));
+        assert!(limiter.is_stalled(&policy, later));
+        limiter.try_acquire(&policy, later).unwrap();
+        dispatch.first_byte(later);
+        limiter.release(&policy, &dispatch, Outcome::Served, later);
+        assert!(!limiter.is_stalled(&policy, later), "an answer is progress");
+    }
+
+    #[test]
+    fn a_fixed_limit_follows_the_operator_at_once() {
+        let mut policy = LimitPolicy { law: LawPolicy::Fixed, ..policy(3, 1, 100) };
+        let limiter = Limiter::new(&policy, Moment(0));
+        assert_eq!(limiter.limit(&policy), 3);
+        policy.initial = 7;
+        assert_eq!(limiter.limit(&policy), 7);
+    }
+}

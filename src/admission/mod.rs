@@ -1,0 +1,54 @@
+//! The decisions: who may go on, who waits, and where.
+//!
+//! Pure. No clock, lock, async, HTTP, TOML or metric: `now`, the policy and random bytes are
+//! arguments, so that every rule here can be tested by property and by seeded simulation without
+//! sleeping. Nothing here imports anything else of ours; a test checks it.
+//!
+//! The checks stand in this order because each is dearer than the one before and protects the next:
+//! a bucket keeps floods out of the line, the line keeps the crowd off the limit, the limit keeps
+//! the upstream alive.
+
+pub mod moment;
+pub mod policy;
+pub mod token_bucket;
+pub mod limiter;
+pub mod law;
+pub mod queue;
+pub mod ticket;
+pub mod seats;
+pub mod room;
+
+pub use moment::{Moment, UnixTime};
+
+/// Who asks, as a keyed hash: never an identity in clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UserKey(pub u64);
+
+/// Where a request comes from, as a keyed hash of its address prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PrefixKey(pub u64);
+
+/// How much a request matters when not all can be served. Lower goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// P0: finish what was begun (payment, commit, callback).
+    Finish,
+    /// P1: holds a pass.
+    Admitted,
+    /// P2: entry and browsing.
+    #[default]
+    Entry,
+    /// P3: bots and prefetch.
+    Bulk,
+}
+
+/// How a permit ended, as the limiter must know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The upstream answered; its time to first byte is a sample.
+    Served,
+    /// Says nothing about the upstream (the client left while sending, we failed, a tunnel).
+    Ignored,
+    /// The upstream failed or was too slow: overload, or worse.
+    Dropped,
+}

@@ -1,0 +1,108 @@
+//! What operators decide, once validated: quotas, limits and room rules.
+//!
+//! A policy is always an argument, never a field of the state it governs, so that a reload is one
+//! pointer store and every bucket, line, limit and pass lives on under the new rules. Constructors
+//! refuse nonsense; there is no `0` that means "unlimited".
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// A rate and a burst: at most `burst` tokens at once, refilled one every `interval`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    interval: Duration,
+    burst: NonZeroU32,
+}
+
+impl Quota {
+    /// A quota of one token every `interval`, holding at most `burst`.
+    ///
+    /// Returns `None` for an interval of zero (which would be no limit at all) or one beyond a day.
+    #[must_use]
+    pub fn new(interval: Duration, burst: NonZeroU32) -> Option<Self> {
+        let legal = !interval.is_zero() && interval <= Duration::from_secs(86_400);
+        legal.then_some(Self { interval, burst })
+    }
+
+    /// Nanoseconds in which one token grows back (GCRA's emission interval, `T`). Never zero.
+    #[must_use]
+    pub fn interval_ns(&self) -> u64 {
+        u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Tokens that a full bucket holds.
+    #[must_use]
+    pub fn burst(&self) -> u32 {
+        self.burst.get()
+    }
+
+    /// Nanoseconds in which an empty bucket fills up (`burst · T`).
+    #[must_use]
+    pub fn depth_ns(&self) -> u64 {
+        self.interval_ns().saturating_mul(u64::from(self.burst.get()))
+    }
+}
+
+/// The law that moves an upstream's limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LawPolicy {
+    /// The operator's number, whatever is measured.
+    Fixed,
+    /// Additive increase, multiplicative decrease: +1 a round while the limit is reached and answers
+    /// are quicker than `latency`, ×0.9 when one is slower or is dropped.
+    Aimd {
+        /// Time to the first byte above which the upstream counts as overloaded.
+        latency: Duration,
+    },
+}
+
+/// How many requests may be unfinished at an upstream, and how long others may wait for room.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LimitPolicy {
+    /// The law that moves the limit between `floor` and `ceiling`.
+    pub law: LawPolicy,
+    /// Where the limit starts.
+    pub initial: u32,
+    /// The limit never falls below this; at least 1.
+    pub floor: u32,
+    /// The limit never rises above this.
+    pub ceiling: u32,
+    /// Longest wait for a permit in the queue before the upstream.
+    pub wait: Duration,
+    /// No answer for this long while requests are unfinished: stalled, and no new calls go out.
+    pub stall: Duration,
+}
+
+/// How often a waiting client looks at the board: `clamp(min, max, wait / divisor) · scale`, ± 30 %.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PollRule {
+    /// Shortest time between two looks.
+    pub min: Duration,
+    /// Longest time between two looks.
+    pub max: Duration,
+    /// The expected wait is divided by this.
+    pub divisor: u32,
+}
+
+/// The rules of a waiting room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoomPolicy {
+    /// Fewest seats, whatever is measured; at least 1.
+    pub seats_floor: u32,
+    /// Most seats, whatever is measured.
+    pub seats_ceiling: u32,
+    /// This room's part of its upstream's limit, in (0, 1].
+    pub share: f64,
+    /// How long a call stands before its holder counts as late. The number is kept.
+    pub call: Duration,
+    /// A pass unused for this long may be ended, if somebody needs the seat.
+    pub idle: Duration,
+    /// Hard cap of a pass.
+    pub session: Duration,
+    /// How often clients poll.
+    pub poll: PollRule,
+    /// No calls while set; the text of the reason is the operator's message.
+    pub hold: bool,
+    /// Emergency: everybody passes through, counted and logged.
+    pub open: bool,
+}

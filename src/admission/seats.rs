@@ -1,0 +1,176 @@
+//! From an upstream's limit to the seats of a room, and what is learnt about those who are called.
+//!
+//! Seats follow Little's law at the level of sessions: `seats = 0.75 · limit · share / κ`, where κ is
+//! the measured number of requests in flight per active pass (research note on adaptive concurrency,
+//! §6.4). A quarter of the limit stays free for bursts. Until something is measured, κ is 1: a pass
+//! is assumed to keep one request unfinished all the time, the most cautious guess.
+
+use std::time::Duration;
+
+use super::policy::RoomPolicy;
+
+/// Part of the limit that sessions may fill.
+const UTILISATION: f64 = 0.75;
+/// Memory of κ.
+const KAPPA_MEMORY: Duration = Duration::from_secs(30);
+/// κ below this would promise more seats than a browser's parallel requests allow.
+const KAPPA_MIN: f64 = 0.01;
+/// Seats may grow by this part of themselves a second (and by one), and shrink at once.
+const GROWTH_PER_SECOND: f64 = 0.1;
+
+/// How much of a new measurement counts after `elapsed`, for a memory of `memory`.
+fn weight(elapsed: Duration, memory: Duration) -> f64 {
+    1.0 - (-elapsed.as_secs_f64() / memory.as_secs_f64()).exp()
+}
+
+/// The seats of one room.
+#[derive(Clone, Debug)]
+pub struct Seats {
+    kappa: Option<f64>,
+    seats: f64,
+}
+
+impl Default for Seats {
+    fn default() -> Self {
+        Self { kappa: None, seats: 0.0 }
+    }
+}
+
+impl Seats {
+    /// Takes one look: `in_flight` requests of this room's upstream, `active` passes, `elapsed` since
+    /// the last look. Nothing is learnt while nobody is inside.
+    pub fn observe(&mut self, in_flight: u32, active: usize, elapsed: Duration) {
+        if active == 0 {
+            return;
+        }
+        let active = u32::try_from(active).unwrap_or(u32::MAX);
+        let measured = f64::from(in_flight) / f64::from(active);
+        let old = self.kappa.unwrap_or(1.0);
+        self.kappa = Some(old + weight(elapsed, KAPPA_MEMORY) * (measured - old));
+    }
+
+    /// Moves the seats towards what the limit bears and returns them, within floor and ceiling.
+    pub fn follow(&mut self, policy: &RoomPolicy, limit: u32, elapsed: Duration) -> u32 {
+        let target = UTILISATION * f64::from(limit) * policy.share / self.kappa().max(KAPPA_MIN);
+        let (floor, ceiling) = (f64::from(policy.seats_floor), f64::from(policy.seats_ceiling));
+        let reach = if self.seats < 1.0 {
+            target
+        } else {
+            self.seats + (1.0 + GROWTH_PER_SECOND * self.seats) * elapsed.as_secs_f64()
+        };
+        self.seats = target.min(reach).clamp(floor, ceiling);
+        self.seats()
+    }
+
+    /// Seats as last followed; rounded down.
+    #[must_use]
+    pub fn seats(&self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to two u32")]
+        let whole = self.seats as u32;
+        whole
+    }
+
+    /// Requests in flight per active pass; 1 until measured.
+    #[must_use]
+    pub fn kappa(&self) -> f64 {
+        self.kappa.unwrap_or(1.0)
+    }
+}
+
+/// What part of those called come, and how soon.
+///
+/// A Beta prior of 8 in 10, and old evidence fades by 2 % with each call judged. The delay is a moving
+/// mean of the time from call to claim.
+#[derive(Clone, Debug)]
+pub struct ShowRate {
+    came: f64,
+    missed: f64,
+    delay_s: f64,
+}
+
+const PRIOR_CAME: f64 = 8.0;
+const PRIOR_MISSED: f64 = 2.0;
+const FADE: f64 = 0.98;
+const SHOW_RATE_MIN: f64 = 0.05;
+const DELAY_WEIGHT: f64 = 0.05;
+
+impl ShowRate {
+    /// Starts from the prior, with calls expected to be claimed after `delay`.
+    #[must_use]
+    pub fn new(delay: Duration) -> Self {
+        Self { came: 0.0, missed: 0.0, delay_s: delay.as_secs_f64().max(0.001) }
+    }
+
+    /// One call was judged: its holder came, or did not.
+    pub fn judge(&mut self, came: bool) {
+        self.came = self.came * FADE + f64::from(u8::from(came));
+        self.missed = self.missed * FADE + f64::from(u8::from(!came));
+    }
+
+    /// Somebody judged missing came after all.
+    pub fn correct(&mut self) {
+        self.missed = (self.missed - 1.0).max(0.0);
+        self.came += 1.0;
+    }
+
+    /// A claim came this long after its call.
+    pub fn claimed_after(&mut self, delay: Duration) {
+        self.delay_s += DELAY_WEIGHT * (delay.as_secs_f64() - self.delay_s);
+        self.delay_s = self.delay_s.max(0.001);
+    }
+
+    /// Expected part of calls that are claimed, in (0, 1].
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let (came, missed) = (self.came + PRIOR_CAME, self.missed + PRIOR_MISSED);
+        (came / (came + missed)).max(SHOW_RATE_MIN)
+    }
+
+    /// Mean time from call to claim.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        Duration::from_secs_f64(self.delay_s)
+    }
+
+    /// Chance that a call of this age, not yet claimed, still will be: with the show rate `s` and a
+    /// share `g` of claims coming later than `age`, `s·g / (1 − s·(1 − g))`.
+    #[must_use]
+    pub fn still_expected(&self, age: Duration) -> f64 {
+        let later = (-age.as_secs_f64() / self.delay_s).exp();
+        let rate = self.rate();
+        rate * later / (1.0 - rate * (1.0 - later))
+    }
+}
+
+/// Events per second, as a moving mean over about ten seconds.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    pending: u64,
+    per_second: Option<f64>,
+}
+
+const PACE_MEMORY: Duration = Duration::from_secs(10);
+
+impl Pace {
+    /// `count` more events happened.
+    pub fn add(&mut self, count: u64) {
+        self.pending += count;
+    }
+
+    /// Closes a step of `elapsed`.
+    pub fn step(&mut self, elapsed: Duration) {
+        if elapsed.is_zero() {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "events of one step are far below 2^52")]
+        let now = std::mem::take(&mut self.pending) as f64 / elapsed.as_secs_f64();
+        let old = self.per_second.unwrap_or(0.0);
+        self.per_second = Some(old + weight(elapsed, PACE_MEMORY) * (now - old));
+    }
+
+    /// Events per second; 0 until something was measured.
+    #[must_use]
+    pub fn per_second(&self) -> f64 {
+        self.per_second.unwrap_or(0.0)
+    }
+}

@@ -1,0 +1,2 @@
+//! From a TOML file to validated settings.
+pub mod settings;

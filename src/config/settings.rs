@@ -1,0 +1,198 @@
+//! What is true after validation. The rest of the program sees only these types.
+//!
+//! `Boot` needs a restart to change; everything else is hot. Units are in the types.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::admission::policy::{LimitPolicy, Quota, RoomPolicy};
+use crate::admission::Class;
+
+/// A whole validated configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Read once, at start.
+    pub boot: Boot,
+    /// Everything about connections and clients that may change while running.
+    pub edge: EdgeSettings,
+    /// How a client is recognised.
+    pub identity: IdentitySettings,
+    /// Upstream clusters by name.
+    pub upstreams: BTreeMap<String, UpstreamSettings>,
+    /// Quotas by name.
+    pub quotas: BTreeMap<String, QuotaSettings>,
+    /// Waiting rooms by name.
+    pub rooms: BTreeMap<String, RoomSettings>,
+    /// Routes by name. At least one.
+    pub routes: BTreeMap<String, RouteSettings>,
+    /// The bucket that requests changing our own state pay at.
+    pub door: QuotaSettings,
+    /// Most bytes that all token buckets together may take.
+    pub buckets_bytes: u64,
+}
+
+/// What only a restart can change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Where the crowd is met. Never empty.
+    pub listen: Vec<SocketAddr>,
+    /// Where operators are met.
+    pub admin: SocketAddr,
+    /// Worker threads of the data path; at least 1.
+    pub threads: usize,
+    /// Where keys and high-water marks are kept.
+    pub state_directory: PathBuf,
+}
+
+/// Caps and deadlines of the crowd's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EdgeSettings {
+    /// Most connections at once.
+    pub max_connections: usize,
+    /// Most connections at once from one prefix (IPv4 address, IPv6 /64); trusted proxies are exempt.
+    pub max_connections_per_prefix: usize,
+    /// From the first byte of a request head, or from the end of the last exchange, to its end.
+    pub head_timeout: Duration,
+    /// How long requests under way may take after the stop signal.
+    pub drain: Duration,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// `tornello status` of the day: texts shown on waiting pages, by language, if no room has its own.
+    pub legacy_503_for_429: bool,
+}
+
+/// Which header carries the chain of addresses that a trusted proxy vouches for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+}
+
+/// A source of a bucket key that proves no person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A cookie of this name.
+    Cookie(String),
+    /// The `Authorization` header.
+    Authorization,
+}
+
+/// How a client is recognised, first source that yields wins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// A header that only trusted proxies may set; names a person.
+    pub header: Option<http::HeaderName>,
+    /// A bucket key only.
+    pub credential: Option<Credential>,
+    /// Where the chain of addresses is.
+    pub forwarded: ForwardedHeader,
+}
+
+/// A quota for a user and a wide one for the user's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaSettings {
+    /// For one user: an identity, a credential, a ticket, else an address prefix.
+    pub user: Quota,
+    /// For one address prefix, whoever its users are. Shared addresses are people: keep it wide.
+    pub prefix: Quota,
+}
+
+/// One address of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressSettings {
+    /// `host:port`; names are resolved in the background.
+    pub address: String,
+    /// Relative share of the load; at least 1.
+    pub weight: u32,
+    /// Takes no new requests.
+    pub drain: bool,
+}
+
+/// How addresses are probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// Path of an HTTP probe that must answer 200; `None` probes that a TCP connection opens.
+    pub path: Option<String>,
+    /// Time between two probes.
+    pub interval: Duration,
+    /// Longest time a probe may take.
+    pub timeout: Duration,
+    /// Failed probes in a row that take an address out; at least 1.
+    pub unhealthy: usize,
+    /// Good probes in a row that bring it back; at least 1.
+    pub healthy: usize,
+}
+
+/// An upstream cluster: several addresses, one limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamSettings {
+    /// Never empty.
+    pub addresses: Vec<AddressSettings>,
+    /// Limit of unfinished requests.
+    pub limit: LimitPolicy,
+    /// Longest time to open a connection.
+    pub connect_timeout: Duration,
+    /// How long an idle connection is kept. Should be less than the upstream's own keep-alive.
+    pub keep_alive: Duration,
+    /// Probes.
+    pub health: HealthSettings,
+    /// Send `Tornello-Limit` with each request, so that the upstream can check promise 1 itself.
+    pub announce_limit: bool,
+}
+
+/// A waiting room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoomSettings {
+    /// The rules of the line.
+    pub policy: RoomPolicy,
+    /// Operator's message by language tag.
+    pub messages: BTreeMap<String, String>,
+    /// Status of the waiting page: 503, 429, 202 or 200.
+    pub status: http::StatusCode,
+    /// Shown as the title of the service on the page.
+    pub title: String,
+}
+
+/// What happens upstream when the client hangs up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnClientGone {
+    /// Read on, discard, then free the permit: the upstream is still at work.
+    #[default]
+    Finish,
+    /// Close the upstream connection: the upstream is known to stop.
+    Cancel,
+}
+
+/// Host and path prefix → upstream, room, quota, class, timeouts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteSettings {
+    /// Lower-case host without port; `None` matches every host.
+    pub host: Option<String>,
+    /// Normalised prefix, matched at segment borders, longest first.
+    pub path: String,
+    /// A name in `upstreams`.
+    pub upstream: String,
+    /// A name in `rooms`.
+    pub room: Option<String>,
+    /// A name in `quotas`.
+    pub quota: Option<String>,
+    /// Class of requests that hold no pass.
+    pub class: Class,
+    /// From dispatch to the head of the response, absolute.
+    pub timeout: Duration,
+    /// Longest request body, bytes.
+    pub body_limit: u64,
+    /// What happens upstream when the client hangs up.
+    pub on_client_gone: OnClientGone,
+    /// Prefixes below `path` that skip room and quota (login callbacks, payment returns, health).
+    pub bypass_paths: Vec<String>,
+    /// Most bypassing requests at once, inside the upstream's limit.
+    pub bypass_limit: u32,
+    /// The answers may be stored by shared caches. Refused on routes with a room or an identity.
+    pub shared: bool,
+}
