@@ -3,3 +3,5 @@
 
 pub mod admission;
 pub mod config;
+pub mod clock;
+pub mod lab;

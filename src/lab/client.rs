@@ -1,0 +1,139 @@
+//! One client: at most one connection, kept alive between requests, from an address of its own.
+//!
+//! The connection is driven by whoever waits for an answer, so a client costs no task, and dropping it
+//! in mid-request closes the socket at once: that is what hanging up is. A request that fails on a
+//! kept connection before any answer is sent once more on a fresh one, as browsers do.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpSocket, TcpStream};
+
+type Link = Connection<TokioIo<TcpStream>, Full<Bytes>>;
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Nothing, or not all, in time.
+    Timeout,
+    /// Refused, reset, or closed.
+    Broken,
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    target: SocketAddr,
+    source: Ipv4Addr,
+    wire: Option<Wire>,
+}
+
+#[derive(Debug)]
+struct Wire {
+    sender: SendRequest<Full<Bytes>>,
+    link: Pin<Box<Link>>,
+    used: bool,
+}
+
+impl Client {
+    pub(super) fn new(target: SocketAddr, source: Ipv4Addr) -> Self {
+        Self { target, source, wire: None }
+    }
+
+    /// From now on from another address: the connection is lost.
+    pub(super) fn move_to(&mut self, source: Ipv4Addr) {
+        self.source = source;
+        self.wire = None;
+    }
+
+    /// Asks, and waits for the whole answer at most `timeout`; then the connection is closed.
+    pub(super) async fn ask(
+        &mut self,
+        request: &Request<Full<Bytes>>,
+        timeout: Duration,
+    ) -> Result<Reply, Silence> {
+        // The wire is out of its place while in use: an exchange cut short closes it.
+        let wire = self.wire.take();
+        match tokio::time::timeout(timeout, self.exchange(wire, request)).await {
+            Ok(Ok((reply, wire))) => {
+                self.wire = wire;
+                Ok(reply)
+            }
+            Ok(Err(())) => Err(Silence::Broken),
+            Err(_) => Err(Silence::Timeout),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        wire: Option<Wire>,
+        request: &Request<Full<Bytes>>,
+    ) -> Result<(Reply, Option<Wire>), ()> {
+        let wire = match wire {
+            Some(wire) => wire,
+            None => self.connect().await?,
+        };
+        let used = wire.used;
+        match wire.exchange(request.clone()).await {
+            Err(()) if used => self.connect().await?.exchange(request.clone()).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn connect(&self) -> Result<Wire, ()> {
+        let stream = match self.target.ip() {
+            IpAddr::V4(ip) if ip.is_loopback() => {
+                let socket = TcpSocket::new_v4().map_err(drop)?;
+                socket.bind(SocketAddr::new(self.source.into(), 0)).map_err(drop)?;
+                socket.connect(self.target).await
+            }
+            // Only the loopback network gives everybody an address.
+            _ => TcpStream::connect(self.target).await,
+        }
+        .map_err(drop)?;
+        stream.set_nodelay(true).map_err(drop)?;
+        let (sender, link) = handshake(TokioIo::new(stream)).await.map_err(drop)?;
+        Ok(Wire { sender, link: Box::pin(link), used: false })
+    }
+}
+
+impl Wire {
+    async fn exchange(self, request: Request<Full<Bytes>>) -> Result<(Reply, Option<Self>), ()> {
+        let Self { mut sender, mut link, .. } = self;
+        let (open, reply) = while_driving(&mut link, async {
+            sender.ready().await?;
+            let (head, body) = sender.send_request(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok::<_, hyper::Error>(Reply { status: head.status, headers: head.headers, body })
+        })
+        .await;
+        let reply = reply.map_err(drop)?;
+        let wire = (open && !sender.is_closed()).then_some(Self { sender, link, used: true });
+        Ok((reply, wire))
+    }
+}
+
+/// Drives the connection until `work` is done. The flag says whether the connection is still open.
+async fn while_driving<T>(link: &mut Pin<Box<Link>>, work: impl Future<Output = T>) -> (bool, T) {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        out = &mut work => return (true, out),
+        _ = link => {}
+    }
+    (false, work.await)
+}

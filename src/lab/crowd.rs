@@ -1,0 +1,173 @@
+//! The crowd: everybody of a scenario, each at their own time, whatever happens to the others.
+//!
+//! Arrivals are an open loop: they were drawn before, and a slow answer delays nobody else. All times
+//! that are reported count from the *intended* arrival. There is no mode WITH or WITHOUT: the crowd is
+//! given an address, and behaves as the answers ask for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::bot::Bot;
+use super::chance::Chance;
+use super::person::{Device, Person};
+use super::plan::{self, Plan};
+use super::scenario::{Conduct, Scenario};
+use super::tally::{Count, Tally};
+use super::trace::Trace;
+pub use super::trace::{End, PersonRecord};
+use crate::admission::Moment;
+use crate::clock;
+
+/// One leg to be played.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    /// What is played.
+    pub scenario: Arc<Scenario>,
+    /// Whom the crowd calls: the gateway, or the origin itself.
+    pub target: SocketAddr,
+    /// Seed of the crowd.
+    pub seed: u64,
+    /// Longest duration of the leg; it is over earlier when everybody has finished or left.
+    pub horizon: Duration,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct LegOutcome {
+    /// Everybody but bots, by class and number.
+    pub people: Vec<PersonRecord>,
+    /// The counters at the end.
+    pub count: Count,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// What everybody in a leg shares.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) scenario: Arc<Scenario>,
+    pub(super) target: SocketAddr,
+    pub(super) host: HeaderValue,
+    pub(super) seed: u64,
+    pub(super) began: Moment,
+    pub(super) tally: Arc<Tally>,
+    seeks: Vec<bool>,
+}
+
+impl World {
+    /// Whether people of this class want something scarce.
+    pub(super) fn seeks(&self, class: usize) -> bool {
+        self.seeks.get(class).copied().unwrap_or(false)
+    }
+}
+
+impl Leg {
+    /// Plays the leg.
+    pub async fn run(&self, tally: &Arc<Tally>) -> LegOutcome {
+        let scenario = &self.scenario;
+        let began = clock::now();
+        let world = Arc::new(World {
+            scenario: Arc::clone(scenario),
+            target: self.target,
+            host: HeaderValue::from_str(&self.target.to_string())
+                .unwrap_or_else(|_| HeaderValue::from_static("localhost")),
+            seed: self.seed,
+            began,
+            tally: Arc::clone(tally),
+            seeks: scenario.classes.iter().map(|class| scenario.seeks(class)).collect(),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let mut records = Vec::new();
+        let mut walking = JoinSet::new();
+        let mut bots = JoinSet::new();
+        // Person 0 is whoever says no number.
+        let mut next = 1;
+        for (class, kind) in scenario.classes.iter().enumerate() {
+            match &kind.conduct {
+                Conduct::Bots(habits) => {
+                    for number in 0..kind.people as u64 {
+                        let mut chance = Chance::new(self.seed, ((next + number) << 8) | 0xFF);
+                        let bot = Bot {
+                            world: Arc::clone(&world),
+                            bots: habits.clone(),
+                            number,
+                            owner: next + number % habits.identities.max(1) as u64,
+                            arrival: kind.arrival.draw(&mut chance),
+                            timeout: kind.timeout,
+                        };
+                        bots.spawn(bot.live());
+                    }
+                    next += habits.identities as u64;
+                }
+                Conduct::People(habits) => {
+                    let plans = plan::people(scenario, class, habits, next, self.seed);
+                    next += plans.len() as u64;
+                    if world.seeks(class) {
+                        tally.expect(plans.len() as u64);
+                    }
+                    for plan in plans {
+                        let arrival = plan.arrivals.first().copied().unwrap_or_default();
+                        let record = records.len();
+                        records.push(PersonRecord::new(class, arrival));
+                        send_out(&world, plan, record, &stopped, &mut walking);
+                    }
+                }
+            }
+        }
+        drop(stopped);
+        let over = async {
+            while let Some(walked) = walking.join_next().await {
+                let Ok((record, trace)) = walked else { continue };
+                if let Some(record) = records.get_mut::<usize>(record) {
+                    record.add(trace, began, clock::now());
+                }
+            }
+        };
+        let end_of_time = async {
+            tokio::time::sleep(self.horizon).await;
+            stop.send_replace(true);
+            // The walks end at once; only then is everybody accounted for.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = over => {}
+            () = end_of_time => {}
+        }
+        let elapsed = clock::now().since(began);
+        bots.shutdown().await;
+        LegOutcome { people: records, count: tally.count(), elapsed }
+    }
+}
+
+/// Sends a person out, one task a device.
+fn send_out(
+    world: &Arc<World>,
+    plan: Plan,
+    record: usize,
+    stopped: &watch::Receiver<bool>,
+    walking: &mut JoinSet<(usize, Trace)>,
+) {
+    let (plan, person) = (Arc::new(plan), Arc::new(Person::default()));
+    for device in 0..plan.arrivals.len() {
+        let (world, plan, person) = (Arc::clone(world), Arc::clone(&plan), Arc::clone(&person));
+        let mut stopped = stopped.clone();
+        walking.spawn(async move {
+            let mut trace = Trace::default();
+            let class = world.scenario.classes.get(plan.class);
+            if let Some(Conduct::People(people)) = class.map(|class| &class.conduct) {
+                let device = Device::new(&world, people, &plan, device, person, &mut trace);
+                tokio::select! {
+                    biased;
+                    _ = stopped.wait_for(|stopped| *stopped) => {}
+                    () = device.live() => {}
+                }
+            }
+            (record, trace)
+        });
+    }
+}

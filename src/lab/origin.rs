@@ -1,0 +1,275 @@
+//! The origin: an HTTP/1.1 server with scarce pools behind some of its pages, and the truth log.
+//!
+//! Requests say who asks for which step (`X-Person`, `Idempotency-Key`) and, when a gateway sent
+//! them, how many requests it believes may be unfinished here (`Tornello-Limit`). Personal answers
+//! carry a canary that only their owner can expect. Nothing here protects anything: that is the point.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::chance::mix;
+use super::pool::{InFlight, Lane, StepKey};
+use super::scenario::{Endpoint, Method, Scenario};
+use super::truth::OriginTruth;
+
+/// The header with which the crowd says who asks.
+pub const PERSON: &str = "x-person";
+/// The header with which the crowd says for which step.
+pub const STEP: &str = "idempotency-key";
+/// The header with which a gateway says how many unfinished requests it allows itself.
+pub const LIMIT: &str = "tornello-limit";
+/// Answered at once and never counted: for health checks.
+pub const HEALTH: &str = "/health";
+
+/// What a personal page of `person` must carry.
+#[must_use]
+pub fn canary(seed: u64, person: u64) -> String {
+    format!("canary={:016x}", mix(seed ^ mix(person)))
+}
+
+/// The origin, before it runs.
+#[derive(Debug)]
+pub struct Origin {
+    seed: u64,
+    pages: HashMap<String, Page>,
+}
+
+#[derive(Debug)]
+struct Page {
+    endpoint: Endpoint,
+    lane: Arc<Lane>,
+    text: String,
+}
+
+/// A running origin. Stops when dropped, with all that is queued.
+#[derive(Debug)]
+pub struct OriginHandle {
+    address: SocketAddr,
+    pools: Vec<String>,
+    lanes: Vec<Arc<Lane>>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Origin {
+    /// Serves the scenario's endpoints on `listener`, and plays its faults, from now on.
+    ///
+    /// # Errors
+    /// When the listener's address cannot be read.
+    pub fn start(listener: TcpListener, scenario: &Scenario, seed: u64) -> io::Result<OriginHandle> {
+        let address = listener.local_addr()?;
+        let mut lanes: Vec<_> =
+            scenario.pools.iter().map(|pool| Lane::new(true, pool.slots, pool.zombies, seed)).collect();
+        let open = Lane::new(false, usize::MAX, true, seed);
+        let page = |endpoint: &Endpoint| Page {
+            lane: endpoint.pool.and_then(|pool| lanes.get(pool)).map_or_else(|| Arc::clone(&open), Arc::clone),
+            text: text(endpoint, &scenario.endpoints),
+            endpoint: endpoint.clone(),
+        };
+        let pages = scenario.endpoints.iter().map(|end| (end.path.clone(), page(end))).collect();
+        let faults: Vec<_> = scenario
+            .faults
+            .iter()
+            .filter_map(|fault| Some((fault.clone(), Arc::clone(lanes.get(fault.pool)?))))
+            .map(|(fault, lane)| {
+                let healthy = scenario.pools.get(fault.pool).map_or(1, |pool| pool.slots);
+                tokio::spawn(async move {
+                    tokio::time::sleep(fault.at).await;
+                    lane.set_slots(fault.slots);
+                    tokio::time::sleep(fault.until.saturating_sub(fault.at)).await;
+                    lane.set_slots(healthy);
+                })
+                .abort_handle()
+            })
+            .collect();
+        lanes.push(open);
+        let origin = Arc::new(Self { seed, pages });
+        let mut tasks = faults;
+        tasks.push(tokio::spawn(origin.accept(listener)).abort_handle());
+        let pools = scenario.pools.iter().map(|pool| pool.id.clone()).collect();
+        Ok(OriginHandle { address, pools, lanes, tasks })
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    connections.spawn(Arc::clone(&self).converse(stream));
+                }
+                // Out of descriptors, most likely: some will be closed in a moment.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            }
+        }
+    }
+
+    async fn converse(self: Arc<Self>, stream: TcpStream) {
+        // A connection that ends badly is the client's affair; what it asked for is counted anyway.
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(|request| {
+            let origin = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(origin.answer(request).await) }
+        });
+        let _ = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Handed> {
+        let Some(page) = self.pages.get(request.uri().path()) else {
+            let known = request.uri().path() == HEALTH;
+            return plain(if known { StatusCode::OK } else { StatusCode::NOT_FOUND });
+        };
+        let headers = request.headers();
+        let person = number(headers, PERSON).unwrap_or(0);
+        let step = number(headers, STEP).and_then(|step| u32::try_from(step).ok());
+        let key: Option<StepKey> = step.map(|step| (person, step));
+        let arrived = page.lane.arrive(key, number(headers, LIMIT), &page.endpoint.service);
+        let Ok(done) = arrived.await else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
+        if done.failed {
+            let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR);
+            response.body_mut().unfinished = Some(done.unfinished);
+            return response;
+        }
+        let mut body = page.text.clone();
+        if page.endpoint.personal {
+            body.push_str("<!-- ");
+            body.push_str(&canary(self.seed, person));
+            body.push_str(" -->\n");
+        }
+        let data = Some(Bytes::from(body));
+        let mut response = Response::new(Handed { data, unfinished: Some(done.unfinished) });
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if page.endpoint.ends_session {
+            headers.insert("tornello-session", HeaderValue::from_static("end"));
+        }
+        response
+    }
+}
+
+impl OriginHandle {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it saw so far.
+    #[must_use]
+    pub fn truth(&self) -> OriginTruth {
+        self.lanes.iter().fold(OriginTruth::default(), |sum, lane| sum.and(&lane.truth()))
+    }
+
+    /// Requests of the pools in flight now, queued ones included.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.lanes.iter().take(self.pools.len()).map(|lane| lane.in_flight()).sum()
+    }
+
+    /// Gives a pool this many workers. False if there is no such pool.
+    pub fn set_slots(&self, pool: &str, slots: usize) -> bool {
+        self.lane(pool).map(|lane| lane.set_slots(slots)).is_some()
+    }
+
+    /// Makes a pool hang, or lets it go on. False if there is no such pool.
+    pub fn stall(&self, pool: &str, stalled: bool) -> bool {
+        self.lane(pool).map(|lane| lane.stall(stalled)).is_some()
+    }
+
+    /// Lets this share of a pool's answers be errors (500). False if there is no such pool.
+    pub fn set_error_rate(&self, pool: &str, share: f64) -> bool {
+        self.lane(pool).map(|lane| lane.set_error_rate(share)).is_some()
+    }
+
+    fn lane(&self, pool: &str) -> Option<&Arc<Lane>> {
+        self.lanes.get(self.pools.iter().position(|id| id == pool)?)
+    }
+}
+
+impl Drop for OriginHandle {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for lane in &self.lanes {
+            lane.clear();
+        }
+    }
+}
+
+/// A body that counts as in flight until its last byte was taken. It ends before the bytes reach the
+/// socket, so that no client can know of the end before the count does.
+#[derive(Debug)]
+struct Handed {
+    data: Option<Bytes>,
+    unfinished: Option<InFlight>,
+}
+
+impl Body for Handed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.unfinished = None;
+        Poll::Ready(self.data.take().map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+    }
+}
+
+fn plain(status: StatusCode) -> Response<Handed> {
+    let mut response = Response::new(Handed { data: None, unfinished: None });
+    *response.status_mut() = status;
+    response
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+/// A page that a person with a browser can walk through, too.
+fn text(endpoint: &Endpoint, all: &[Endpoint]) -> String {
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{0}</title>\n<h1>{0}</h1>\n<nav>\n",
+        endpoint.id
+    );
+    for other in all {
+        let line = match other.method {
+            Method::Get => format!("<p><a href=\"{}\">{}</a></p>\n", other.path, other.id),
+            Method::Post => format!(
+                "<form method=\"post\" action=\"{}\"><button>{}</button></form>\n",
+                other.path, other.id
+            ),
+        };
+        page.push_str(&line);
+    }
+    page.push_str("</nav>\n");
+    let padding = endpoint.bytes.saturating_sub(page.len());
+    page.extend(std::iter::repeat_n(' ', padding));
+    page.push('\n');
+    page
+}

@@ -1,0 +1,338 @@
+//! One device in one person's hand: walks the steps to the goal, and meets what comes instead.
+//!
+//! Nothing here knows whether there is a gateway. A page is a step taken; an offered place is waited
+//! in; anything else is tried again by the retry rule until patience, counted from the intended
+//! arrival, is over. People with several devices go on with the first that gets in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+
+use super::chance::Chance;
+use super::client::{Client, Reply, Silence};
+use super::crowd::World;
+use super::law::seconds;
+use super::origin::{PERSON, STEP, canary};
+use super::passport::Passport;
+use super::plan::Plan;
+use super::retry::{Retry, Setback};
+use super::room::{self, Offer};
+use super::scenario::{Endpoint, Method, People};
+use super::trace::{End, Trace};
+use crate::admission::Moment;
+use crate::clock;
+
+/// A request that is broken off is broken off this long after it was sent.
+const HANG_UP_AFTER_S: (f64, f64) = (0.005, 0.020);
+
+/// What the devices of one person know of each other.
+#[derive(Debug, Default)]
+pub(super) struct Person {
+    /// The device that got in, plus one; 0 while none has.
+    lead: AtomicUsize,
+    /// The number that got in; 0 while none has.
+    pub(super) number: AtomicU64,
+}
+
+/// Why a walk ends before the goal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Patience is over.
+    GaveUp,
+    /// Turned away, and not one to try again.
+    Failed,
+    /// Another device of the same person got in.
+    Elsewhere,
+}
+
+/// What a request for a step led to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Page,
+    Place(String),
+    Setback(Setback),
+}
+
+/// One device.
+pub(super) struct Device<'a> {
+    pub(super) world: &'a World,
+    pub(super) people: &'a People,
+    pub(super) plan: &'a Plan,
+    pub(super) trace: &'a mut Trace,
+    pub(super) chance: Chance,
+    pub(super) client: Client,
+    pub(super) passport: Passport,
+    /// Holds, or has held, a ticket: patience is the longer one.
+    pub(super) placed: bool,
+    /// The room and the number held last.
+    pub(super) held: Option<(String, u64)>,
+    pub(super) refreshes: u32,
+    pub(super) away: Option<std::net::Ipv4Addr>,
+    index: usize,
+    person: Arc<Person>,
+    timeout: Duration,
+    retry: Retry,
+    hang_up_from: Option<usize>,
+    arrival: Moment,
+}
+
+impl<'a> Device<'a> {
+    pub(super) fn new(
+        world: &'a World,
+        people: &'a People,
+        plan: &'a Plan,
+        index: usize,
+        person: Arc<Person>,
+        trace: &'a mut Trace,
+    ) -> Self {
+        let arrival = plan.arrivals.get(index).copied().unwrap_or_default();
+        let class = world.scenario.classes.get(plan.class);
+        Self {
+            world,
+            people,
+            plan,
+            trace,
+            chance: Chance::new(world.seed, (plan.person << 8) | (index as u64 + 1)),
+            client: Client::new(world.target, plan.home),
+            passport: Passport::new(plan.app, &plan.language),
+            placed: false,
+            held: None,
+            refreshes: people.refreshes,
+            away: plan.away,
+            index,
+            person,
+            timeout: class.map_or(Duration::from_secs(1), |class| class.timeout),
+            retry: Retry::new(people.retry, people.retry_gap, world.scenario.time_scale),
+            hang_up_from: plan.hang_up_from,
+            arrival: world.began.after(arrival),
+        }
+    }
+
+    /// Lives the leg through, and notes how it ended.
+    pub(super) async fn live(mut self) {
+        let outcome = self.walk().await;
+        self.trace.ended = Some(clock::now());
+        let seeks = self.world.seeks(self.plan.class);
+        self.trace.end = match outcome {
+            Ok(()) => {
+                if seeks {
+                    self.world.tally.completed();
+                }
+                End::Completed
+            }
+            Err(stop) => {
+                if seeks && self.index == 0 && stop != Stop::Elsewhere {
+                    self.world.tally.gave_up();
+                }
+                self.leave().await;
+                if stop == Stop::Failed { End::Failed } else { End::GaveUp }
+            }
+        };
+    }
+
+    async fn walk(&mut self) -> Result<(), Stop> {
+        tokio::time::sleep(self.arrival.since(clock::now())).await;
+        if self.index == 0 && self.world.seeks(self.plan.class) {
+            self.world.tally.arrived();
+        }
+        let plan = self.plan;
+        for (walked, step) in plan.steps.iter().enumerate() {
+            if walked > 0 {
+                let think = self.people.think.draw(&mut self.chance);
+                self.pause(think).await?;
+            }
+            self.take(walked, *step).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for one step until its page is there.
+    async fn take(&mut self, walked: usize, step: usize) -> Result<(), Stop> {
+        loop {
+            self.go_on()?;
+            match self.ask(walked, step).await {
+                Outcome::Page => return Ok(()),
+                Outcome::Place(room) => {
+                    if self.wait(&room, walked, step).await? {
+                        return Ok(());
+                    }
+                }
+                Outcome::Setback(setback) => {
+                    self.suffer(setback).await?;
+                    self.start_over(walked).await?;
+                }
+            }
+        }
+    }
+
+    async fn suffer(&mut self, setback: Setback) -> Result<(), Stop> {
+        let Some(pause) = self.retry.after(setback, &mut self.chance) else { return Err(Stop::Failed) };
+        self.pause(pause).await
+    }
+
+    /// Somebody in a browser whose form was refused looks at the first page again: if there is a line
+    /// by now, that is where it is offered. It is not offered to forms.
+    async fn start_over(&mut self, walked: usize) -> Result<(), Stop> {
+        let (Some(step), Some(first)) = (self.plan.steps.get(walked), self.plan.steps.first()) else {
+            return Ok(());
+        };
+        let posts = self.endpoint(*step).is_some_and(|end| end.method == Method::Post);
+        if self.plan.app || !posts || self.passport.pass.is_none() {
+            return Ok(());
+        }
+        match self.ask(0, *first).await {
+            Outcome::Place(room) => self.wait(&room, 0, *first).await.map(drop),
+            Outcome::Page | Outcome::Setback(_) => Ok(()),
+        }
+    }
+
+    /// One request for a step.
+    pub(super) async fn ask(&mut self, walked: usize, step: usize) -> Outcome {
+        let Some(endpoint) = self.endpoint(step) else { return Outcome::Page };
+        let request = self.request(endpoint, walked);
+        let timeout = self.hang_up_time(walked, endpoint).unwrap_or(self.timeout);
+        let broken_off = timeout != self.timeout;
+        let asked = clock::now();
+        let reply = self.send(&request, timeout).await;
+        if broken_off && matches!(reply, Err(Silence::Timeout)) {
+            (self.hang_up_from, self.trace.hung_up) = (None, true);
+            return Outcome::Setback(Setback::Silence);
+        }
+        let took = clock::now().since(asked).as_micros();
+        self.trace.page_us.push(u32::try_from(took).unwrap_or(u32::MAX));
+        match reply {
+            Ok(reply) => self.read(&reply, endpoint),
+            Err(_) => Outcome::Setback(Setback::Silence),
+        }
+    }
+
+    /// Sends one request of whatever kind, and takes the cookies of the answer.
+    pub(super) async fn send(
+        &mut self,
+        request: &Request<Full<Bytes>>,
+        timeout: Duration,
+    ) -> Result<Reply, Silence> {
+        self.trace.requests += 1;
+        self.world.tally.request();
+        let reply = self.client.ask(request, timeout).await?;
+        if self.passport.stamp(&reply.headers) {
+            self.admitted();
+        }
+        Ok(reply)
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn read(&mut self, reply: &Reply, endpoint: &Endpoint) -> Outcome {
+        let status = reply.status.as_u16();
+        match room::offer(reply) {
+            Offer::Place(room) => Outcome::Place(room),
+            Offer::Refusal(pause) => {
+                self.trace.definite(clock::now());
+                Outcome::Setback(Setback::Refused { status, retry_after: Some(pause) })
+            }
+            Offer::Nothing if reply.status.is_success() && self.is_mine(reply, endpoint) => {
+                self.trace.definite(clock::now());
+                if endpoint.pool.is_some() {
+                    self.admitted();
+                }
+                self.retry.served();
+                Outcome::Page
+            }
+            Offer::Nothing => {
+                let retry_after = room::retry_after(reply);
+                Outcome::Setback(Setback::Refused { status, retry_after })
+            }
+        }
+    }
+
+    /// A personal page must carry the canary of this person; any other's is a leak.
+    fn is_mine(&mut self, reply: &Reply, endpoint: &Endpoint) -> bool {
+        if !endpoint.personal {
+            return true;
+        }
+        let body = String::from_utf8_lossy(&reply.body);
+        let mine = body.contains(&canary(self.world.seed, self.plan.person));
+        if !mine && body.contains("canary=") {
+            self.trace.foreign_canaries += 1;
+        }
+        mine
+    }
+
+    /// This device got in: the others of the same person are put away. The first time counts.
+    pub(super) fn admitted(&mut self) {
+        let _ = self.person.lead.compare_exchange(0, self.index + 1, Relaxed, Relaxed);
+        self.trace.admitted.get_or_insert(clock::now());
+    }
+
+    /// The number with which this person got in.
+    pub(super) fn person(&self) -> &Person {
+        &self.person
+    }
+
+    /// Whether there is reason to go on.
+    pub(super) fn go_on(&self) -> Result<(), Stop> {
+        let lead = self.person.lead.load(Relaxed);
+        if lead != 0 && lead != self.index + 1 {
+            return Err(Stop::Elsewhere);
+        }
+        if self.patience().is_zero() { Err(Stop::GaveUp) } else { Ok(()) }
+    }
+
+    fn patience(&self) -> Duration {
+        let whole = if self.placed { self.people.patience.ticket } else { self.people.patience.spinner };
+        seconds(whole).saturating_sub(clock::now().since(self.arrival))
+    }
+
+    /// Waits, but not beyond patience.
+    pub(super) async fn pause(&self, pause: Duration) -> Result<(), Stop> {
+        tokio::time::sleep(pause.min(self.patience())).await;
+        self.go_on()
+    }
+
+    fn endpoint(&self, step: usize) -> Option<&'a Endpoint> {
+        self.world.scenario.endpoints.get(step)
+    }
+
+    /// Who is about to break off: only what reaches the pool, so not before they have been let in.
+    fn hang_up_time(&mut self, walked: usize, endpoint: &Endpoint) -> Option<Duration> {
+        let due = self.hang_up_from.is_some_and(|from| walked >= from) && endpoint.pool.is_some();
+        if !due || (self.placed && self.trace.admitted.is_none()) {
+            return None;
+        }
+        Some(seconds(self.chance.between(HANG_UP_AFTER_S.0, HANG_UP_AFTER_S.1)))
+    }
+
+    fn request(&self, endpoint: &Endpoint, walked: usize) -> Request<Full<Bytes>> {
+        let method = match endpoint.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        };
+        let body = match endpoint.method {
+            Method::Get => Bytes::new(),
+            Method::Post => Bytes::from_static(b"card=4111111111111111"),
+        };
+        let request = self.start(method, &endpoint.path).header(STEP, walked + 1);
+        finish(self.passport.show(request, true), body)
+    }
+
+    /// The beginning of any request of this person.
+    pub(super) fn start(&self, method: &str, path: &str) -> http::request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::HOST, self.world.host.clone())
+            .header(PERSON, self.plan.person)
+    }
+}
+
+/// The end of any request.
+pub(super) fn finish(request: http::request::Builder, body: Bytes) -> Request<Full<Bytes>> {
+    request.body(Full::new(body)).expect("methods, paths and header values were checked with the scenario")
+}

@@ -1,0 +1,143 @@
+//! Who comes, when, from where, with what: drawn from the seed before the leg begins, so that two legs
+//! of one seed meet the same people.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::chance::Chance;
+use super::scenario::{People, Scenario};
+
+/// One person.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Plan {
+    pub(super) class: usize,
+    /// Number of the person, from 1; the number of an owner for bots.
+    pub(super) person: u64,
+    /// Intended arrival of each device, from the leg's start. Never empty; the first is the person's.
+    pub(super) arrivals: Vec<Duration>,
+    pub(super) app: bool,
+    pub(super) language: String,
+    pub(super) home: Ipv4Addr,
+    /// Where they go while waiting, if they do.
+    pub(super) away: Option<Ipv4Addr>,
+    /// The way to the goal, repeats written out.
+    pub(super) steps: Vec<usize>,
+    /// From this step on, the first slow answer is not waited for.
+    pub(super) hang_up_from: Option<usize>,
+}
+
+/// Devices of one person are picked up within this time.
+const DEVICES_WITHIN_S: f64 = 0.5;
+
+/// Own addresses begin at 127.16.0.1, those taken on the way at 127.64.0.1, shared ones at 127.8.0.1,
+/// bots' at 127.9.0.1.
+fn address(second: u32, index: u64) -> Ipv4Addr {
+    let low = u32::try_from(index & 0x001F_FFFF).unwrap_or(0) + 1;
+    Ipv4Addr::from((127 << 24) | ((second << 16) + low))
+}
+
+/// Everybody of a class of people. `first` numbers the first of them.
+pub(super) fn people(scenario: &Scenario, class: usize, people: &People, first: u64, seed: u64) -> Vec<Plan> {
+    let Some(kind) = scenario.classes.get(class) else { return Vec::new() };
+    (first..)
+        .take(kind.people)
+        .map(|person| {
+            let mut chance = Chance::new(seed, person << 8);
+            let arrival = kind.arrival.draw(&mut chance);
+            let devices = chance.weighted(&people.devices) + 1;
+            let arrivals = (0..devices)
+                .map(|device| match device {
+                    0 => arrival,
+                    _ => arrival + super::law::seconds(chance.between(0.0, DEVICES_WITHIN_S)),
+                })
+                .collect();
+            let shared = chance.happens(people.nat_share);
+            let behind = chance.below(usize::from(people.nat_addresses)) as u64;
+            let steps = way(people, &mut chance);
+            let shares: Vec<f64> = people.locale.iter().map(|(_, share)| *share).collect();
+            let language = people.locale.get(chance.weighted(&shares));
+            Plan {
+                class,
+                person,
+                arrivals,
+                app: chance.happens(people.app_share),
+                language: language.map_or_else(|| "it".to_owned(), |(name, _)| name.clone()),
+                home: if shared { address(8, behind) } else { address(16, person) },
+                away: chance.happens(people.change_ip).then(|| address(64, person)),
+                hang_up_from: chance.happens(people.hang_up).then(|| chance.below(steps.len())),
+                steps,
+            }
+        })
+        .collect()
+}
+
+/// The address of an owner of bots.
+pub(super) fn bot_address(owner: u64) -> Ipv4Addr {
+    address(9, owner)
+}
+
+fn way(people: &People, chance: &mut Chance) -> Vec<usize> {
+    let mut steps = people.steps.clone();
+    if let Some(repeat) = &people.repeat {
+        let stretch: Vec<usize> =
+            people.steps.iter().skip(repeat.from).take(repeat.to + 1 - repeat.from).copied().collect();
+        for _ in 0..chance.weighted(&repeat.times) {
+            steps.splice(repeat.to + 1..repeat.to + 1, stretch.iter().copied());
+        }
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::scenario::Conduct;
+
+    fn cards(seed: u64) -> (Scenario, Vec<Plan>) {
+        let scenario = Scenario::shipped().unwrap();
+        let Conduct::People(habits) = scenario.classes[0].conduct.clone() else { panic!("people") };
+        let plans = people(&scenario, 0, &habits, 1, seed);
+        (scenario, plans)
+    }
+
+    #[test]
+    fn the_same_seed_is_the_same_crowd() {
+        assert_eq!(cards(1).1, cards(1).1);
+        assert_ne!(cards(1).1, cards(2).1);
+    }
+
+    #[test]
+    fn the_crowd_has_the_shares_of_the_scenario() {
+        let (_, plans) = cards(1);
+        let share = |test: &dyn Fn(&Plan) -> bool| plans.iter().filter(|p| test(p)).count() as f64 / 1200.0;
+        assert!((share(&|p| p.arrivals.len() == 1) - 0.70).abs() < 0.04);
+        assert!((share(&|p| p.hang_up_from.is_some()) - 0.30).abs() < 0.04);
+        assert!((share(&|p| p.home.octets()[1] == 8) - 0.30).abs() < 0.04);
+        assert!((share(&|p| p.app) - 0.70).abs() < 0.04);
+        assert!((share(&|p| p.language == "it") - 0.90).abs() < 0.03);
+        assert!(plans.iter().all(|p| p.arrivals[0] <= Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_second_card_is_walked_after_the_first() {
+        let (scenario, plans) = cards(1);
+        let names = |plan: &Plan| -> Vec<String> {
+            plan.steps.iter().map(|step| scenario.endpoints[*step].id.clone()).collect()
+        };
+        let one = ["wallet", "card_add", "card_verify", "wallet", "receipt"];
+        let two =
+            ["wallet", "card_add", "card_verify", "wallet", "card_add", "card_verify", "wallet", "receipt"];
+        assert!(plans.iter().all(|plan| names(plan) == one || names(plan) == two));
+        let twice = plans.iter().filter(|plan| names(plan) == two).count();
+        assert!((500..700).contains(&twice), "{twice} of 1200 have two cards");
+    }
+
+    #[test]
+    fn own_addresses_are_nobody_elses() {
+        let (_, plans) = cards(1);
+        let own: Vec<_> = plans.iter().map(|p| p.home).filter(|ip| ip.octets()[1] != 8).collect();
+        let distinct: std::collections::HashSet<_> = own.iter().collect();
+        assert_eq!(own.len(), distinct.len());
+        assert!(own.iter().all(Ipv4Addr::is_loopback));
+    }
+}

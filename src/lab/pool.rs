@@ -1,0 +1,345 @@
+//! A pool: workers behind one first-come first-served queue without end.
+//!
+//! A worker finishes what it took, whether or not anybody still waits for it; with `zombies` it also
+//! takes what is queued for people who have left. That is how overloaded backends behave, and why
+//! they do not come back by themselves.
+//!
+//! Invariants: busy ≤ slots, except after the slots were cut, until the work in hand is done;
+//! in flight = queued + being worked on + answered but not yet handed over.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::chance::{Chance, mix};
+use super::law::Span;
+use super::truth::OriginTruth;
+
+/// Who asks for which step of their way. Without one, a request repeats nothing.
+pub(super) type StepKey = (u64, u32);
+
+/// One pool, or all endpoints without one (then slots are without number).
+#[derive(Debug)]
+pub(super) struct Lane {
+    scarce: bool,
+    zombies: bool,
+    seed: u64,
+    state: Mutex<State>,
+    stalled: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    slots: usize,
+    busy: usize,
+    in_flight: u64,
+    queue: VecDeque<Job>,
+    steps: HashMap<StepKey, StepLog>,
+    error_rate: f64,
+    chance: Chance,
+    truth: OriginTruth,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct StepLog {
+    asked: u32,
+    handed_over: bool,
+}
+
+#[derive(Debug)]
+struct Job {
+    service: Duration,
+    key: Option<StepKey>,
+    answer: oneshot::Sender<Done>,
+    unfinished: InFlight,
+}
+
+/// The work is done; what is left is to hand the answer over.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) failed: bool,
+    pub(super) unfinished: InFlight,
+}
+
+/// One request received whose answer is not yet handed over in full. Ends when dropped.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Lane>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.state().in_flight -= 1;
+    }
+}
+
+impl Lane {
+    pub(super) fn new(scarce: bool, slots: usize, zombies: bool, seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            scarce,
+            zombies,
+            seed,
+            state: Mutex::new(State {
+                slots,
+                busy: 0,
+                in_flight: 0,
+                queue: VecDeque::new(),
+                steps: HashMap::new(),
+                error_rate: 0.0,
+                chance: Chance::new(seed, u64::MAX),
+                truth: OriginTruth::default(),
+            }),
+            stalled: watch::Sender::new(false),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a request in. Its work goes on whether or not the receiver lives.
+    pub(super) fn arrive(
+        self: &Arc<Self>,
+        key: Option<StepKey>,
+        limit: Option<u64>,
+        service: &Span,
+    ) -> oneshot::Receiver<Done> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut state = self.state();
+            state.in_flight += 1;
+            let in_flight = state.in_flight;
+            let attempt = match key {
+                None => state.truth.requests,
+                Some(key) => {
+                    let log = state.steps.entry(key).or_default();
+                    log.asked += 1;
+                    let asked = log.asked;
+                    state.truth.duplicates += u64::from(asked > 1);
+                    u64::from(asked)
+                }
+            };
+            let truth = &mut state.truth;
+            truth.requests += 1;
+            truth.limited += u64::from(limit.is_some());
+            truth.over_limit += u64::from(limit.is_some_and(|limit| in_flight > limit));
+            if self.scarce {
+                truth.pool_requests += 1;
+                truth.in_flight_max = truth.in_flight_max.max(in_flight);
+            }
+            // The same attempt at the same step costs the same in every leg of the same seed.
+            let (person, step) = key.unwrap_or_default();
+            let mut chance = Chance::new(self.seed ^ mix(person), (u64::from(step) << 32) | attempt);
+            let service = service.draw(&mut chance);
+            state.queue.push_back(Job { service, key, answer, unfinished: InFlight(Arc::clone(self)) });
+        }
+        self.start_work();
+        answered
+    }
+
+    /// Lets free workers take what is queued.
+    fn start_work(self: &Arc<Self>) {
+        while let Some(job) = self.next_job() {
+            if !self.zombies && job.answer.is_closed() {
+                self.state().busy -= 1;
+                continue;
+            }
+            let lane = Arc::clone(self);
+            tokio::spawn(async move { lane.work(job).await });
+        }
+    }
+
+    fn next_job(&self) -> Option<Job> {
+        let mut state = self.state();
+        if *self.stalled.borrow() || state.busy >= state.slots {
+            return None;
+        }
+        let job = state.queue.pop_front()?;
+        state.busy += 1;
+        Some(job)
+    }
+
+    async fn work(self: Arc<Self>, job: Job) {
+        tokio::time::sleep(job.service).await;
+        // A sender lives as long as the lane, so waiting can only end by the stall's end.
+        let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
+        let failed = {
+            let mut state = self.state();
+            let rate = state.error_rate;
+            rate > 0.0 && state.chance.happens(rate)
+        };
+        let left = job.answer.send(Done { failed, unfinished: job.unfinished }).err();
+        {
+            let mut state = self.state();
+            state.busy -= 1;
+            if self.scarce {
+                state.settle(job.key, job.service, left.is_none() && !failed);
+            }
+        }
+        drop(left);
+        self.start_work();
+    }
+
+    /// Changes the number of workers; work in hand is finished.
+    pub(super) fn set_slots(self: &Arc<Self>, slots: usize) {
+        self.state().slots = slots;
+        self.start_work();
+    }
+
+    /// Holds everything: nothing is begun and nothing is answered until it is lifted.
+    pub(super) fn stall(self: &Arc<Self>, stalled: bool) {
+        self.stalled.send_replace(stalled);
+        self.start_work();
+    }
+
+    pub(super) fn set_error_rate(&self, share: f64) {
+        self.state().error_rate = share.clamp(0.0, 1.0);
+    }
+
+    pub(super) fn in_flight(&self) -> u64 {
+        self.state().in_flight
+    }
+
+    pub(super) fn truth(&self) -> OriginTruth {
+        self.state().truth.clone()
+    }
+
+    /// Forgets what is queued: the origin is going away.
+    pub(super) fn clear(&self) {
+        let queued = std::mem::take(&mut self.state().queue);
+        drop(queued);
+    }
+}
+
+impl State {
+    fn settle(&mut self, key: Option<StepKey>, service: Duration, handed_over: bool) {
+        let repeat = match key {
+            None => false,
+            Some(key) => {
+                let log = self.steps.entry(key).or_default();
+                let before = log.handed_over;
+                log.handed_over |= handed_over;
+                before
+            }
+        };
+        let useful = handed_over && !repeat;
+        self.truth.busy_s += service.as_secs_f64();
+        self.truth.useful += u64::from(useful);
+        if !useful {
+            self.truth.wasted_s += service.as_secs_f64();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEN_MS: Span = Span::Fixed { s: 0.01 };
+
+    fn lane(slots: usize, zombies: bool) -> Arc<Lane> {
+        Lane::new(true, slots, zombies, 1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_worker_serves_in_the_order_of_arrival() {
+        let lane = lane(1, true);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = Vec::new();
+        for person in 1..=5 {
+            let answered = lane.arrive(Some((person, 1)), None, &TEN_MS);
+            let order = Arc::clone(&order);
+            tasks.push(tokio::spawn(async move {
+                answered.await.unwrap();
+                order.lock().unwrap().push(person);
+            }));
+        }
+        assert_eq!(lane.in_flight(), 5);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(*order.lock().unwrap(), [1, 2, 3, 4, 5]);
+        assert_eq!(lane.in_flight(), 0);
+        let truth = lane.truth();
+        assert_eq!((truth.useful, truth.in_flight_max, truth.duplicates), (5, 5, 0));
+        assert!(truth.wasted_share() < 1e-12);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn zombies_keep_their_turn_and_are_counted_as_waste() {
+        let lane = lane(1, true);
+        let first = lane.arrive(Some((1, 1)), None, &TEN_MS);
+        drop(lane.arrive(Some((2, 1)), None, &TEN_MS));
+        assert_eq!(lane.in_flight(), 2, "who left is still in flight");
+        let again = lane.arrive(Some((2, 1)), None, &TEN_MS);
+        drop(first.await.unwrap());
+        drop(again.await.unwrap());
+        let truth = lane.truth();
+        assert_eq!((truth.useful, truth.duplicates), (2, 1));
+        assert!((truth.busy_s - 0.03).abs() < 1e-9 && (truth.wasted_s - 0.01).abs() < 1e-9, "{truth:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repeat_of_a_step_done_is_waste_even_if_delivered() {
+        let lane = lane(2, true);
+        drop(lane.arrive(Some((1, 1)), None, &TEN_MS).await.unwrap());
+        drop(lane.arrive(Some((1, 1)), None, &TEN_MS).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let truth = lane.truth();
+        assert_eq!(truth.useful, 1);
+        assert!((truth.wasted_share() - 0.5).abs() < 1e-9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pool_that_notices_drops_what_is_queued_for_those_who_left() {
+        let lane = lane(1, false);
+        let first = lane.arrive(Some((1, 1)), None, &TEN_MS);
+        drop(lane.arrive(Some((2, 1)), None, &TEN_MS));
+        drop(first.await.unwrap());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(lane.in_flight(), 0);
+        assert!((lane.truth().busy_s - 0.01).abs() < 1e-9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn over_the_limit_is_counted_by_those_in_flight_including_oneself() {
+        let lane = lane(1, true);
+        let held: Vec<_> = (1..=3).map(|person| lane.arrive(Some((person, 1)), Some(2), &TEN_MS)).collect();
+        assert_eq!(lane.truth().over_limit, 1);
+        for answered in held {
+            answered.await.unwrap();
+        }
+        drop(lane.arrive(Some((4, 1)), Some(1), &TEN_MS).await.unwrap());
+        assert_eq!((lane.truth().over_limit, lane.truth().limited), (1, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_in_flight_until_its_answer_is_handed_over() {
+        let lane = lane(1, true);
+        let done = lane.arrive(None, None, &TEN_MS).await.unwrap();
+        assert_eq!(lane.in_flight(), 1);
+        drop(done.unfinished);
+        assert_eq!(lane.in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_stalls_and_errors_are_obeyed() {
+        let lane = lane(1, true);
+        lane.set_slots(3);
+        let held: Vec<_> = (1..=3).map(|person| lane.arrive(Some((person, 1)), None, &TEN_MS)).collect();
+        let began = tokio::time::Instant::from_std(tokio::time::Instant::now().into_std());
+        for answered in held {
+            answered.await.unwrap();
+        }
+        assert!(began.elapsed() < Duration::from_millis(15), "three workers work at once");
+
+        lane.stall(true);
+        let mut held = lane.arrive(Some((4, 1)), None, &TEN_MS);
+        assert!(tokio::time::timeout(Duration::from_secs(5), &mut held).await.is_err());
+        lane.stall(false);
+        assert!(!held.await.unwrap().failed);
+
+        lane.set_error_rate(1.0);
+        assert!(lane.arrive(Some((5, 1)), None, &TEN_MS).await.unwrap().failed);
+    }
+}

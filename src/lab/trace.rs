@@ -1,0 +1,141 @@
+//! What happened to one person, as they saw it.
+
+use std::time::Duration;
+
+use crate::admission::Moment;
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// Reached the goal.
+    Completed,
+    /// Ran out of patience.
+    GaveUp,
+    /// Was turned away for good: a client that does not try again.
+    Failed,
+    /// Still trying when the leg was over, or never came because it was over.
+    #[default]
+    StillThere,
+}
+
+/// Notes of one device.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace {
+    pub(super) first_answer: Option<Moment>,
+    pub(super) admitted: Option<Moment>,
+    pub(super) end: End,
+    pub(super) ended: Option<Moment>,
+    pub(super) requests: u64,
+    pub(super) foreign_canaries: u64,
+    pub(super) lost_places: u64,
+    pub(super) joined: bool,
+    pub(super) hung_up: bool,
+    pub(super) page_us: Vec<u32>,
+}
+
+impl Trace {
+    /// A definite answer: only the first counts.
+    pub(super) fn definite(&mut self, now: Moment) {
+        self.first_answer.get_or_insert(now);
+    }
+}
+
+/// The story of one person over all their devices. Times from the leg's start.
+#[derive(Clone, Debug)]
+pub struct PersonRecord {
+    /// Index of the class in the scenario.
+    pub class: usize,
+    /// When they meant to come.
+    pub arrival: Duration,
+    /// First definite answer: a page, a place, or a reason with a time.
+    pub first_answer: Option<Duration>,
+    /// When they were let in.
+    pub admitted: Option<Duration>,
+    /// How it ended.
+    pub end: End,
+    /// When it ended.
+    pub ended: Duration,
+    /// Requests sent.
+    pub requests: u64,
+    /// Answers with somebody else's canary. Each is a leak.
+    pub foreign_canaries: u64,
+    /// Times that a ticket was gone or its number worse.
+    pub lost_places: u64,
+    /// Held a ticket.
+    pub joined: bool,
+    /// Broke a request off after it was sent.
+    pub hung_up: bool,
+    /// Time to each page asked for, in microseconds; unanswered ones with the time until given up.
+    pub page_us: Vec<u32>,
+}
+
+impl PersonRecord {
+    /// Nothing has happened yet.
+    pub(super) fn new(class: usize, arrival: Duration) -> Self {
+        Self {
+            class,
+            arrival,
+            first_answer: None,
+            admitted: None,
+            end: End::StillThere,
+            ended: arrival,
+            requests: 0,
+            foreign_canaries: 0,
+            lost_places: 0,
+            joined: false,
+            hung_up: false,
+            page_us: Vec::new(),
+        }
+    }
+
+    /// Adds what one device saw: the earliest answer, the best end.
+    pub(super) fn add(&mut self, trace: Trace, began: Moment, over: Moment) {
+        let at = |moment: Moment| moment.since(began);
+        let earlier = |a: Option<Duration>, b: Option<Duration>| [a, b].into_iter().flatten().min();
+        self.first_answer = earlier(self.first_answer, trace.first_answer.map(at));
+        self.admitted = earlier(self.admitted, trace.admitted.map(at));
+        let rank = |end: End| match end {
+            End::Completed => 3,
+            End::GaveUp => 2,
+            End::Failed => 1,
+            End::StillThere => 0,
+        };
+        let ended = at(trace.ended.unwrap_or(over)).max(self.arrival);
+        if rank(trace.end) > rank(self.end) || self.end == End::StillThere {
+            (self.end, self.ended) = (trace.end, ended);
+        }
+        self.requests += trace.requests;
+        self.foreign_canaries += trace.foreign_canaries;
+        self.lost_places += trace.lost_places;
+        self.joined |= trace.joined;
+        self.hung_up |= trace.hung_up;
+        self.page_us.extend(trace.page_us);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Moment {
+        Moment(ms * 1_000_000)
+    }
+
+    #[test]
+    fn a_person_is_as_far_as_their_luckiest_device() {
+        let mut record = PersonRecord::new(0, Duration::from_millis(10));
+        let slow = Trace { first_answer: Some(at(50)), ..Trace::default() };
+        let lucky = Trace {
+            first_answer: Some(at(40)),
+            admitted: Some(at(60)),
+            end: End::Completed,
+            ended: Some(at(90)),
+            ..Trace::default()
+        };
+        for trace in [slow.clone(), lucky, slow] {
+            record.add(trace, at(20), at(500));
+        }
+        assert_eq!(record.first_answer, Some(Duration::from_millis(20)));
+        assert_eq!((record.end, record.ended), (End::Completed, Duration::from_millis(70)));
+    }
+}

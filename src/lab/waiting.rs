@@ -1,0 +1,165 @@
+//! A device in a waiting room: joins, looks at the board by its rule, claims when called, and does
+//! what people do meanwhile: reload, change network, lose patience.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::client::{Reply, Silence};
+use super::person::{Device, Outcome, Stop, finish};
+use super::room::{self, Board, Claim, Offer, POLL_JITTER, Place};
+use crate::clock;
+
+/// After silence: this, doubled up to `QUIET_MAX`.
+const QUIET: Duration = Duration::from_millis(500);
+const QUIET_MAX: Duration = Duration::from_secs(4);
+/// A reload falls on a look at the board with this chance, while there are reloads left.
+const RELOADS: f64 = 0.3;
+
+/// What a claim led to.
+enum Turn {
+    In,
+    FrontRow(Duration),
+    NotYet(Duration),
+    NoTicket,
+}
+
+impl Device<'_> {
+    /// Waits in a room until let in. True if the page of `step` was seen on the way.
+    pub(super) async fn wait(&mut self, room: &str, walked: usize, step: usize) -> Result<bool, Stop> {
+        // A pass that was refused is worth nothing, and shown again would be refused again.
+        self.passport.pass = None;
+        let world = self.world;
+        let _waits = world.seeks(self.plan.class).then(|| world.tally.waits());
+        let mut place = self.join(room, None).await?;
+        let mut pause = room::pause(place.poll_after_ms);
+        let mut called = place.state != "waiting";
+        loop {
+            if called {
+                match self.claim(room).await? {
+                    Turn::In => {
+                        self.person().number.store(place.number, Relaxed);
+                        self.admitted();
+                        return Ok(false);
+                    }
+                    Turn::FrontRow(told) => {
+                        self.pause_about(told).await?;
+                        continue;
+                    }
+                    Turn::NotYet(told) => pause = told,
+                    Turn::NoTicket => {
+                        self.trace.lost_places += 1;
+                        self.passport.drop_ticket();
+                        place = self.join(room, None).await?;
+                        pause = room::pause(place.poll_after_ms);
+                    }
+                }
+            }
+            self.pause_about(pause).await?;
+            if let Some(away) = self.away.take() {
+                self.client.move_to(away);
+            }
+            if self.refreshes > 0 && walked == 0 && self.chance.happens(RELOADS) {
+                self.refreshes -= 1;
+                // A called ticket claims by itself, so a reload may bring the page.
+                if matches!(self.ask(walked, step).await, Outcome::Page) {
+                    return Ok(true);
+                }
+                place = self.join(room, Some(&place)).await?;
+            }
+            match self.look(room).await {
+                Some(board) => {
+                    called = board.calls(&place);
+                    if board.epoch != place.epoch {
+                        place = self.join(room, Some(&place)).await?;
+                    }
+                    pause = board.look_again(place.number);
+                }
+                None => pause = (pause / 2).clamp(QUIET, QUIET_MAX),
+            }
+        }
+    }
+
+    async fn pause_about(&mut self, pause: Duration) -> Result<(), Stop> {
+        let pause = self.chance.jitter(pause, POLL_JITTER);
+        self.pause(pause).await
+    }
+
+    /// Takes a place, or presents the ticket held. A number above the one held before is a place lost.
+    async fn join(&mut self, room: &str, held: Option<&Place>) -> Result<Place, Stop> {
+        let mut quiet = QUIET;
+        loop {
+            let reply = self.speak("POST", &room::path(room, "tickets")).await;
+            if let Some(place) = reply.as_ref().ok().and_then(place) {
+                self.trace.definite(clock::now());
+                self.trace.joined = true;
+                self.placed = true;
+                self.passport.ticket = Some(place.ticket.clone());
+                self.held = Some((room.to_owned(), place.number));
+                let worse = |held: &Place| held.epoch == place.epoch && place.number > held.number;
+                self.trace.lost_places += u64::from(held.is_some_and(worse));
+                if place.state == "done" {
+                    // A walk that was finished elsewhere, or one that begins anew: a new place.
+                    self.passport.drop_ticket();
+                    self.pause(quiet).await?;
+                    continue;
+                }
+                return Ok(place);
+            }
+            if reply.as_ref().is_ok_and(|reply| matches!(room::offer(reply), Offer::Refusal(_))) {
+                self.trace.definite(clock::now());
+            }
+            let told = reply.ok().as_ref().and_then(room::retry_after);
+            self.pause_about(told.unwrap_or(quiet)).await?;
+            quiet = (quiet * 2).min(QUIET_MAX);
+        }
+    }
+
+    async fn look(&mut self, room: &str) -> Option<Board> {
+        let reply = self.speak("GET", &room::path(room, "board")).await.ok()?;
+        reply.status.is_success().then(|| room::board(&reply.body)).flatten()
+    }
+
+    async fn claim(&mut self, room: &str) -> Result<Turn, Stop> {
+        self.go_on()?;
+        let Ok(reply) = self.speak("POST", &room::path(room, "claims")).await else {
+            return Ok(Turn::NotYet(QUIET));
+        };
+        let claim: Option<Claim> = serde_json::from_slice(&reply.body).ok();
+        let told = claim.as_ref().and_then(|claim| claim.poll_after_ms).map(room::pause);
+        Ok(match reply.status.as_u16() {
+            200 => {
+                if let Some(pass) = claim.and_then(|claim| claim.pass) {
+                    self.passport.pass = Some(pass);
+                }
+                Turn::In
+            }
+            202 => Turn::FrontRow(told.unwrap_or(QUIET)),
+            401 | 403 | 404 | 410 => Turn::NoTicket,
+            _ => Turn::NotYet(told.or_else(|| room::retry_after(&reply)).unwrap_or(QUIET)),
+        })
+    }
+
+    /// Says goodbye to a place that will not be used, unless one is of the silent kind, or the place
+    /// is the one with which another device got in.
+    pub(super) async fn leave(&mut self) {
+        let silent = self.chance.happens(self.people.silent_leave);
+        let Some((room, number)) = self.held.take() else { return };
+        if !silent && number != self.person().number.load(Relaxed) {
+            // Nobody waits for the answer.
+            let _ = self.speak("DELETE", &room::path(&room, "ticket")).await;
+        }
+    }
+
+    /// A request to the room itself.
+    async fn speak(&mut self, method: &str, path: &str) -> Result<Reply, Silence> {
+        let request = self.passport.show(self.start(method, path), false);
+        let request = finish(request, Bytes::new());
+        self.send(&request, self.timeout()).await
+    }
+}
+
+fn place(reply: &Reply) -> Option<Place> {
+    reply.status.is_success().then(|| serde_json::from_slice(&reply.body).ok()).flatten()
+}
