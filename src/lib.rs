@@ -2,6 +2,6 @@
 //! holds a permit while the upstream answers, and its latency moves the limit.
 
 pub mod admission;
-pub mod config;
 pub mod clock;
+pub mod config;
 pub mod lab;

@@ -36,7 +36,8 @@ impl Bot {
     pub(super) async fn live(self) {
         tokio::time::sleep(self.world.began.after(self.arrival).since(clock::now())).await;
         let address = bot_address(self.owner);
-        let mut beat = tokio::time::interval(seconds(1.0 / self.bots.rate_rps).max(Duration::from_micros(100)));
+        let mut beat =
+            tokio::time::interval(seconds(1.0 / self.bots.rate_rps).max(Duration::from_micros(100)));
         let mut idle: Vec<Client> = Vec::new();
         let mut asking: JoinSet<Client> = JoinSet::new();
         let mut sent: u32 = 0;
@@ -70,7 +71,12 @@ impl Bot {
     }
 }
 
-async fn ask(world: Arc<World>, mut client: Client, request: Request<Full<Bytes>>, timeout: Duration) -> Client {
+async fn ask(
+    world: Arc<World>,
+    mut client: Client,
+    request: Request<Full<Bytes>>,
+    timeout: Duration,
+) -> Client {
     world.tally.bot_request();
     if let Ok(reply) = client.ask(&request, timeout).await
         && reply.status.is_success()

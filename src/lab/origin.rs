@@ -76,7 +76,10 @@ impl Origin {
             scenario.pools.iter().map(|pool| Lane::new(true, pool.slots, pool.zombies, seed)).collect();
         let open = Lane::new(false, usize::MAX, true, seed);
         let page = |endpoint: &Endpoint| Page {
-            lane: endpoint.pool.and_then(|pool| lanes.get(pool)).map_or_else(|| Arc::clone(&open), Arc::clone),
+            lane: endpoint
+                .pool
+                .and_then(|pool| lanes.get(pool))
+                .map_or_else(|| Arc::clone(&open), Arc::clone),
             text: text(endpoint, &scenario.endpoints),
             endpoint: endpoint.clone(),
         };
@@ -227,7 +230,10 @@ impl Body for Handed {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.unfinished = None;
         Poll::Ready(self.data.take().map(|data| Ok(Frame::data(data))))
     }

@@ -1,8 +1,8 @@
 //! What a device carries from answer to request: cookies in a browser, ticket and pass in an app.
 
+use http::HeaderMap;
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, COOKIE, SET_COOKIE};
 use http::request::Builder;
-use http::HeaderMap;
 
 const TICKET: &str = "tornello-ticket-";
 const PASS: &str = "tornello-pass-";
@@ -107,11 +107,14 @@ mod tests {
 
     #[test]
     fn a_browser_shows_its_cookies() {
-        let (_, headers) = after(false, &[
-            "tornello-ticket-cards=T1; Path=/; HttpOnly",
-            "tornello-pass-cards=P1; Path=/",
-            "tornello-ticket-cards=T2; Path=/",
-        ]);
+        let (_, headers) = after(
+            false,
+            &[
+                "tornello-ticket-cards=T1; Path=/; HttpOnly",
+                "tornello-pass-cards=P1; Path=/",
+                "tornello-ticket-cards=T2; Path=/",
+            ],
+        );
         assert_eq!(headers[COOKIE], "tornello-pass-cards=P1; tornello-ticket-cards=T2");
         assert_eq!(headers["sec-fetch-mode"], "navigate");
     }

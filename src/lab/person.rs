@@ -27,7 +27,7 @@ use crate::admission::Moment;
 use crate::clock;
 
 /// A request that is broken off is broken off this long after it was sent.
-const HANG_UP_AFTER_S: (f64, f64) = (0.005, 0.020);
+const HANG_UP_AFTER_S: (f64, f64) = (0.002, 0.008);
 
 /// What the devices of one person know of each other.
 #[derive(Debug, Default)]
@@ -163,7 +163,9 @@ impl<'a> Device<'a> {
                 }
                 Outcome::Setback(setback) => {
                     self.suffer(setback).await?;
-                    self.start_over(walked).await?;
+                    if matches!(setback, Setback::Refused { .. }) {
+                        self.start_over(walked).await?;
+                    }
                 }
             }
         }
@@ -181,7 +183,7 @@ impl<'a> Device<'a> {
             return Ok(());
         };
         let posts = self.endpoint(*step).is_some_and(|end| end.method == Method::Post);
-        if self.plan.app || !posts || self.passport.pass.is_none() {
+        if self.plan.app || !posts {
             return Ok(());
         }
         match self.ask(0, *first).await {

@@ -64,7 +64,10 @@ pub(super) fn people(scenario: &Scenario, class: usize, people: &People, first: 
                 language: language.map_or_else(|| "it".to_owned(), |(name, _)| name.clone()),
                 home: if shared { address(8, behind) } else { address(16, person) },
                 away: chance.happens(people.change_ip).then(|| address(64, person)),
-                hang_up_from: chance.happens(people.hang_up).then(|| chance.below(steps.len())),
+                // Not from the last step on: if its answer is too quick, there is no other to break off.
+                hang_up_from: chance
+                    .happens(people.hang_up)
+                    .then(|| chance.below(steps.len().saturating_sub(1))),
                 steps,
             }
         })

@@ -94,9 +94,11 @@ impl LegReport {
         let (people, others): (Vec<_>, Vec<_>) =
             outcome.people.iter().partition(|person| seeks.get(person.class).copied().unwrap_or(false));
         let ended = |end: End| people.iter().filter(|person| person.end == end).count() as u64;
-        let waits = sorted(people.iter().map(|person| {
-            person.first_answer.unwrap_or(person.ended).saturating_sub(person.arrival)
-        }));
+        let waits = sorted(
+            people
+                .iter()
+                .map(|person| person.first_answer.unwrap_or(person.ended).saturating_sub(person.arrival)),
+        );
         let goals = sorted(
             people
                 .iter()
@@ -106,10 +108,7 @@ impl LegReport {
         let order: Vec<(Duration, Duration)> =
             people.iter().filter_map(|person| Some((person.arrival, person.admitted?))).collect();
         let browsing = sorted(
-            others
-                .iter()
-                .flat_map(|person| &person.page_us)
-                .map(|us| Duration::from_micros(u64::from(*us))),
+            others.iter().flat_map(|person| &person.page_us).map(|us| Duration::from_micros(u64::from(*us))),
         );
         let sum = |count: fn(&PersonRecord) -> u64| outcome.people.iter().map(count).sum::<u64>();
         Self {
@@ -135,7 +134,8 @@ impl LegReport {
             bot_requests: outcome.count.bot_requests,
             bots_served: outcome.count.bots_served,
             origin_requests: truth.requests,
-            origin_amplification: (truth.useful > 0).then(|| truth.pool_requests as f64 / truth.useful as f64),
+            origin_amplification: (truth.useful > 0)
+                .then(|| truth.pool_requests as f64 / truth.useful as f64),
             origin_wasted_share: truth.wasted_share(),
             origin_in_flight_max: truth.in_flight_max,
             over_limit: truth.over_limit,

@@ -49,8 +49,9 @@ impl Retry {
             RetryRule::Hammer => None,
             RetryRule::Io2020 => (silent && self.attempts < 3)
                 .then(|| 0.5 * f64::from(2_u32.pow(self.attempts)) + chance.unit()),
-            RetryRule::IoBackoff => (silent && self.attempts < 5)
-                .then(|| 1.6_f64.powi(i32::try_from(self.attempts).unwrap_or(4))),
+            RetryRule::IoBackoff => {
+                (silent && self.attempts < 5).then(|| 1.6_f64.powi(i32::try_from(self.attempts).unwrap_or(4)))
+            }
             RetryRule::RetryAfter => return Some(told.unwrap_or(press)),
         };
         Some(match automatic {

@@ -76,8 +76,7 @@ pub(super) enum Offer {
 
 /// What the answer offers.
 pub(super) fn offer(reply: &Reply) -> Offer {
-    let problem: Option<Problem> =
-        is_json(reply).then(|| serde_json::from_slice(&reply.body).ok()).flatten();
+    let problem: Option<Problem> = is_json(reply).then(|| serde_json::from_slice(&reply.body).ok()).flatten();
     let retry_after = retry_after(reply);
     let named = match &problem {
         Some(problem) => problem.join.as_deref().and_then(room_in),
@@ -175,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_problem_that_names_a_room_offers_a_place() {
-        let body = r#"{"status":503,"reason":"waiting","join":"/.tornello/v1/rooms/cards/tickets","retry_after":5}"#;
+        let body =
+            r#"{"status":503,"reason":"waiting","join":"/.tornello/v1/rooms/cards/tickets","retry_after":5}"#;
         let waiting = reply(503, "application/problem+json", Some("5"), body);
         assert_eq!(offer(&waiting), Offer::Place("cards".into()));
     }

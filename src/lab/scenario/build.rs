@@ -37,7 +37,10 @@ pub(super) fn position(text: &str, byte: usize) -> String {
 pub(super) fn scenario(raw: RawScenario) -> Checked<Scenario> {
     let horizon_s = *raw.horizon_s.get_ref();
     if !(horizon_s > 0.0 && horizon_s <= 86_400.0 && raw.time_scale >= 1.0 && raw.time_scale.is_finite()) {
-        return wrong(raw.horizon_s.span().start, "horizon_s lies in (0, 86400] and time_scale is at least 1");
+        return wrong(
+            raw.horizon_s.span().start,
+            "horizon_s lies in (0, 86400] and time_scale is at least 1",
+        );
     }
     let mut pools = Vec::new();
     for (id, pool) in raw.pools {
@@ -81,11 +84,15 @@ pub(super) fn scenario(raw: RawScenario) -> Checked<Scenario> {
 }
 
 fn endpoint(raw: RawEndpoint, at: usize, pools: &[Pool]) -> Checked<Endpoint> {
-    if !raw.path.starts_with('/') || raw.path.contains(['?', '#', ' ']) || raw.path.starts_with("/.tornello/") {
+    if !raw.path.starts_with('/') || raw.path.contains(['?', '#', ' ']) || raw.path.starts_with("/.tornello/")
+    {
         return wrong(at, format_args!("path `{}` must be a plain absolute path", raw.path));
     }
     Ok(Endpoint {
-        pool: raw.pool.map(|name| find(&name, pools.iter().map(|pool| pool.id.as_str()), "pool")).transpose()?,
+        pool: raw
+            .pool
+            .map(|name| find(&name, pools.iter().map(|pool| pool.id.as_str()), "pool"))
+            .transpose()?,
         id: raw.id,
         path: raw.path,
         method: raw.method,
@@ -160,7 +167,10 @@ fn habits(raw: RawClass, at: usize, steps: Vec<usize>) -> Checked<People> {
             let stands = written.span().start;
             let repeat = written.into_inner();
             if repeat.from > repeat.to || repeat.to >= steps.len() || !weights(&repeat.times) {
-                return wrong(stands, "repeat needs from ≤ to < number of steps (from 0), and shares in times");
+                return wrong(
+                    stands,
+                    "repeat needs from ≤ to < number of steps (from 0), and shares in times",
+                );
             }
             Some(Repeat { from: repeat.from, to: repeat.to, times: repeat.times })
         }

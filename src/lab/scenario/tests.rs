@@ -73,15 +73,15 @@ fn the_line_is_the_right_one() {
 
 #[test]
 fn a_fault_on_the_timeline_is_read() {
-    let text =
-        format!("{}\n[[fault]]\nat_s = 20\nuntil_s = 30\npool = \"sia\"\nslots = 6\n", super::super::DEFAULT_SCENARIO);
+    let text = format!(
+        "{}\n[[fault]]\nat_s = 20\nuntil_s = 30\npool = \"sia\"\nslots = 6\n",
+        super::super::DEFAULT_SCENARIO
+    );
     let scenario = Scenario::parse(&text, "s.toml").unwrap();
-    assert_eq!(scenario.faults, [Fault {
-        at: Duration::from_secs(20),
-        until: Duration::from_secs(30),
-        pool: 0,
-        slots: 6
-    }]);
+    assert_eq!(
+        scenario.faults,
+        [Fault { at: Duration::from_secs(20), until: Duration::from_secs(30), pool: 0, slots: 6 }]
+    );
     let inverted = text.replace("until_s = 30", "until_s = 10");
     assert!(Scenario::parse(&inverted, "s.toml").unwrap_err().contains("at_s < until_s"));
 }

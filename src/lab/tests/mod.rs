@@ -1,0 +1,106 @@
+//! Whole legs: the crowd against the origin alone, and against a model of a gateway.
+
+mod gate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::{Leg, LegReport, Origin, OriginHandle, Report, Scenario, Tally, report};
+use gate::Gate;
+
+async fn origin(scenario: &Scenario) -> OriginHandle {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    Origin::start(listener, scenario, scenario.seed).unwrap()
+}
+
+async fn play(scenario: &Scenario, origin: &OriginHandle, target: std::net::SocketAddr) -> LegReport {
+    let leg =
+        Leg { scenario: Arc::new(scenario.clone()), target, seed: scenario.seed, horizon: scenario.horizon };
+    let tally = Arc::new(Tally::default());
+    let outcome = leg.run(&tally).await;
+    assert_eq!(tally.count().waiting, 0, "nobody waits after the leg");
+    LegReport::new(scenario, &outcome, &origin.truth())
+}
+
+/// Plays the scenario against its origin, without anything between.
+async fn without(scenario: &Scenario) -> LegReport {
+    let origin = origin(scenario).await;
+    play(scenario, &origin, origin.address()).await
+}
+
+/// The same with a gate between.
+async fn with(scenario: &Scenario, seats: usize, misbehave: impl FnOnce(&mut Gate)) -> LegReport {
+    let origin = origin(scenario).await;
+    let limit = scenario.pools[0].slots;
+    let mut gate = Gate::new(origin.address(), limit, seats);
+    misbehave(&mut gate);
+    let gate = gate.serve().await;
+    play(scenario, &origin, gate).await
+}
+
+/// A tenth of the small form in a tenth of the time: as crowded, and over in a few seconds.
+fn tenth() -> Scenario {
+    let mut text = super::DEFAULT_SCENARIO.to_owned();
+    for (from, to) in [
+        ("from_s = 0, to_s = 10", "from_s = 0, to_s = 1"),
+        ("from_s = 0, to_s = 40", "from_s = 0, to_s = 4"),
+        ("spinner = 30, ticket = 180", "spinner = 3, ticket = 18"),
+        ("horizon_s = 60", "horizon_s = 12"),
+    ] {
+        assert!(text.contains(from));
+        text = text.replace(from, to);
+    }
+    Scenario::parse(&text, "tenth").unwrap().with_people(120)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_crowd_is_served_without_a_gateway() {
+    let mut scenario = tenth().with_people(12);
+    scenario.classes.retain(|class| class.id != "bot");
+    let leg = without(&scenario).await;
+    assert_eq!((leg.completed, leg.people, leg.gave_up), (12, 12, 0), "{leg:#?}");
+    assert_eq!((leg.browsers_completed, leg.foreign_canaries, leg.over_limit), (12, 0, 0));
+    assert!(leg.elapsed_s < 11.0, "a leg is over when everybody has finished");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_crowd_follows_the_waiting_protocol() {
+    let scenario = tenth();
+    let leg = with(&scenario, 40, |_| {}).await;
+    assert_eq!(leg.completed, leg.people, "{leg:#?}");
+    assert_eq!((leg.over_limit, leg.lost_places, leg.foreign_canaries), (0, 0, 0), "{leg:#?}");
+    assert!(leg.joined > leg.people / 2 && leg.hung_up > 0, "{leg:#?}");
+    assert!(leg.origin_in_flight_max <= 12, "{leg:#?}");
+    // One second of arrivals against three of waiting, and a front row without order.
+    assert!(leg.order_tau.unwrap() > 0.6, "{leg:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn places_lost_and_pages_leaked_are_noticed() {
+    let mut scenario = tenth().with_people(60);
+    scenario.classes.retain(|class| class.id == "card");
+    scenario.horizon = Duration::from_secs(3);
+    let forgetful = with(&scenario, 4, |gate| gate.forgets = true).await;
+    assert!(forgetful.lost_places > 0, "{forgetful:#?}");
+    let leaky = with(&scenario, 40, |gate| gate.leaks = true).await;
+    assert!(leaky.foreign_canaries > 0, "{leaky:#?}");
+}
+
+/// The whole small form takes a minute and a half:
+/// `cargo test --lib the_small_form -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute and a half and both cores"]
+async fn the_small_form_collapses_without_a_gate_and_not_with_one() {
+    let scenario = Scenario::shipped().unwrap();
+    let without = without(&scenario).await;
+    let with = with(&scenario, 40, |_| {}).await;
+    let report = Report { scenario: scenario.name.clone(), seed: scenario.seed, without, with };
+    println!("{}", report::table(&report, &scenario));
+    let Report { without, with, .. } = report;
+    assert!(without.completed * 2 < without.people);
+    assert!(with.completed * 100 >= with.people * 99);
+    assert_eq!((with.over_limit, with.foreign_canaries), (0, 0));
+    assert!(without.elapsed_s + with.elapsed_s < Duration::from_secs(90).as_secs_f64());
+}
