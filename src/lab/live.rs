@@ -1,8 +1,9 @@
 //! The leg while it runs: a block that redraws itself on a terminal, a line every few seconds elsewhere.
 
 use std::fmt::Write as _;
+use std::future::Future;
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::pin::pin;
 use std::time::Duration;
 
 use super::origin::OriginHandle;
@@ -33,33 +34,40 @@ struct Picture {
     gauges: Option<Gauges>,
 }
 
-/// Shows a leg until dropped or cancelled. `gauges` is asked for each picture.
-pub async fn watch<G: Fn() -> Gauges>(
+/// Shows a leg while `work` goes on, and once more at its end. `gauges` is asked for each picture.
+pub async fn show<T>(
     title: &str,
-    tally: &Arc<Tally>,
+    tally: &Tally,
     origin: &OriginHandle,
-    gauges: Option<G>,
-) {
+    gauges: impl Fn() -> Option<Gauges>,
+    work: impl Future<Output = T>,
+) -> T {
     let terminal = std::io::stdout().is_terminal();
     let began = clock::now();
     let mut beat = tokio::time::interval(if terminal { REDRAW } else { LINE_EVERY });
     let mut drawn = false;
-    loop {
-        beat.tick().await;
+    let mut draw = || {
         let picture = Picture {
             elapsed: clock::now().since(began),
             count: tally.count(),
             in_flight: origin.in_flight(),
-            gauges: gauges.as_ref().map(|ask| ask()),
+            gauges: gauges(),
         };
         let text = if terminal { block(title, &picture, drawn) } else { line(title, &picture) };
         drawn = true;
         // A closed pipe ends the view, not the leg.
         let mut out = std::io::stdout().lock();
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-            return;
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    };
+    let mut work = pin!(work);
+    let done = loop {
+        tokio::select! {
+            done = &mut work => break done,
+            _ = beat.tick() => draw(),
         }
-    }
+    };
+    draw();
+    done
 }
 
 fn line(title: &str, picture: &Picture) -> String {

@@ -24,6 +24,7 @@ mod plan;
 mod pool;
 mod retry;
 mod room;
+mod step;
 mod trace;
 mod truth;
 mod waiting;

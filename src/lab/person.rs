@@ -16,18 +16,15 @@ use super::chance::Chance;
 use super::client::{Client, Reply, Silence};
 use super::crowd::World;
 use super::law::seconds;
-use super::origin::{PERSON, STEP, canary};
+use super::origin::PERSON;
 use super::passport::Passport;
 use super::plan::Plan;
 use super::retry::{Retry, Setback};
-use super::room::{self, Offer};
 use super::scenario::{Endpoint, Method, People};
+use super::step::Outcome;
 use super::trace::{End, Trace};
 use crate::admission::Moment;
 use crate::clock;
-
-/// A request that is broken off is broken off this long after it was sent.
-const HANG_UP_AFTER_S: (f64, f64) = (0.002, 0.008);
 
 /// What the devices of one person know of each other.
 #[derive(Debug, Default)]
@@ -49,14 +46,6 @@ pub(super) enum Stop {
     Elsewhere,
 }
 
-/// What a request for a step led to.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Page,
-    Place(String),
-    Setback(Setback),
-}
-
 /// One device.
 pub(super) struct Device<'a> {
     pub(super) world: &'a World,
@@ -72,11 +61,11 @@ pub(super) struct Device<'a> {
     pub(super) held: Option<(String, u64)>,
     pub(super) refreshes: u32,
     pub(super) away: Option<std::net::Ipv4Addr>,
+    pub(super) hang_up_from: Option<usize>,
+    pub(super) retry: Retry,
     index: usize,
     person: Arc<Person>,
     timeout: Duration,
-    retry: Retry,
-    hang_up_from: Option<usize>,
     arrival: Moment,
 }
 
@@ -115,23 +104,26 @@ impl<'a> Device<'a> {
     /// Lives the leg through, and notes how it ended.
     pub(super) async fn live(mut self) {
         let outcome = self.walk().await;
-        self.trace.ended = Some(clock::now());
         let seeks = self.world.seeks(self.plan.class);
-        self.trace.end = match outcome {
+        let ended = clock::now();
+        match outcome {
             Ok(()) => {
+                self.trace.end = End::Completed;
                 if seeks {
                     self.world.tally.completed();
                 }
-                End::Completed
             }
-            Err(stop) => {
-                if seeks && self.index == 0 && stop != Stop::Elsewhere {
+            Err(Stop::GaveUp | Stop::Failed) => {
+                self.trace.end = if outcome == Err(Stop::Failed) { End::Failed } else { End::GaveUp };
+                if seeks && self.index == 0 {
                     self.world.tally.gave_up();
                 }
                 self.leave().await;
-                if stop == Stop::Failed { End::Failed } else { End::GaveUp }
             }
-        };
+            // The person has not ended, only this device.
+            Err(Stop::Elsewhere) => return self.leave().await,
+        }
+        self.trace.ended = Some(ended);
     }
 
     async fn walk(&mut self) -> Result<(), Stop> {
@@ -192,26 +184,6 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// One request for a step.
-    pub(super) async fn ask(&mut self, walked: usize, step: usize) -> Outcome {
-        let Some(endpoint) = self.endpoint(step) else { return Outcome::Page };
-        let request = self.request(endpoint, walked);
-        let timeout = self.hang_up_time(walked, endpoint).unwrap_or(self.timeout);
-        let broken_off = timeout != self.timeout;
-        let asked = clock::now();
-        let reply = self.send(&request, timeout).await;
-        if broken_off && matches!(reply, Err(Silence::Timeout)) {
-            (self.hang_up_from, self.trace.hung_up) = (None, true);
-            return Outcome::Setback(Setback::Silence);
-        }
-        let took = clock::now().since(asked).as_micros();
-        self.trace.page_us.push(u32::try_from(took).unwrap_or(u32::MAX));
-        match reply {
-            Ok(reply) => self.read(&reply, endpoint),
-            Err(_) => Outcome::Setback(Setback::Silence),
-        }
-    }
-
     /// Sends one request of whatever kind, and takes the cookies of the answer.
     pub(super) async fn send(
         &mut self,
@@ -231,45 +203,12 @@ impl<'a> Device<'a> {
         self.timeout
     }
 
-    fn read(&mut self, reply: &Reply, endpoint: &Endpoint) -> Outcome {
-        let status = reply.status.as_u16();
-        match room::offer(reply) {
-            Offer::Place(room) => Outcome::Place(room),
-            Offer::Refusal(pause) => {
-                self.trace.definite(clock::now());
-                Outcome::Setback(Setback::Refused { status, retry_after: Some(pause) })
-            }
-            Offer::Nothing if reply.status.is_success() && self.is_mine(reply, endpoint) => {
-                self.trace.definite(clock::now());
-                if endpoint.pool.is_some() {
-                    self.admitted();
-                }
-                self.retry.served();
-                Outcome::Page
-            }
-            Offer::Nothing => {
-                let retry_after = room::retry_after(reply);
-                Outcome::Setback(Setback::Refused { status, retry_after })
-            }
-        }
-    }
-
-    /// A personal page must carry the canary of this person; any other's is a leak.
-    fn is_mine(&mut self, reply: &Reply, endpoint: &Endpoint) -> bool {
-        if !endpoint.personal {
-            return true;
-        }
-        let body = String::from_utf8_lossy(&reply.body);
-        let mine = body.contains(&canary(self.world.seed, self.plan.person));
-        if !mine && body.contains("canary=") {
-            self.trace.foreign_canaries += 1;
-        }
-        mine
-    }
-
     /// This device got in: the others of the same person are put away. The first time counts.
     pub(super) fn admitted(&mut self) {
-        let _ = self.person.lead.compare_exchange(0, self.index + 1, Relaxed, Relaxed);
+        let first = self.person.lead.compare_exchange(0, self.index + 1, Relaxed, Relaxed).is_ok();
+        if let Some((_, number)) = self.held.as_ref().filter(|_| first) {
+            self.person.number.store(*number, Relaxed);
+        }
         self.trace.admitted.get_or_insert(clock::now());
     }
 
@@ -298,30 +237,8 @@ impl<'a> Device<'a> {
         self.go_on()
     }
 
-    fn endpoint(&self, step: usize) -> Option<&'a Endpoint> {
+    pub(super) fn endpoint(&self, step: usize) -> Option<&'a Endpoint> {
         self.world.scenario.endpoints.get(step)
-    }
-
-    /// Who is about to break off: only what reaches the pool, so not before they have been let in.
-    fn hang_up_time(&mut self, walked: usize, endpoint: &Endpoint) -> Option<Duration> {
-        let due = self.hang_up_from.is_some_and(|from| walked >= from) && endpoint.pool.is_some();
-        if !due || (self.placed && self.trace.admitted.is_none()) {
-            return None;
-        }
-        Some(seconds(self.chance.between(HANG_UP_AFTER_S.0, HANG_UP_AFTER_S.1)))
-    }
-
-    fn request(&self, endpoint: &Endpoint, walked: usize) -> Request<Full<Bytes>> {
-        let method = match endpoint.method {
-            Method::Get => "GET",
-            Method::Post => "POST",
-        };
-        let body = match endpoint.method {
-            Method::Get => Bytes::new(),
-            Method::Post => Bytes::from_static(b"card=4111111111111111"),
-        };
-        let request = self.start(method, &endpoint.path).header(STEP, walked + 1);
-        finish(self.passport.show(request, true), body)
     }
 
     /// The beginning of any request of this person.

@@ -132,6 +132,7 @@ mod tests {
             ended: Some(at(90)),
             ..Trace::default()
         };
+        // A device put away has not ended; a person who still tries has not given up.
         for trace in [slow.clone(), lucky, slow] {
             record.add(trace, at(20), at(500));
         }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::client::{Reply, Silence};
-use super::person::{Device, Outcome, Stop, finish};
+use super::person::{Device, Stop, finish};
 use super::room::{self, Board, Claim, Offer, POLL_JITTER, Place};
+use super::step::Outcome;
 use crate::clock;
 
 /// After silence: this, doubled up to `QUIET_MAX`.
@@ -39,7 +40,6 @@ impl Device<'_> {
             if called {
                 match self.claim(room).await? {
                     Turn::In => {
-                        self.person().number.store(place.number, Relaxed);
                         self.admitted();
                         return Ok(false);
                     }

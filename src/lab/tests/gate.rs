@@ -1,7 +1,7 @@
 //! The smallest thing that keeps the waiting protocol: one room, first come first served, a fixed limit
 //! and fixed seats. A model to test the crowd against, and nothing else; it can be told to misbehave.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::super::client::{Client, Reply};
+use crate::admission::Moment;
+use crate::clock;
 
 pub(super) struct Gate {
     origin: SocketAddr,
@@ -40,8 +42,14 @@ struct Room {
     cursor: u64,
     inside: BTreeSet<u64>,
     done: BTreeSet<u64>,
-    called_unclaimed: BTreeSet<u64>,
+    /// Called and not seen since; when.
+    called: BTreeMap<u64, Moment>,
+    /// Claimed without a free seat; when last.
+    front: BTreeMap<u64, Moment>,
 }
+
+/// Who is not seen for so long after a call is not waited for.
+const MISSED: Duration = Duration::from_secs(1);
 
 impl Gate {
     pub(super) fn new(origin: SocketAddr, limit: usize, seats: usize) -> Self {
@@ -95,6 +103,9 @@ impl Gate {
             };
             return hint(response);
         }
+        if !path.starts_with("/wallet") {
+            return self.forward(Request::from_parts(head, Full::default())).await;
+        }
         let Ok(body) = body.collect().await else { return say(400, "text/plain", String::new()) };
         let mut onward = Request::from_parts(head, Full::new(body.to_bytes()));
         onward.headers_mut().insert("tornello-limit", self.limit.to_string().parse().unwrap());
@@ -106,7 +117,9 @@ impl Gate {
     async fn forward(&self, request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
         let pass = pass(request.headers());
         let path = request.uri().path().to_owned();
-        let permit = self.permits.acquire().await.unwrap();
+        // What needs no pool has a limit of its own: none.
+        let slow = path.starts_with("/wallet");
+        let permit = if slow { Some(self.permits.acquire().await.unwrap()) } else { None };
         let mut client =
             self.idle.lock().unwrap().pop().unwrap_or_else(|| Client::new(self.origin, Ipv4Addr::LOCALHOST));
         let reply = client.ask(&request, Duration::from_secs(60)).await;
@@ -148,7 +161,7 @@ impl Gate {
                 room.call(self.seats);
                 let state = if number <= room.cursor { "called" } else { "waiting" };
                 let body = format!(
-                    r#"{{"room":"cards","state":"{state}","epoch":1,"number":{number},"ticket":"{number}","ahead":0,"poll_after_ms":60}}"#
+                    r#"{{"room":"cards","state":"{state}","epoch":1,"number":{number},"ticket":"{number}","ahead":0,"poll_after_ms":200}}"#
                 );
                 let mut response = say(201, "application/json", body);
                 let cookie = format!("tornello-ticket-cards={number}; Path=/");
@@ -165,20 +178,16 @@ impl Gate {
             ),
             ("POST", "claims") => match ticket(headers) {
                 Some(number) if room.inside.contains(&number) => admitted(number),
-                Some(number) if number <= room.cursor && room.inside.len() < self.seats => {
-                    room.called_unclaimed.remove(&number);
-                    room.inside.insert(number);
-                    admitted(number)
-                }
+                Some(number) if number <= room.cursor && room.claim(number, self.seats) => admitted(number),
                 Some(number) if number <= room.cursor => say(
                     202,
                     "application/json",
-                    r#"{"state":"front_row","ahead":1,"poll_after_ms":60}"#.into(),
+                    r#"{"state":"front_row","ahead":1,"poll_after_ms":200}"#.into(),
                 ),
                 Some(_) => say(
                     409,
                     "application/problem+json",
-                    r#"{"reason":"not_called","poll_after_ms":60}"#.into(),
+                    r#"{"reason":"not_called","poll_after_ms":200}"#.into(),
                 ),
                 None => say(404, "application/problem+json", "{}".into()),
             },
@@ -188,20 +197,30 @@ impl Gate {
 }
 
 impl Room {
-    /// Calls up to twice the free seats: some never show up, and the front row keeps the rest.
+    /// Calls up to twice the free seats that the front row leaves: some never show up.
     fn call(&mut self, seats: usize) {
-        let free = seats.saturating_sub(self.inside.len());
-        while self.called_unclaimed.len() < 2 * free && self.cursor < self.issued {
+        let now = clock::now();
+        self.called.retain(|_, since| now.since(*since) < MISSED);
+        self.front.retain(|_, since| now.since(*since) < MISSED);
+        let free = seats.saturating_sub(self.inside.len() + self.front.len());
+        while self.called.len() < 2 * free && self.cursor < self.issued {
             self.cursor += 1;
-            self.called_unclaimed.insert(self.cursor);
+            self.called.insert(self.cursor, now);
         }
-        // Who does not come within the next numbers has missed it.
-        let late = self.cursor.saturating_sub(4 * seats as u64);
-        self.called_unclaimed.retain(|number| *number > late);
-        if self.called_unclaimed.len() >= 2 * free && free > 0 && self.cursor < self.issued {
-            self.cursor += 1;
-            self.called_unclaimed.insert(self.cursor);
+    }
+
+    /// Lets a called number in, if a seat is free that no lower number of the front row waits for.
+    fn claim(&mut self, number: u64, seats: usize) -> bool {
+        self.called.remove(&number);
+        let before = self.front.range(..number).count();
+        let free = self.inside.len() + before < seats;
+        if free {
+            self.front.remove(&number);
+            self.inside.insert(number);
+        } else {
+            self.front.insert(number, clock::now());
         }
+        free
     }
 }
 
