@@ -1,0 +1,287 @@
+//! What the TOML file holds, one to one: keys, types, defaults, bounds.
+//!
+//! The JSON schema is derived from these types and is what the shape check, editors and the tidy
+//! tests read; so every key has a sentence that ends with how a change takes effect (*hot*, or at a
+//! *restart*). Bounds of texts stand in `x-minimum` and `x-maximum`, both included. What depends on
+//! more than one key is judged in `build`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderName;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::net_formats::{CookieName, Host, UrlPath};
+use super::text::Text;
+use super::unit_formats::{Rate, Size};
+
+pub(super) use super::raw_room::RawRoom;
+pub(super) use super::raw_upstream::RawUpstream;
+
+/// Tables of one kind by name.
+pub(super) type Named<T> = BTreeMap<String, T>;
+
+/// The configuration of a Tornello gateway.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    /// Where the gateway listens and what it is given by the machine. Restart.
+    pub(super) listen: RawListen,
+    /// Caps and deadlines of the crowd's side. Hot.
+    #[serde(default)]
+    pub(super) edge: RawEdge,
+    /// How a client is recognised. Hot.
+    #[serde(default)]
+    pub(super) identity: RawIdentity,
+    /// The bucket that requests changing our own state (joining, claiming, leaving) pay at. Hot.
+    #[serde(default = "door")]
+    pub(super) door: RawQuota,
+    /// Quotas by name: how many requests a user may send. Hot.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = { "format": "name" }))]
+    pub(super) quota: Named<RawQuota>,
+    /// Upstream clusters by name. Hot.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = { "format": "name" }))]
+    pub(super) upstream: Named<RawUpstream>,
+    /// Waiting rooms by name. Hot.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = { "format": "name" }))]
+    pub(super) room: Named<RawRoom>,
+    /// Routes by name: which requests go where, and under which rules. Hot.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = { "format": "name" }))]
+    pub(super) route: Named<RawRoute>,
+}
+
+fn door() -> RawQuota {
+    RawQuota { rate: Text::of("30/m"), burst: None, prefix: None }
+}
+
+/// One value, or a list of them.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OneOrMany<T> {
+    One(T),
+    #[schemars(extend("minItems" = 1))]
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    pub(super) fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// `[listen]`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawListen {
+    /// Where the crowd is met: one address and port, or a list of them; port 0 takes a free one. Restart.
+    pub(super) http: OneOrMany<Text<SocketAddr>>,
+    /// Where operators are met: health, metrics, administration. It has no password: keep it private. Restart.
+    #[serde(default = "admin")]
+    pub(super) admin: Text<SocketAddr>,
+    /// Worker threads of the data path. Default: as many as the machine has cores. Restart.
+    #[schemars(range(min = 1, max = 1024))]
+    pub(super) threads: Option<u32>,
+    /// Where signing keys and high-water marks are kept. Restart.
+    #[serde(default = "state_directory")]
+    pub(super) state_directory: Text<PathBuf>,
+}
+
+fn admin() -> Text<SocketAddr> {
+    Text::of("127.0.0.1:9901")
+}
+
+fn state_directory() -> Text<PathBuf> {
+    Text::of("/var/lib/tornello")
+}
+
+/// `[edge]`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawEdge {
+    /// Most connections at once; further ones wait in the kernel. Hot.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(super) max_connections: u32,
+    /// Most connections at once from one IPv4 address or IPv6 /64; trusted proxies are exempt. Hot.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(super) max_connections_per_prefix: u32,
+    /// Longest time for a request head to arrive, and for a connection to idle between two requests. Hot.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
+    pub(super) head_timeout: Text<Duration>,
+    /// How long requests under way may take after the stop signal. Hot.
+    #[schemars(extend("x-minimum" = "1s", "x-maximum" = "1h"))]
+    pub(super) drain: Text<Duration>,
+    /// Addresses or networks of the proxies in front of us, whose forwarding headers are believed. Hot.
+    pub(super) trusted_proxies: Vec<Text<IpNet>>,
+    /// Answer 503 instead of 429 over quota, for old clients that hammer on 429. Hot.
+    pub(super) legacy_503_for_429: bool,
+    /// Most memory that all token buckets together may take. Hot.
+    #[schemars(extend("x-minimum" = "1MiB", "x-maximum" = "64GiB"))]
+    pub(super) bucket_memory: Text<Size>,
+}
+
+impl Default for RawEdge {
+    fn default() -> Self {
+        Self {
+            max_connections: 20_000,
+            max_connections_per_prefix: 1_000,
+            head_timeout: Text::of("10s"),
+            drain: Text::of("30s"),
+            trusted_proxies: Vec::new(),
+            legacy_503_for_429: false,
+            bucket_memory: Text::of("64MiB"),
+        }
+    }
+}
+
+/// `[identity]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawIdentity {
+    /// A header by which a trusted proxy names the person; needs `edge.trusted_proxies`. Default: none. Hot.
+    pub(super) header: Option<Text<HeaderName>>,
+    /// Which header carries the chain of addresses that trusted proxies vouch for. Hot.
+    pub(super) forwarded: RawForwarded,
+    /// What tells users apart for quotas only, never as proof of one person: `{ cookie = "NAME" }` or
+    /// `{ authorization = true }`. Default: none. Hot.
+    pub(super) credential: Option<RawCredential>,
+}
+
+/// Where the chain of addresses stands.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawForwarded {
+    /// `X-Forwarded-For`
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+}
+
+/// `identity.credential`: exactly one key.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCredential {
+    /// Name of the service's session cookie. Default: none. Hot.
+    pub(super) cookie: Option<Text<CookieName>>,
+    /// `true`: the `Authorization` header. Default: none. Hot.
+    pub(super) authorization: Option<bool>,
+}
+
+/// `[door]` and `[quota.NAME]`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawQuota {
+    /// Requests that one user may send in the long run, per `s`, `m`, `h` or `d`. Hot.
+    pub(super) rate: Text<Rate>,
+    /// Requests that one user may send at once after a rest. Default: the number in `rate`. Hot.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) burst: Option<u32>,
+    /// The same for a whole IPv4 address or IPv6 /64, which many people may share.
+    /// Default: 50 times the user's. Hot.
+    pub(super) prefix: Option<RawPrefixQuota>,
+}
+
+/// `prefix` of a quota
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPrefixQuota {
+    /// Requests that one prefix may send in the long run, per `s`, `m`, `h` or `d`. Hot.
+    pub(super) rate: Text<Rate>,
+    /// Requests that one prefix may send at once after a rest. Default: the number in `rate`. Hot.
+    #[schemars(range(min = 1, max = 50_000_000))]
+    pub(super) burst: Option<u32>,
+}
+
+/// `[route.NAME]`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRoute {
+    /// Host this route answers for, without port. Default: every host. Hot.
+    pub(super) host: Option<Text<Host>>,
+    /// Path this route answers for, with everything below it; the longest path wins. Hot.
+    #[serde(default = "root")]
+    pub(super) path: Text<UrlPath>,
+    /// The upstream that answers: a name in `[upstream]`. Hot.
+    pub(super) upstream: String,
+    /// The room people wait in: a name in `[room]`. Default: no room, nobody waits. Hot.
+    pub(super) room: Option<String>,
+    /// The quota users pay from: a name in `[quota]`. Default: no quota. Hot.
+    pub(super) quota: Option<String>,
+    /// How much requests without a pass matter when not all can be served. Hot.
+    #[serde(default)]
+    pub(super) class: RawClass,
+    /// Longest time from sending a request upstream to the head of its answer. Hot.
+    #[serde(default = "route_timeout")]
+    #[schemars(extend("x-minimum" = "10ms", "x-maximum" = "1h"))]
+    pub(super) timeout: Text<Duration>,
+    /// Longest request body. Hot.
+    #[serde(default = "body_limit")]
+    #[schemars(extend("x-minimum" = "1KiB", "x-maximum" = "1TiB"))]
+    pub(super) body_limit: Text<Size>,
+    /// What happens upstream when the client hangs up. Hot.
+    #[serde(default)]
+    pub(super) on_client_gone: RawOnClientGone,
+    /// Paths below `path` that skip room and quota: login callbacks, payment returns, health. Hot.
+    #[serde(default)]
+    pub(super) bypass_paths: Vec<Text<UrlPath>>,
+    /// Most bypassing requests at once; they count in the upstream's limit. Hot.
+    #[serde(default = "bypass_limit")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) bypass_limit: u32,
+    /// Let caches in front of us store answers. Refused with a room or an identity. Hot.
+    #[serde(default)]
+    pub(super) shared: bool,
+}
+
+fn root() -> Text<UrlPath> {
+    Text::of("/")
+}
+
+fn route_timeout() -> Text<Duration> {
+    Text::of("30s")
+}
+
+fn body_limit() -> Text<Size> {
+    Text::of("10MiB")
+}
+
+fn bypass_limit() -> u32 {
+    10
+}
+
+/// How much a request matters.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawClass {
+    /// Finishes what was begun: payment, commit, callback.
+    Finish,
+    /// As if it held a pass.
+    Admitted,
+    /// Entry and browsing.
+    #[default]
+    Entry,
+    /// Bots and prefetch.
+    Bulk,
+}
+
+/// What happens upstream when the client hangs up.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawOnClientGone {
+    /// Reads on and discards; the permit is freed when the upstream is done.
+    #[default]
+    Finish,
+    /// Closes the upstream connection, for upstreams known to stop working then.
+    Cancel,
+}
