@@ -93,9 +93,12 @@ fn group<'a>(diagnostic: &'a Diagnostic, text: &'a str) -> Group<'a> {
     let snippet = Snippet::source(text)
         .path(diagnostic.file.as_str())
         .annotation(AnnotationKind::Primary.span(within(text, &diagnostic.span)))
-        .annotations(diagnostic.related.iter().map(|(span, label)| {
-            AnnotationKind::Context.span(within(text, span)).label(label.as_str())
-        }));
+        .annotations(
+            diagnostic
+                .related
+                .iter()
+                .map(|(span, label)| AnnotationKind::Context.span(within(text, span)).label(label.as_str())),
+        );
     let note = diagnostic.note.iter().map(|note| Level::NOTE.message(note.as_str()));
     level
         .primary_title(diagnostic.message.as_str())

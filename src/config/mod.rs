@@ -6,6 +6,7 @@
 
 mod build;
 mod diagnostics;
+mod difference;
 mod document;
 mod findings;
 mod net_formats;
@@ -17,15 +18,16 @@ mod schema;
 pub mod settings;
 mod shape;
 mod spelling;
+mod starter;
 mod syntax;
 mod text;
 mod unit_formats;
 
-use toml::de::DeTable;
-
 pub use diagnostics::{Diagnostic, Severity, count, render, to_json};
+pub use difference::{Change, difference, needs_restart};
 pub use schema::schema_text;
 pub use settings::Settings;
+pub use starter::starter;
 
 use document::{Document, KeyPath};
 use findings::{Finding, Findings};
@@ -48,14 +50,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<(Settings, Vec<Diagnostic>),
 }
 
 fn judge<'t>(text: &'t str, findings: &mut Findings<'t>) -> Option<Settings> {
-    let table = match DeTable::parse(text) {
-        Ok(table) => table,
-        Err(error) => {
-            let (message, help) = syntax::explain(error.message());
-            findings.add_at(Finding::error(KeyPath::default(), message, help), error.span().unwrap_or(0..0));
-            return None;
-        }
-    };
+    let table = syntax::parse(text, findings)?;
     let mut document = Document(table);
     shape::check(&mut document, findings);
     match document.read() {

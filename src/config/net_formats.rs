@@ -41,13 +41,19 @@ impl Format for IpNet {
     fn read(text: &str) -> Result<Self, Misfit> {
         let net = text.parse::<Self>().or_else(|_| text.parse::<IpAddr>().map(Self::from));
         let net = net.map_err(|_| {
-            Misfit::new("is not a network", "write an address or a network: `\"10.0.0.7\"`, `\"10.0.0.0/8\"`, `\"fd00::/8\"`")
+            Misfit::new(
+                "is not a network",
+                "write an address or a network: `\"10.0.0.7\"`, `\"10.0.0.0/8\"`, `\"fd00::/8\"`",
+            )
         })?;
         if net.trunc() == net {
             return Ok(net);
         }
         let (wide, one) = (net.trunc(), Self::from(net.addr()));
-        Err(Misfit::new("has bits set behind its prefix", format!("write `\"{wide}\"` for the network or `\"{one}\"` for the one machine")))
+        Err(Misfit::new(
+            "has bits set behind its prefix",
+            format!("write `\"{wide}\"` for the network or `\"{one}\"` for the one machine"),
+        ))
     }
 
     fn write(&self) -> String {
@@ -61,7 +67,10 @@ impl Format for HeaderName {
 
     fn read(text: &str) -> Result<Self, Misfit> {
         text.parse().map_err(|_| {
-            Misfit::new("is not a header name", "write letters, digits and `-` only, without `:` and spaces: `\"x-user-id\"`")
+            Misfit::new(
+                "is not a header name",
+                "write letters, digits and `-` only, without `:` and spaces: `\"x-user-id\"`",
+            )
         })
     }
 
@@ -142,19 +151,28 @@ fn judge_host_port(text: &str) -> Result<(), Misfit> {
         let host = rest.split('/').next().unwrap_or_default();
         let port = if scheme == "https" { 443 } else { 80 };
         let plain = if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
-        return Err(Misfit::new("is a URL", format!("write host and port only: `\"{plain}\"`")));
+        if judge_host_port(&plain).is_err() {
+            return Err(Misfit::new("is a URL", "write host and port only: `\"10.0.0.5:8080\"`"));
+        }
+        return Err(Misfit::new("is a URL", format!("write host and port only: `\"{plain}\"`")).meant(plain));
     }
     if text.contains('/') {
         return Err(Misfit::new("has a path", "write host and port only; a path belongs to a route"));
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(Misfit::new("has no port", format!("write `\"[{text}]:80\"`")));
+        return Err(
+            Misfit::new("has no port", format!("write `\"[{text}]:80\"`")).meant(format!("[{text}]:80"))
+        );
     }
     let Some((host, port)) = text.rsplit_once(':') else {
-        return Err(Misfit::new("has no port", format!("write `\"{text}:80\"`, with the port the upstream listens at")));
+        let remedy = format!("write `\"{text}:80\"`, with the port the upstream listens at");
+        return Err(Misfit::new("has no port", remedy).meant(format!("{text}:80")));
     };
     if port.parse::<u16>().ok().is_none_or(|port| port == 0) {
-        return Err(Misfit::new("has no port from 1 to 65535", format!("write `\"{host}:80\"`, with the port the upstream listens at")));
+        return Err(Misfit::new(
+            "has no port from 1 to 65535",
+            format!("write `\"{host}:80\"`, with the port the upstream listens at"),
+        ));
     }
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let legal = match bracketed {
@@ -164,7 +182,10 @@ fn judge_host_port(text: &str) -> Result<(), Misfit> {
     if legal {
         return Ok(());
     }
-    Err(Misfit::new("is not host and port", "write `\"10.0.0.5:8080\"`, `\"app.internal:8080\"` or `\"[fd00::5]:8080\"`"))
+    Err(Misfit::new(
+        "is not host and port",
+        "write `\"10.0.0.5:8080\"`, `\"app.internal:8080\"` or `\"[fd00::5]:8080\"`",
+    ))
 }
 
 /// A DNS name in lower case, or an IPv4 address.
@@ -204,30 +225,32 @@ fn judge_host(text: &str) -> Result<(), Misfit> {
 }
 
 fn judge_path(text: &str) -> Result<(), Misfit> {
-    if text.contains(['?', '#']) {
-        let path = text.split(['?', '#']).next().unwrap_or_default();
-        return Err(Misfit::new("has a query or a fragment", format!("routes match paths only: write `\"{path}\"`")));
-    }
-    if text.contains('*') {
-        let path = text.split('*').next().unwrap_or_default().trim_end_matches('/');
-        let path = if path.is_empty() { "/" } else { path };
-        return Err(Misfit::new("has a wildcard", format!("a path matches everything below it: write `\"{path}\"`")));
+    if let Some((path, _)) = text.split_once(['?', '#', '*']) {
+        let path = normalise(path).unwrap_or_else(|| "/".to_owned());
+        let remedy = format!("a path matches everything below it, whatever the query: write `\"{path}\"`");
+        return Err(Misfit::new("has a query, a fragment or a wildcard", remedy).meant(path));
     }
     let legal = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
     if let Some(bad) = text.chars().find(|c| !c.is_ascii() || !legal(u8::try_from(*c).unwrap_or(0))) {
-        let escaped: String = bad.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect();
-        return Err(Misfit::new(format!("has a character, {bad:?}, that URLs escape"), format!("write `{escaped}` in its place")));
+        let escaped: String =
+            bad.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect();
+        return Err(Misfit::new(
+            format!("has a character, {bad:?}, that URLs escape"),
+            format!("write `{escaped}` in its place"),
+        ));
     }
     let Some(normal) = normalise(text) else {
-        return Err(Misfit::new("has a broken escape", "write `%` with two hexadecimal digits, `%25` for the sign itself"));
+        return Err(Misfit::new(
+            "has a broken escape",
+            "write `%` with two hexadecimal digits, `%25` for the sign itself",
+        ));
     };
     if normal == text {
         return Ok(());
     }
-    Err(Misfit::new(
-        "is not the normal form of a path",
-        format!("write `\"{normal}\"`: requests are judged in this form, and it matches everything below it"),
-    ))
+    let remedy =
+        format!("write `\"{normal}\"`: requests are judged in this form, and it matches everything below it");
+    Err(Misfit::new("is not the normal form of a path", remedy).meant(normal))
 }
 
 /// The form in which a path is judged; `None` if an escape is broken.
@@ -239,7 +262,11 @@ fn normalise(text: &str) -> Option<String> {
         let digits = after.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
         let byte = u8::from_str_radix(digits, 16).ok()?;
         let unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        if unreserved { plain.push(char::from(byte)) } else { plain.push_str(&format!("%{byte:02X}")) }
+        if unreserved {
+            plain.push(char::from(byte))
+        } else {
+            plain.push_str(&format!("%{byte:02X}"))
+        }
         rest = after.get(2..)?;
     }
     plain.push_str(rest);
@@ -279,12 +306,16 @@ fn judge_cookie(text: &str) -> Result<(), Misfit> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !separator(b)) {
         return Ok(());
     }
-    Err(Misfit::new("is not a cookie name", "write the name alone, without `=`, `;` and spaces: `\"session\"`"))
+    Err(Misfit::new(
+        "is not a cookie name",
+        "write the name alone, without `=`, `;` and spaces: `\"session\"`",
+    ))
 }
 
 fn judge_language(text: &str) -> Result<(), Misfit> {
     let mut parts = text.split('-');
-    let primary = parts.next().is_some_and(|p| (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_lowercase()));
+    let primary =
+        parts.next().is_some_and(|p| (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_lowercase()));
     let rest = parts.all(|p| {
         (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     });

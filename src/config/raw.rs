@@ -38,8 +38,8 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) identity: RawIdentity,
     /// The bucket that requests changing our own state (joining, claiming, leaving) pay at. Hot.
-    #[serde(default = "door")]
-    pub(super) door: RawQuota,
+    #[serde(default)]
+    pub(super) door: RawDoor,
     /// Quotas by name: how many requests a user may send. Hot.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "name" }))]
@@ -56,10 +56,6 @@ pub(super) struct Raw {
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "name" }))]
     pub(super) route: Named<RawRoute>,
-}
-
-fn door() -> RawQuota {
-    RawQuota { rate: Text::of("30/m"), burst: None, prefix: None }
 }
 
 /// One value, or a list of them.
@@ -178,7 +174,34 @@ pub(super) struct RawCredential {
     pub(super) authorization: Option<bool>,
 }
 
-/// `[door]` and `[quota.NAME]`
+/// `[door]`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawDoor {
+    /// Changes of our own state that one user may make in the long run, per `s`, `m`, `h` or `d`. Hot.
+    pub(super) rate: Text<Rate>,
+    /// Changes that one user may make at once after a rest. Default: the number in `rate`. Hot.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) burst: Option<u32>,
+    /// The same for a whole IPv4 address or IPv6 /64, which many people may share.
+    /// Default: 50 times the user's. Hot.
+    pub(super) prefix: Option<RawPrefixQuota>,
+}
+
+impl Default for RawDoor {
+    fn default() -> Self {
+        Self { rate: Text::of("30/m"), burst: None, prefix: None }
+    }
+}
+
+impl RawDoor {
+    /// The door is a quota whose rate has a default.
+    pub(super) fn quota(&self) -> RawQuota {
+        RawQuota { rate: self.rate.clone(), burst: self.burst, prefix: self.prefix.clone() }
+    }
+}
+
+/// `[quota.NAME]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawQuota {

@@ -145,12 +145,6 @@ pub(super) struct RawHealth {
 
 impl Default for RawHealth {
     fn default() -> Self {
-        Self {
-            path: None,
-            interval: Text::of("2s"),
-            timeout: Text::of("1s"),
-            healthy: 2,
-            unhealthy: 3,
-        }
+        Self { path: None, interval: Text::of("2s"), timeout: Text::of("1s"), healthy: 2, unhealthy: 3 }
     }
 }

@@ -27,13 +27,16 @@ pub(super) fn judge(value: &DeValue<'_>, schema: &Value, path: &KeyPath) -> Resu
 fn choose(value: &DeValue<'_>, choices: &[&Value], path: &KeyPath) -> Result<(), Finding> {
     let written = match value {
         DeValue::String(text) => Value::from(text.as_ref()),
-        DeValue::Integer(_) => integer(value).and_then(|n| i64::try_from(n).ok()).map_or(Value::Null, Value::from),
+        DeValue::Integer(_) => {
+            integer(value).and_then(|n| i64::try_from(n).ok()).map_or(Value::Null, Value::from)
+        }
         _ => Value::Null,
     };
     if choices.contains(&&written) {
         return Ok(());
     }
-    let near = written.as_str().and_then(|word| did_you_mean(word, choices.iter().filter_map(|c| c.as_str())));
+    let near =
+        written.as_str().and_then(|word| did_you_mean(word, choices.iter().filter_map(|c| c.as_str())));
     let all = choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ");
     let help = match near {
         Some(near) => format!("did you mean `\"{near}\"`? The choices are {all}"),
@@ -85,14 +88,18 @@ fn judge_text(text: &str, schema: &Value, path: &KeyPath) -> Result<(), Finding>
         let message = format!("`{path}` has {length} characters");
         return Err(Finding::error(path.clone(), message, format!("write at most {most}")));
     }
-    let Some(format) = schema.get("format").and_then(Value::as_str).and_then(text::format) else { return Ok(()) };
-    let magnitude = (format.judge)(text)
-        .map_err(|misfit| Finding::error(path.clone(), format!("`{path}` {}", misfit.wrong), misfit.remedy))?;
+    let Some(format) = schema.get("format").and_then(Value::as_str).and_then(text::format) else {
+        return Ok(());
+    };
+    let magnitude = (format.judge)(text).map_err(|misfit| {
+        Finding::error(path.clone(), format!("`{path}` {}", misfit.wrong), misfit.remedy)
+    })?;
     let bound = |name: &str| {
         let text = schema.get(name).and_then(Value::as_str)?;
         Some((text, (format.judge)(text).ok().flatten()?))
     };
-    let (Some(value), Some((low, least)), Some((high, most))) = (magnitude, bound("x-minimum"), bound("x-maximum"))
+    let (Some(value), Some((low, least)), Some((high, most))) =
+        (magnitude, bound("x-minimum"), bound("x-maximum"))
     else {
         return Ok(());
     };

@@ -44,7 +44,8 @@ fn remove_null(schema: &mut Value) {
 }
 
 fn remove_null_here(object: &mut Map<String, Value>) {
-    if object.get("default").is_some_and(Value::is_null) {
+    // Defaults of tables are the defaults of their keys, and are said there.
+    if object.get("default").is_some_and(|default| default.is_null() || default.is_object()) {
         object.remove("default");
     }
     if let Some(Value::Array(types)) = object.get_mut("type") {
@@ -82,7 +83,7 @@ pub(super) fn choices(schema: &Value) -> Option<Vec<&Value>> {
 
 /// A value that fits the schema, as TOML text.
 pub(super) fn example(schema: &Value) -> String {
-    if let Some(example) = schema.pointer("/examples/0").or(schema.get("default")).filter(|v| !v.is_object()) {
+    if let Some(example) = schema.pointer("/examples/0").or(schema.get("default")) {
         return example.to_string();
     }
     if let Some(first) = choices(schema).and_then(|choices| choices.first().copied()) {
@@ -98,9 +99,9 @@ pub(super) fn example(schema: &Value) -> String {
         Some("array") => format!("[{}]", schema.get("items").map(example).unwrap_or_default()),
         _ => {
             let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-            let keys = required.filter_map(Value::as_str).filter_map(|key| {
-                Some(format!("{key} = {}", example(schema.get("properties")?.get(key)?)))
-            });
+            let keys = required
+                .filter_map(Value::as_str)
+                .filter_map(|key| Some(format!("{key} = {}", example(schema.get("properties")?.get(key)?))));
             let keys = keys.collect::<Vec<_>>().join(", ");
             if keys.is_empty() { "{}".to_owned() } else { format!("{{ {keys} }}") }
         }
@@ -109,7 +110,11 @@ pub(super) fn example(schema: &Value) -> String {
 
 /// A text that fits the schema of a text.
 pub(super) fn example_text(schema: &Value) -> &'static str {
-    schema.get("format").and_then(Value::as_str).and_then(text::format).map_or("main", |format| format.example)
+    schema
+        .get("format")
+        .and_then(Value::as_str)
+        .and_then(text::format)
+        .map_or("main", |format| format.example)
 }
 
 /// Whether a value has the schema's type; a float may be written as an integer.

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::admission::policy::{LimitPolicy, Quota, RoomPolicy};
 use crate::admission::Class;
+use crate::admission::policy::{LimitPolicy, Quota, RoomPolicy};
 
 /// A whole validated configuration.
 #[derive(Clone, Debug, PartialEq)]

@@ -72,20 +72,34 @@ impl Shape<'_, '_> {
     }
 
     /// Checks an entry of a table of named things, of which a frequent fault is to forget the name.
-    fn entry(&mut self, node: &mut Spanned<DeValue<'_>>, schema: &Value, path: &KeyPath, key: &Range<usize>) -> bool {
+    fn entry(
+        &mut self,
+        node: &mut Spanned<DeValue<'_>>,
+        schema: &Value,
+        path: &KeyPath,
+        key: &Range<usize>,
+    ) -> bool {
         let name = path.last_key();
-        let belongs_inside = schema.pointer("/properties").is_some_and(|properties| properties.get(name).is_some());
+        let belongs_inside =
+            schema.pointer("/properties").is_some_and(|properties| properties.get(name).is_some());
         if belongs_inside && !matches!(node.get_ref(), DeValue::Table(_)) {
             let table = path.parent();
             let help = format!("write `[{table}.main]` in place of `[{table}]`, with a name of your choice");
-            self.findings.add_at(Finding::error(path.clone(), format!("`[{table}]` has no name"), help), key.clone());
+            self.findings
+                .add_at(Finding::error(path.clone(), format!("`[{table}]` has no name"), help), key.clone());
             return false;
         }
         self.value(node, schema, path, key)
     }
 
     /// Checks a value and says whether it may stay.
-    fn value(&mut self, node: &mut Spanned<DeValue<'_>>, schema: &Value, path: &KeyPath, key: &Range<usize>) -> bool {
+    fn value(
+        &mut self,
+        node: &mut Spanned<DeValue<'_>>,
+        schema: &Value,
+        path: &KeyPath,
+        key: &Range<usize>,
+    ) -> bool {
         let alternatives = schema.get("anyOf").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let schema = alternatives.iter().find(|one| is_a(one, node.get_ref())).unwrap_or(schema);
         let span = node.span();
@@ -154,7 +168,8 @@ impl Shape<'_, '_> {
             format!("move it: it is a key of {}", list(&elsewhere))
         };
         let place = if path.is_root() { "the file".to_owned() } else { format!("`[{path}]`") };
-        self.findings.add_at(Finding::error(path.key(name), format!("unknown key `{name}` in {place}"), help), span);
+        self.findings
+            .add_at(Finding::error(path.key(name), format!("unknown key `{name}` in {place}"), help), span);
     }
 }
 

@@ -7,7 +7,8 @@ pub(super) fn did_you_mean<'n>(word: &str, names: impl IntoIterator<Item = &'n s
     names
         .into_iter()
         .map(|name| {
-            let begins = word.len() >= 3 && (plain(name).starts_with(&word) || word.starts_with(&plain(name)));
+            let begins =
+                word.len() >= 3 && (plain(name).starts_with(&word) || word.starts_with(&plain(name)));
             let wrong = strsim::damerau_levenshtein(&word, &plain(name));
             (if begins { wrong.min(1) } else { wrong }, name)
         })

@@ -16,13 +16,20 @@ use super::{net_formats as net, unit_formats as unit};
 pub(super) struct Misfit {
     /// What is wrong, to stand under the text.
     pub(super) wrong: String,
-    /// What to write instead.
+    /// What to write instead, in words.
     pub(super) remedy: String,
+    /// The text that was probably meant, where there is one.
+    pub(super) meant: Option<String>,
 }
 
 impl Misfit {
     pub(super) fn new(wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { wrong: wrong.into(), remedy: remedy.into() }
+        Self { wrong: wrong.into(), remedy: remedy.into(), meant: None }
+    }
+
+    /// Says which text was probably meant.
+    pub(super) fn meant(self, text: impl Into<String>) -> Self {
+        Self { meant: Some(text.into()), ..self }
     }
 }
 

@@ -24,7 +24,10 @@ impl Format for Duration {
             ));
         }
         SpanParser::new().parse_unsigned_duration(text).map_err(|_| {
-            Misfit::new("is not a duration", "write a number and a unit: `\"500ms\"`, `\"10s\"`, `\"1h 30m\"`")
+            Misfit::new(
+                "is not a duration",
+                "write a number and a unit: `\"500ms\"`, `\"10s\"`, `\"1h 30m\"`",
+            )
         })
     }
 
@@ -132,7 +135,8 @@ impl Format for Rate {
             Misfit::new("is a rate of zero", remedy)
         })?;
         if count.get() > RATE_MAX {
-            let remedy = format!("write at most `\"{RATE_MAX}/s\"`; for no limit, leave the quota out of the route");
+            let remedy =
+                format!("write at most `\"{RATE_MAX}/s\"`; for no limit, leave the quota out of the route");
             return Err(Misfit::new("is no limit at all", remedy));
         }
         Ok(Self { count, period })
@@ -147,9 +151,10 @@ impl Format for Rate {
 pub(super) fn write_interval(interval: Duration) -> String {
     let exact = Period::ALL.into_iter().find_map(|(unit, _, seconds)| {
         let period = Duration::from_secs(seconds).as_nanos();
-        let count = period / interval.as_nanos().max(1);
-        let same = count > 0 && period.div_ceil(count) == interval.as_nanos();
-        same.then(|| format!("{count}/{unit}"))
+        let below = period / interval.as_nanos().max(1);
+        let count =
+            [below, below + 1].into_iter().find(|n| *n > 0 && period.div_ceil(*n) == interval.as_nanos());
+        count.map(|count| format!("{count}/{unit}"))
     });
     exact.unwrap_or_else(|| format!("1 every {}", interval.write()))
 }

@@ -52,25 +52,41 @@ fn listen(judge: &mut Judge<'_, '_>) {
     let raw = judge.raw;
     let addresses = raw.listen.http.as_slice();
     let many = matches!(raw.listen.http, crate::config::raw::OneOrMany::Many(_));
-    let path = |index: usize| if many { at(&["listen", "http"]).index(index) } else { at(&["listen", "http"]) };
+    let path =
+        |index: usize| if many { at(&["listen", "http"]).index(index) } else { at(&["listen", "http"]) };
     for (second, address) in addresses.iter().enumerate() {
         let first = addresses.iter().take(second).position(|first| clash(first.0, address.0));
         if let Some(first) = first {
             let message = format!("`listen.http` has {} twice over", address.0);
-            judge.add(Finding::error(path(second), message, "remove one of the two").related(path(first), "taken here"));
+            judge.add(
+                Finding::error(path(second), message, "remove one of the two")
+                    .related(path(first), "taken here"),
+            );
         }
         judge.refuse_if(clash(address.0, raw.listen.admin.0), || {
             let port = raw.listen.admin.0.port();
-            let help = format!("give `listen.admin` a port of its own: `admin = \"127.0.0.1:{}\"`", other_port(port));
-            let message = format!("the crowd and the operators would meet at the same address, {}", address.0);
-            Finding::error(path(second), message, help).related(at(&["listen", "admin"]), "the operators' address")
+            let help = format!(
+                "give `listen.admin` a port of its own: `admin = \"127.0.0.1:{}\"`",
+                other_port(port)
+            );
+            let message =
+                format!("the crowd and the operators would meet at the same address, {}", address.0);
+            Finding::error(path(second), message, help)
+                .related(at(&["listen", "admin"]), "the operators' address")
         });
     }
     let admin = raw.listen.admin.0;
     judge.refuse_if(!is_private(admin.ip()), || {
-        let help = format!("write `admin = \"127.0.0.1:{}\"`, or an address of your management network", admin.port());
-        Finding::warning(at(&["listen", "admin"]), format!("`listen.admin` is open to the world at {admin}"), help)
-            .note("the admin listener has no password: who reaches it can open the room and stop the service")
+        let help = format!(
+            "write `admin = \"127.0.0.1:{}\"`, or an address of your management network",
+            admin.port()
+        );
+        Finding::warning(
+            at(&["listen", "admin"]),
+            format!("`listen.admin` is open to the world at {admin}"),
+            help,
+        )
+        .note("the admin listener has no password: who reaches it can open the room and stop the service")
     });
 }
 
@@ -126,7 +142,8 @@ fn header(judge: &mut Judge<'_, '_>) {
     let forwarded = at(&["identity", "forwarded"]);
     judge.refuse_if(trusts_nobody && matches!(identity.forwarded, RawForwarded::Forwarded), || {
         let help = "set `edge.trusted_proxies`, or remove the key";
-        Finding::warning(forwarded, "`identity.forwarded` has no effect without trusted proxies", help).about(proxies)
+        Finding::warning(forwarded, "`identity.forwarded` has no effect without trusted proxies", help)
+            .about(proxies)
     });
 }
 
@@ -135,17 +152,21 @@ fn credential(judge: &mut Judge<'_, '_>) {
     let path = at(&["identity", "credential"]);
     let help = "write `credential = { cookie = \"NAME\" }` or `credential = { authorization = true }`";
     match credential {
-        RawCredential { cookie: Some(_), authorization: Some(true) } => judge.add(
-            Finding::error(path, "`identity.credential` names two sources", help),
-        ),
-        RawCredential { cookie: None, authorization: Some(false) | None } => judge.add(
-            Finding::error(path, "`identity.credential` names no source", help),
-        ),
+        RawCredential { cookie: Some(_), authorization: Some(true) } => {
+            judge.add(Finding::error(path, "`identity.credential` names two sources", help))
+        }
+        RawCredential { cookie: None, authorization: Some(false) | None } => {
+            judge.add(Finding::error(path, "`identity.credential` names no source", help))
+        }
         RawCredential { cookie: Some(name), .. } => {
             let ours = name.0.0.trim_start_matches("__Host-").starts_with("tornello-");
             judge.refuse_if(ours, || {
                 let help = "write the name of the service's own session cookie";
-                Finding::error(path.key("cookie"), format!("the cookie `{}` is Tornello's own", name.0.0), help)
+                Finding::error(
+                    path.key("cookie"),
+                    format!("the cookie `{}` is Tornello's own", name.0.0),
+                    help,
+                )
             });
         }
         RawCredential { .. } => {}

@@ -14,7 +14,7 @@ const PREFIX_FACTOR: u32 = 50;
 
 pub(super) fn judge(judge: &mut Judge<'_, '_>) {
     let raw = judge.raw;
-    widths(judge, &at(&["door"]), &raw.door);
+    widths(judge, &at(&["door"]), &raw.door.quota());
     for (name, quota) in &raw.quota {
         let path = at(&["quota", name]);
         widths(judge, &path, quota);

@@ -26,7 +26,8 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         let used = raw.route.values().any(|route| route.room.as_ref() == Some(name));
         judge.refuse_if(!used, || {
             let help = format!("write `room = \"{name}\"` in a route, or remove the room");
-            Finding::warning(path, format!("no route leads into the room `{name}`"), help).about(at(&["route"]))
+            Finding::warning(path, format!("no route leads into the room `{name}`"), help)
+                .about(at(&["route"]))
         });
     }
     shares(judge);
@@ -45,12 +46,14 @@ fn times(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     let poll = path.key("poll");
     judge.refuse_if(room.poll.min.0 > room.poll.max.0, || {
         let help = format!("write a `min` of at most {:?}, or raise `max`", room.poll.max);
-        let message = format!("`{poll}.min` is {:?}, above the maximum of {:?}", room.poll.min, room.poll.max);
+        let message =
+            format!("`{poll}.min` is {:?}, above the maximum of {:?}", room.poll.min, room.poll.max);
         Finding::error(poll.key("min"), message, help).related(poll.key("max"), "the maximum")
     });
     let least = room.poll.min.0.saturating_mul(LOOKS_PER_CALL);
     judge.refuse_if(room.call.0 < least, || {
-        let help = format!("write a `call` of at least {:?}, or lower `poll.min`", crate::config::text::Text(least));
+        let help =
+            format!("write a `call` of at least {:?}, or lower `poll.min`", crate::config::text::Text(least));
         let message = format!(
             "a call stands for {:?}, but people look only every {:?}: most would miss it",
             room.call, room.poll.min
@@ -59,7 +62,8 @@ fn times(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     });
     judge.refuse_if(room.idle.0 > room.session.0, || {
         let help = format!("write an `idle` of at most {:?}, or raise `session`", room.session);
-        let message = format!("`{path}.idle` is {:?}, longer than the session of {:?}", room.idle, room.session);
+        let message =
+            format!("`{path}.idle` is {:?}, longer than the session of {:?}", room.idle, room.session);
         Finding::error(path.key("idle"), message, help).related(path.key("session"), "the session")
     });
 }
@@ -78,7 +82,8 @@ fn switches(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     });
     judge.refuse_if(room.hold && room.message.is_empty(), || {
         let help = "say why in `message`: `message = { it = \"...\", en = \"...\" }`";
-        Finding::warning(hold, format!("`{path}` is held and does not say why"), help).about(path.key("message"))
+        Finding::warning(hold, format!("`{path}` is held and does not say why"), help)
+            .about(path.key("message"))
     });
 }
 
@@ -112,13 +117,19 @@ fn shares(judge: &mut Judge<'_, '_>) {
             .filter_map(|route| raw.room.get_key_value(route.room.as_ref()?))
             .collect();
         let sum: f64 = rooms.values().map(|room| room.seats.share).sum();
-        let Some((last, _)) = rooms.last_key_value().filter(|_| rooms.len() > 1 && sum > 1.0 + 1e-9) else { continue };
+        let Some((last, _)) = rooms.last_key_value().filter(|_| rooms.len() > 1 && sum > 1.0 + 1e-9) else {
+            continue;
+        };
         let names: Vec<&str> = rooms.keys().map(|name| name.as_str()).collect();
         let names = crate::config::spelling::list(&names);
-        let help = format!("set `seats.share` so that the sum is at most 1, as in `seats = {{ share = {:.2} }}`", 1.0 / f64::from(u32::try_from(rooms.len()).unwrap_or(u32::MAX)));
+        let help = format!(
+            "set `seats.share` so that the sum is at most 1, as in `seats = {{ share = {:.2} }}`",
+            1.0 / f64::from(u32::try_from(rooms.len()).unwrap_or(u32::MAX))
+        );
         let message = format!("the rooms {names} together take {sum:.2} of the limit of `{upstream}`");
         let all = rooms.keys().map(|name| at(&["room", name]));
-        let finding = Finding::warning(at(&["room", last, "seats", "share"]), message, help).about(at(&["route"]));
+        let finding =
+            Finding::warning(at(&["room", last, "seats", "share"]), message, help).about(at(&["route"]));
         judge.add(all.fold(finding, Finding::about));
     }
 }

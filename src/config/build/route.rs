@@ -58,7 +58,8 @@ fn name(judge: &mut Judge<'_, '_>, path: &KeyPath, kind: &str, wanted: Option<&S
 /// Two routes for the same requests: which would win?
 fn twins(judge: &mut Judge<'_, '_>, name: &str, route: &RawRoute) {
     let same = |other: &RawRoute| other.host == route.host && other.path == route.path;
-    let twin = judge.raw.route.iter().take_while(|(other, _)| other.as_str() < name).find(|(_, other)| same(other));
+    let twin =
+        judge.raw.route.iter().take_while(|(other, _)| other.as_str() < name).find(|(_, other)| same(other));
     let Some((twin, _)) = twin else { return };
     let host = route.host.as_ref().map_or("every host", |host| &host.0.0);
     let message = format!("the routes `{twin}` and `{name}` both take {host} with `{}`", route.path.0.0);
@@ -91,11 +92,16 @@ fn paths(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
             judge.add(Finding::error(here, message, help).about(path.key("path")));
         } else if bypass == own {
             let help = "name the paths that may skip; for all of them leave `room` and `quota` out";
-            let message = format!("`{bypass}` is the whole route: everything would skip its room and its quota");
+            let message =
+                format!("`{bypass}` is the whole route: everything would skip its room and its quota");
             judge.add(Finding::error(here, message, help).about(path.key("path")));
-        } else if let Some(first) = route.bypass_paths.iter().take(index).position(|first| &first.0.0 == bypass) {
+        } else if let Some(first) =
+            route.bypass_paths.iter().take(index).position(|first| &first.0.0 == bypass)
+        {
             let message = format!("`{bypass}` stands in `{list}` twice");
-            judge.add(Finding::error(here, message, "remove one of the two").related(list.index(first), "and here"));
+            judge.add(
+                Finding::error(here, message, "remove one of the two").related(list.index(first), "and here"),
+            );
         }
     }
     judge.refuse_if(!route.bypass_paths.is_empty() && route.room.is_none() && route.quota.is_none(), || {
@@ -108,7 +114,8 @@ fn paths(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
     let says_limit = judge.says(&limit);
     judge.refuse_if(says_limit && route.bypass_paths.is_empty(), || {
         let help = "remove the key, or name the paths in `bypass_paths`";
-        Finding::warning(limit.clone(), "`bypass_limit` has no effect without `bypass_paths`", help).about(list)
+        Finding::warning(limit.clone(), "`bypass_limit` has no effect without `bypass_paths`", help)
+            .about(list)
     });
     let ceiling = judge.raw.upstream.get(&route.upstream).map(|upstream| upstream.limit.ceiling);
     let ceiling = ceiling.filter(|ceiling| says_limit && route.bypass_limit > *ceiling);
@@ -143,14 +150,18 @@ fn times(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
     let timeout = path.key("timeout");
     judge.refuse_if(route.timeout.0 > raw.edge.drain.0, || {
         let help = format!("write `edge.drain` of at least {:?}", route.timeout);
-        let message = format!("answers may take {:?}, but a stop waits only {:?} for them", route.timeout, raw.edge.drain);
+        let message = format!(
+            "answers may take {:?}, but a stop waits only {:?} for them",
+            route.timeout, raw.edge.drain
+        );
         Finding::warning(timeout.clone(), message, help).about(at(&["edge", "drain"]))
     });
     let Some(upstream) = raw.upstream.get(&route.upstream) else { return };
     let LawPolicy::Aimd { latency } = limit_policy(&upstream.limit).law else { return };
     judge.refuse_if(route.timeout.0 <= latency, || {
         let help = format!("write a `timeout` above {latency:?}, or lower the upstream's `limit.latency`");
-        let message = format!("`{timeout}` is {:?}: answers are given up before they count as slow", route.timeout);
+        let message =
+            format!("`{timeout}` is {:?}: answers are given up before they count as slow", route.timeout);
         let limit = at(&["upstream", &route.upstream, "limit"]);
         Finding::warning(timeout.clone(), message, help).about(limit).about(path.key("upstream"))
     });

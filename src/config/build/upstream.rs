@@ -38,7 +38,9 @@ fn addresses(judge: &mut Judge<'_, '_>, path: &KeyPath, upstream: &RawUpstream) 
         if let Some(first) = first {
             let message = format!("`{}` stands in `{list}` twice", entry.address);
             let help = "remove one of the two; for a larger share write `{ address = \"...\", weight = 2 }`";
-            judge.add(Finding::error(list.index(second), message, help).related(list.index(first), "and here"));
+            judge.add(
+                Finding::error(list.index(second), message, help).related(list.index(first), "and here"),
+            );
         }
         let own = raw.listen.http.as_slice().iter().map(|own| own.0).chain([raw.listen.admin.0]);
         let own = own.into_iter().find(|own| is_own(*own, &entry.address));
@@ -82,11 +84,13 @@ fn limit(judge: &mut Judge<'_, '_>, path: &KeyPath, raw: &RawLimit) {
     let latency = raw.latency.as_ref().map_or(LATENCY, |latency| latency.0);
     judge.refuse_if(raw.law == RawLaw::Fixed && raw.latency.is_some(), || {
         let help = "remove the key, or write `law = \"aimd\"`";
-        Finding::warning(path.key("latency"), "a fixed limit does not look at `latency`", help).about(path.key("law"))
+        Finding::warning(path.key("latency"), "a fixed limit does not look at `latency`", help)
+            .about(path.key("law"))
     });
     judge.refuse_if(raw.law == RawLaw::Aimd && latency >= raw.stall.0, || {
         let help = "write a `stall` of several times `latency`";
-        let message = format!("an answer after `latency`, {latency:?}, would already be a stall of {:?}", raw.stall);
+        let message =
+            format!("an answer after `latency`, {latency:?}, would already be a stall of {:?}", raw.stall);
         Finding::error(path.key("stall"), message, help).about(path.key("latency")).about(path.key("law"))
     });
 }
@@ -94,14 +98,17 @@ fn limit(judge: &mut Judge<'_, '_>, path: &KeyPath, raw: &RawLimit) {
 fn health(judge: &mut Judge<'_, '_>, path: &KeyPath, raw: &RawHealth) {
     judge.refuse_if(raw.timeout.0 > raw.interval.0, || {
         let help = format!("write a `timeout` of at most {:?}, or a longer `interval`", raw.interval);
-        let message = format!("`{path}.timeout` is {:?}, longer than the interval of {:?}", raw.timeout, raw.interval);
+        let message =
+            format!("`{path}.timeout` is {:?}, longer than the interval of {:?}", raw.timeout, raw.interval);
         Finding::error(path.key("timeout"), message, help).related(path.key("interval"), "the interval")
     });
 }
 
 fn address(raw: &RawAddress) -> AddressSettings {
     match raw {
-        RawAddress::Plain(address) => AddressSettings { address: address.0.0.clone(), weight: 1, drain: false },
+        RawAddress::Plain(address) => {
+            AddressSettings { address: address.0.0.clone(), weight: 1, drain: false }
+        }
         RawAddress::Table(table) => {
             AddressSettings { address: table.address.0.0.clone(), weight: table.weight, drain: table.drain }
         }
@@ -114,7 +121,9 @@ pub(super) fn limit_policy(raw: &RawLimit) -> LimitPolicy {
     LimitPolicy {
         law: match raw.law {
             RawLaw::Fixed => LawPolicy::Fixed,
-            RawLaw::Aimd => LawPolicy::Aimd { latency: raw.latency.as_ref().map_or(LATENCY, |latency| latency.0) },
+            RawLaw::Aimd => {
+                LawPolicy::Aimd { latency: raw.latency.as_ref().map_or(LATENCY, |latency| latency.0) }
+            }
         },
         initial: raw.initial.unwrap_or(nearest),
         floor: raw.floor,
