@@ -295,10 +295,9 @@ fn judge_name(text: &str) -> Result<(), Misfit> {
         .collect();
     near = near.trim_matches(['-', '_']).to_owned();
     let near = if near.is_empty() { "main".to_owned() } else { near };
-    Err(Misfit::new(
-        "is not a name that can stand in URLs, cookies and metrics",
-        format!("write lower-case letters, digits, `-` and `_`, at most {NAME_MAX}: `{near}`"),
-    ))
+    let wrong = "is not a name that can stand in URLs, cookies and metrics";
+    let remedy = format!("write lower-case letters, digits, `-` and `_`, at most {NAME_MAX}: `{near}`");
+    Err(Misfit::new(wrong, remedy).meant(near))
 }
 
 fn judge_cookie(text: &str) -> Result<(), Misfit> {

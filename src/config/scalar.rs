@@ -62,13 +62,11 @@ fn wrong_type(value: &DeValue<'_>, schema: &Value, path: &KeyPath) -> Finding {
         (DeValue::Array(_), "object") if path.to_string().ends_with(key) => {
             format!("write `[{path}]` with one pair of brackets")
         }
-        (DeValue::Integer(number), "string") if schema.get("format").is_some() => {
-            match schema.get("format").and_then(Value::as_str).and_then(text::format) {
-                Some(format) => match (format.judge)(&number.to_string()) {
-                    Err(misfit) => misfit.remedy,
-                    Ok(_) => format!("write it in quotes: `{key} = \"{number}\"`"),
-                },
-                None => format!("write it in quotes: `{key} = \"{number}\"`"),
+        (DeValue::Integer(number), "string") => {
+            let format = schema.get("format").and_then(Value::as_str).and_then(text::format);
+            match format.map(|format| (format.judge)(number.as_str())) {
+                Some(Err(misfit)) => misfit.remedy,
+                _ => format!("write it in quotes: `{key} = \"{number}\"`"),
             }
         }
         (_, "object") => format!("write a table: `[{path}]`"),

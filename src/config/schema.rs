@@ -167,5 +167,7 @@ pub(super) fn tables_with(key: &str) -> Vec<String> {
         let (table, last) = path.rsplit_once('.')?;
         (last == key).then(|| format!("[{table}]"))
     });
-    tables.collect()
+    let mut tables: Vec<String> = tables.collect();
+    tables.sort_by_key(|table| (table.matches('.').count(), table.clone()));
+    tables
 }

@@ -31,6 +31,7 @@ struct Shape<'f, 't> {
 impl Shape<'_, '_> {
     /// Checks one table; `span` is where it is named.
     fn table(&mut self, table: &mut DeTable<'_>, schema: &Value, path: &KeyPath, span: &Range<usize>) {
+        self.nameless(table, schema, path);
         let mut faulty: Vec<String> = Vec::new();
         for (key, node) in table.iter_mut() {
             let name = key.get_ref().as_ref();
@@ -41,7 +42,7 @@ impl Shape<'_, '_> {
                 (Some(inner), _) => self.value(node, inner, &here, &key.span()),
                 (None, Some(inner)) => {
                     self.name(name, schema, &here, key.span());
-                    self.entry(node, inner, &here, &key.span())
+                    self.value(node, inner, &here, &key.span())
                 }
                 (None, None) => {
                     self.unknown_key(name, schema, path, key.span());
@@ -71,25 +72,26 @@ impl Shape<'_, '_> {
         }
     }
 
-    /// Checks an entry of a table of named things, of which a frequent fault is to forget the name.
-    fn entry(
-        &mut self,
-        node: &mut Spanned<DeValue<'_>>,
-        schema: &Value,
-        path: &KeyPath,
-        key: &Range<usize>,
-    ) -> bool {
-        let name = path.last_key();
-        let belongs_inside =
-            schema.pointer("/properties").is_some_and(|properties| properties.get(name).is_some());
-        if belongs_inside && !matches!(node.get_ref(), DeValue::Table(_)) {
-            let table = path.parent();
-            let help = format!("write `[{table}.main]` in place of `[{table}]`, with a name of your choice");
-            self.findings
-                .add_at(Finding::error(path.clone(), format!("`[{table}]` has no name"), help), key.clone());
-            return false;
+    /// Takes out keys that stand in `[room]` but belong into `[room.NAME]`: a name is easily forgotten.
+    fn nameless(&mut self, table: &mut DeTable<'_>, schema: &Value, path: &KeyPath) {
+        let inside = schema.pointer("/additionalProperties/properties");
+        let belongs = |key: &str| inside.is_some_and(|properties| properties.get(key).is_some());
+        let is_table = |node: &Spanned<DeValue<'_>>| matches!(node.get_ref(), DeValue::Table(_));
+        let strays = table.iter().filter(|(key, node)| belongs(key.get_ref()) && !is_table(node));
+        let Some((key, span)) =
+            strays.map(|(key, _)| (key.get_ref().to_string(), key.span())).min_by_key(|(_, span)| span.start)
+        else {
+            return;
+        };
+        let help = format!("write `[{path}.main]` in place of `[{path}]`, with a name of your choice");
+        let message = format!("`{key}` stands in `[{path}]`, which has no name");
+        self.findings.add_at(Finding::error(path.key(&key), message, help), span);
+        self.findings.taint(path.clone());
+        let strays: Vec<String> =
+            table.keys().map(|key| key.get_ref().to_string()).filter(|key| belongs(key)).collect();
+        for key in strays {
+            table.remove(key.as_str());
         }
-        self.value(node, schema, path, key)
     }
 
     /// Checks a value and says whether it may stay.
@@ -147,9 +149,12 @@ impl Shape<'_, '_> {
     /// Checks a name that the operator gave.
     fn name(&mut self, name: &str, schema: &Value, path: &KeyPath, span: Range<usize>) {
         let format = schema.pointer("/propertyNames/format").and_then(Value::as_str).and_then(text::format);
-        if let Some(Err(misfit)) = format.map(|format| (format.judge)(name)) {
-            let message = format!("`{name}` {}", misfit.wrong);
-            self.findings.add_at(Finding::error(path.clone(), message, misfit.remedy), span);
+        let Some(Err(misfit)) = format.map(|format| (format.judge)(name)) else { return };
+        let message = format!("`{name}` {}", misfit.wrong);
+        self.findings.add_at(Finding::error(path.clone(), message, misfit.remedy), span);
+        self.findings.taint(path.clone());
+        if let Some(meant) = misfit.meant {
+            self.findings.taint(path.parent().key(&meant));
         }
     }
 

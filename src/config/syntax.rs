@@ -35,23 +35,21 @@ pub(super) fn parse<'t>(text: &'t str, findings: &mut Findings<'_>) -> Option<Sp
     let line = |byte: usize| text.get(..byte).map_or(0, |before| before.matches('\n').count());
     faults.dedup_by_key(|(span, _)| line(span.start));
     for (span, message) in faults {
-        let help = remedy(message, text.get(span.clone()).unwrap_or_default(), text.get(span.end..));
+        let help = remedy(message, text.get(span.clone()).unwrap_or_default());
         findings
             .add_at(Finding::error(KeyPath::default(), format!("this is not TOML: {message}"), help), span);
     }
     None
 }
 
-fn remedy(message: &str, there: &str, after: Option<&str>) -> String {
+fn remedy(message: &str, there: &str) -> String {
     if message.starts_with("string values must be quoted") {
         return match there.trim() {
             "" => "write a value after `=`".to_owned(),
             word => format!("put it in quotes: `{word:?}`"),
         };
     }
-    if message.starts_with("key with no value")
-        && after.is_some_and(|after| after.trim_start().starts_with(':'))
-    {
+    if there == ":" {
         return "write `key = value`; `:` is YAML".to_owned();
     }
     let known = REMEDIES.into_iter().find(|(beginning, _)| message.starts_with(beginning));

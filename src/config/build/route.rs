@@ -55,12 +55,12 @@ fn name(judge: &mut Judge<'_, '_>, path: &KeyPath, kind: &str, wanted: Option<&S
     judge.add(finding.about(at(&[kind, wanted])));
 }
 
-/// Two routes for the same requests: which would win?
+/// Two routes for the same requests: which would win? The later one in the file is refused.
 fn twins(judge: &mut Judge<'_, '_>, name: &str, route: &RawRoute) {
+    let place = |name: &str| judge.document.locate(&at(&["route", name])).start;
     let same = |other: &RawRoute| other.host == route.host && other.path == route.path;
-    let twin =
-        judge.raw.route.iter().take_while(|(other, _)| other.as_str() < name).find(|(_, other)| same(other));
-    let Some((twin, _)) = twin else { return };
+    let mut others = judge.raw.route.iter().filter(|(other, raw)| other.as_str() != name && same(raw));
+    let Some((twin, _)) = others.find(|(other, _)| place(other) < place(name)) else { return };
     let host = route.host.as_ref().map_or("every host", |host| &host.0.0);
     let message = format!("the routes `{twin}` and `{name}` both take {host} with `{}`", route.path.0.0);
     let (this, other) = (at(&["route", name]), at(&["route", twin]));

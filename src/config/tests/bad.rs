@@ -35,7 +35,7 @@ const SHAPE: &[Bad] = &[
     ("upstream = \"app\"\n", "", "[route.all]", "add `upstream = "),
     ("{ address = \"10.0.0.6:8080\", weight = 2 }", "{ weight = 2 }", "{ weight = 2 }", "add `address = "),
     ("call = \"10m\"", "call = \"10m\"\n[room]\nhold = true", "hold = true", "write `[room.main]`"),
-    ("[room.main]", "[room.\"Main room\"]", "[room.\"Main room\"]", "`main-room`"),
+    ("[room.main]", "[room.Main]", "[room.Main]", "at most 40: `main`"),
     ("it = \"Attendere.\"", "Italiano = \"Attendere.\"", "Italiano", "`it`, `en`"),
     // Types.
     ("drain = \"30s\"", "drain = 30", "drain = 30", "\"30s\""),
@@ -174,7 +174,7 @@ const MEANING: &[Bad] = &[
     (
         "[route.all]",
         "[route.again]\nhost = \"www.example.org\"\nupstream = \"app\"\n[route.all]",
-        "[route.again]",
+        "[route.all]",
         "change `host` or `path`",
     ),
     ("bypass_paths = [\"/login/return\"]", "path = \"/.tornello/x\"", "/.tornello/x", "choose another path"),
