@@ -1,5 +1,35 @@
 //! Tornello: a request is identified, takes a token from its user's bucket, passes the waiting room,
 //! holds a permit while the upstream answers, and its latency moves the limit.
+//!
+//! # The map
+//!
+//! - [`admission`]: the decisions. Pure: time, policy and random bytes are arguments.
+//! - [`store`]: what lives on. The only locks and the only durable state.
+//! - [`proxy`]: the request path, from a head to an answer. `proxy::handle` reads like the sentence.
+//! - [`edge`]: sockets towards the crowd.
+//! - [`pages`]: refusals as bytes: waiting page, notices, problem+json.
+//! - [`config`]: from TOML to validated settings.
+//! - [`app`]: builds each part once, serves, reloads, drains.
+//! - [`admin`]: the operators' side.
+//! - [`cli`]: the commands.
+//! - [`metrics`], [`clock`]: leaves.
+//!
+//! # Invariants
+//!
+//! - Arrows point inward only: `cli → app → edge, proxy, admin, config → store → admission`;
+//!   `admission` imports nothing of ours.
+//! - A request loads the configuration once and reads the decision in one non-async function.
+//! - No request is sent to an upstream while as many as its limit are unfinished there.
+//! - Policy is an argument, never a field of the state: a reload is one pointer store.
 
 pub mod admission;
+pub mod store;
+pub mod proxy;
+pub mod edge;
+pub mod pages;
 pub mod config;
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod metrics;
+pub mod clock;
