@@ -23,7 +23,7 @@ impl Estimate {
         let wait = ahead / rate / 60.0;
         let spread = (0.2 + 0.5 / ahead.sqrt()).min(0.4);
         let grain = match wait {
-            _ if wait < 10.0 => 1.0,
+            _ if wait < 20.0 => 1.0,
             _ if wait < 60.0 => 5.0,
             _ if wait < 240.0 => 15.0,
             _ => 60.0,
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(of(1200, 0.0), None);
         assert_eq!(of(1200, f64::NAN), None);
         assert_eq!(of(0, 10.0), Some((0, 1)));
-        assert_eq!(of(1199, 2.0), Some((5, 15)));
+        assert_eq!(of(1199, 2.0), Some((8, 13)));
         assert_eq!(of(3599, 12.5), Some((3, 6)));
         assert_eq!(of(u64::MAX, f64::MIN_POSITIVE).unwrap().1, u64::MAX);
     }

@@ -21,10 +21,22 @@ const drop = key => {
   try { sessionStorage.removeItem(name(key)); } catch (e) { /* nothing was kept */ }
 };
 
+// Asked by trying: navigator.cookieEnabled is true in browsers that drop what they are given.
+const cookies = () => {
+  try {
+    document.cookie = "tornello-try=1; SameSite=Lax; Max-Age=60";
+    const kept = document.cookie.indexOf("tornello-try=1") >= 0;
+    document.cookie = "tornello-try=; SameSite=Lax; Max-Age=0";
+    return kept;
+  } catch (e) {
+    return false;
+  }
+};
+
 const me = { ticket: kept("ticket") };
 let board = null, message = null, phase = "joining", shown = null, front = null;
 let failures = 0, trouble = "", paused = false, busy = false, timer = 0, last = 0, best = 0, slow = false;
-let said = "", coded = "";
+let said = "", coded = "", lost = !cookies();
 
 const fits = (text, values) => text.replace(/\{(\w+)\}/g, (all, key) => key in values ? values[key] : all);
 const plural = (lang, t, key, n) => {
@@ -130,7 +142,8 @@ const claim = async () => {
 const enter = () => {
   const now = Date.now();
   const entries = (kept("entries") || "").split(",").filter(time => now - time < 120000);
-  if (paused || !navigator.cookieEnabled || entries.length > 2) {
+  if (entries.length > 2) lost = true;
+  if (paused || lost) {
     phase = "turn";
     return 0;
   }
@@ -215,7 +228,7 @@ const range = () => {
   const ahead = shown + 1;
   const wait = ahead / board.rate / 60;
   const spread = Math.min(0.4, 0.2 + 0.5 / Math.sqrt(ahead));
-  const grain = wait < 10 ? 1 : wait < 60 ? 5 : wait < 240 ? 15 : 60;
+  const grain = wait < 20 ? 1 : wait < 60 ? 5 : wait < 240 ? 15 : 60;
   return {
     wait,
     low: Math.floor(wait / (1 + spread) / grain) * grain,
@@ -251,10 +264,10 @@ const draw = () => {
   const first = Number(kept("first-" + me.number)) || shown || 1;
   if (me.number && !kept("first-" + me.number)) keep("first-" + me.number, first);
   const turn = phase === "turn" || phase === "entering" || phase === "front";
-  const news = [phase, held && board.reason, paused, phase === "waiting" && coarse(shown)].join();
-  const speak = news !== said;
-  const joined = said.indexOf("joining") === 0;
-  said = news;
+  const news = [held ? board.reason : "", r ? "known" : "", coarse(shown || 0)].join();
+  const speak = board && phase === "waiting" && news !== said;
+  const joined = !said;
+  if (speak) said = news;
   for (const pane of panes) {
     const t = pane.t, lang = pane.lang;
     const all = key => pane.el.querySelectorAll('[data-f="' + key + '"]');
@@ -266,16 +279,19 @@ const draw = () => {
       el.hidden = el.dataset.in.split(" ").indexOf(phase) < 0;
     });
     put("heading", t["heading_" + (turn ? "turn" : phase)] || t.heading_waiting);
-    put("lead", phase === "joining" && !trouble ? t.joining : t[phase] && !turn && phase !== "joining" ? t[phase] : "");
+    put("lead", phase === "joining" ? (trouble ? "" : t.joining)
+      : phase === "front" ? (front > 0 ? fits(plural(lang, t, "front_ahead", front), { n: figure(t, front) }) : t.front_next)
+      : turn ? "" : t[phase] || "");
     put("alert", !turn ? "" : phase === "entering" ? t.entering
-      : phase === "front" ? (front > 0 ? fits(plural(lang, t, "front_row", front), { n: figure(t, front) }) : t.front_row_next)
-      : paused ? t.enter_ready : t.enter_cookies);
+      : phase === "front" ? t.front
+      : lost ? t.enter_cookies : t.enter_ready);
     // One lost poll is not worth a word: the time of the data says how old they are.
     const upset = failures > 1 || failures && !me.number;
-    put("trouble", upset ? t[trouble] : "");
+    put("trouble", !upset ? "" : trouble === "trouble_network" && !me.ticket ? t.trouble_join : t[trouble]);
     all("again").forEach(el => { el.hidden = !upset; });
+    if (lost) all("close").forEach(el => { el.hidden = true; });
     pane.el.querySelectorAll('[data-do="pause"]').forEach(el => { el.textContent = paused ? t.resume : t.pause; });
-    all("code").forEach(el => { el.hidden = navigator.cookieEnabled || !me.ticket; });
+    all("code").forEach(el => { el.hidden = !lost || !me.ticket; });
     all("ticket").forEach(el => { if (el.value !== me.ticket) el.value = me.ticket || ""; });
     put("coded", coded && t[coded]);
     if (pane.el.classList.contains("on")) {
@@ -344,8 +360,9 @@ const acts = {
     const field = button.parentNode.querySelector("input");
     field.select();
     const done = () => { coded = "copied"; draw(); };
-    if (navigator.clipboard) navigator.clipboard.writeText(field.value).then(done, () => {});
-    else if (document.execCommand("copy")) done();
+    const older = () => { if (document.execCommand("copy")) done(); };
+    if (navigator.clipboard) navigator.clipboard.writeText(field.value).then(done, older);
+    else older();
   },
   use: async button => {
     const code = button.parentNode.querySelector("input").value.trim();
