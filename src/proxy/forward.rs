@@ -104,7 +104,9 @@ impl Arrived {
     /// The answer for the client; the record speaks when its body is over.
     #[must_use]
     pub fn into_answer(self, record: Record) -> Response<Answer> {
-        let (parts, body) = self.response.into_parts();
+        let (mut parts, body) = self.response.into_parts();
+        // Our own version, not that of the hop behind us.
+        parts.version = http::Version::HTTP_11;
         Response::from_parts(parts, Answer::Relay(Box::new(Relay::new(body, self.exchange, record))))
     }
 }
