@@ -1,5 +1,5 @@
 //! How long the wait may be: a range as wide as the pace of a line is uncertain. The same rule stands
-//! in `waiting.js`, so that page and place page never contradict each other.
+//! in `waiting_view.js`, so that page and place page never contradict each other.
 
 /// A wait in whole minutes, `low <= high`, `high >= 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

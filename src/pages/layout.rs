@@ -51,7 +51,7 @@ impl Layout {
             environment,
             texts: PerLanguage::build(Texts::load)?,
             style: squeeze(include_str!("templates/page.css")),
-            script: squeeze(include_str!("templates/waiting.js")),
+            script: script(),
         })
     }
 
@@ -102,6 +102,13 @@ impl Layout {
             },
         )
     }
+}
+
+/// The waiting page's script: the protocol and the view, in one scope that nothing else sees.
+fn script() -> String {
+    let protocol = squeeze(include_str!("templates/waiting.js"));
+    let view = squeeze(include_str!("templates/waiting_view.js"));
+    format!("(() => {{\n\"use strict\";\n{protocol}\n{view}\n}})();")
 }
 
 /// Leaves out indentation, empty lines and comment lines: a quarter of the bytes, and nothing that a

@@ -9,7 +9,7 @@ use minijinja::{HtmlEscape, context};
 
 use super::language::{Language, PerLanguage};
 use super::layout::{Layout, Page};
-use super::prepared::{Prepared, page_headers, put_retry};
+use super::prepared::{Prepared, page_headers};
 use super::reason::Reason;
 use super::retry_after::RetryAfter;
 use super::text::{Section, value};
@@ -69,9 +69,7 @@ impl Notices {
             }
         }
         let headers = self.headers.of(language).clone();
-        let mut response = Prepared { status: reason.status(), headers, body: body.into() }.response(retry);
-        put_retry(&mut response, retry);
-        response
+        Prepared { status: reason.status(), headers, body: body.into() }.response(retry)
     }
 }
 
@@ -100,7 +98,7 @@ fn render(layout: &Layout, reason: Reason, language: Language) -> Result<Vec<Pie
                 again => reason.again(),
                 reference => REFERENCE,
                 // The tag tells later which language the gap is in; it is cut out with the mark.
-                retry => format!("{RETRY}{}{RETRY}", pane.tag()),
+                retry => reason.again().then(|| format!("{RETRY}{}{RETRY}", pane.tag())),
             },
         )
     })?;

@@ -148,7 +148,7 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
     }
 }
 
-/// The wait in words, as `waiting.js` says it.
+/// The wait in words, as `waiting_view.js` says it.
 fn wait(texts: &Texts, facts: &PlaceFacts<'_>) -> String {
     if facts.standstill.is_some() {
         return texts.live("wait_stopped").into();

@@ -27,16 +27,11 @@ impl Prepared {
         let mut response = Response::new(self.body.clone());
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
-        put_retry(&mut response, retry);
+        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            let retry = retry.unwrap_or(RetryAfter::DEFAULT);
+            response.headers_mut().insert(RETRY_AFTER, retry.value());
+        }
         response
-    }
-}
-
-/// Sets `Retry-After` where the status asks for it.
-pub(super) fn put_retry(response: &mut Response<Bytes>, retry: Option<RetryAfter>) {
-    if matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-        let retry = retry.unwrap_or(RetryAfter::DEFAULT);
-        response.headers_mut().insert(RETRY_AFTER, retry.value());
     }
 }
 
