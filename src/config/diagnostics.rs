@@ -10,6 +10,8 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::json;
 
+use super::spelling::number;
+
 /// Whether a diagnostic keeps a configuration from taking effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -116,17 +118,16 @@ fn within(text: &str, span: &Range<usize>) -> Range<usize> {
 /// `2 errors, 1 warning`, or `no errors`.
 #[must_use]
 pub fn count(diagnostics: &[Diagnostic]) -> String {
-    let number = |severity: Severity| diagnostics.iter().filter(|d| d.severity == severity).count();
-    let words = |number: usize, word: &str| match number {
-        1 => format!("1 {word}"),
-        _ => format!("{number} {word}s"),
-    };
-    match (number(Severity::Error), number(Severity::Warning)) {
+    match (of(diagnostics, Severity::Error), of(diagnostics, Severity::Warning)) {
         (0, 0) => "no errors".to_owned(),
-        (errors, 0) => words(errors, "error"),
-        (0, warnings) => words(warnings, "warning"),
-        (errors, warnings) => format!("{}, {}", words(errors, "error"), words(warnings, "warning")),
+        (errors, 0) => number(errors, "error"),
+        (0, warnings) => number(warnings, "warning"),
+        (errors, warnings) => format!("{}, {}", number(errors, "error"), number(warnings, "warning")),
     }
+}
+
+fn of(diagnostics: &[Diagnostic], severity: Severity) -> usize {
+    diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
 }
 
 /// The diagnostics for a program: `{"errors": n, "warnings": n, "diagnostics": [...]}`.
@@ -145,10 +146,9 @@ pub fn to_json(diagnostics: &[Diagnostic]) -> serde_json::Value {
             "help": d.help,
         })
     });
-    let number = |severity: Severity| diagnostics.iter().filter(|d| d.severity == severity).count();
     json!({
-        "errors": number(Severity::Error),
-        "warnings": number(Severity::Warning),
+        "errors": of(diagnostics, Severity::Error),
+        "warnings": of(diagnostics, Severity::Warning),
         "diagnostics": list.collect::<Vec<_>>(),
     })
 }

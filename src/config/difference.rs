@@ -9,8 +9,7 @@ use super::settings::{
     AddressSettings, Boot, Credential, EdgeSettings, ForwardedHeader, HealthSettings, IdentitySettings,
     OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings, UpstreamSettings,
 };
-use super::text::Format;
-use super::unit_formats::{Size, write_interval};
+use super::text::{Format, Size, write_interval};
 use crate::admission::Class;
 use crate::admission::policy::{LawPolicy, LimitPolicy, PollRule, Quota, RoomPolicy};
 

@@ -5,14 +5,12 @@
 //! is never returned. Nothing here reads files or the clock.
 
 mod build;
+mod check;
 mod diagnostics;
 mod difference;
 mod document;
 mod findings;
-mod net_formats;
 mod raw;
-mod raw_room;
-mod raw_upstream;
 mod scalar;
 mod schema;
 pub mod settings;
@@ -21,8 +19,8 @@ mod spelling;
 mod starter;
 mod syntax;
 mod text;
-mod unit_formats;
 
+pub use check::{Checked, check};
 pub use diagnostics::{Diagnostic, Severity, count, render, to_json};
 pub use difference::{Change, difference, needs_restart};
 pub use schema::schema_text;

@@ -10,21 +10,21 @@ use super::spelling::did_you_mean;
 use super::text;
 
 /// What is wrong with a value, if something is.
-pub(super) fn judge(value: &DeValue<'_>, schema: &Value, path: &KeyPath) -> Result<(), Finding> {
+pub(super) fn judge(value: &DeValue<'_>, schema: &Value, path: &KeyPath) -> Option<Finding> {
     if let Some(choices) = choices(schema) {
         return choose(value, &choices, path);
     }
     if !is_a(schema, value) {
-        return Err(wrong_type(value, schema, path));
+        return Some(wrong_type(value, schema, path));
     }
     match value {
         DeValue::String(text) => judge_text(text, schema, path),
         DeValue::Integer(_) | DeValue::Float(_) => judge_number(value, schema, path),
-        _ => Ok(()),
+        _ => None,
     }
 }
 
-fn choose(value: &DeValue<'_>, choices: &[&Value], path: &KeyPath) -> Result<(), Finding> {
+fn choose(value: &DeValue<'_>, choices: &[&Value], path: &KeyPath) -> Option<Finding> {
     let written = match value {
         DeValue::String(text) => Value::from(text.as_ref()),
         DeValue::Integer(_) => {
@@ -33,7 +33,7 @@ fn choose(value: &DeValue<'_>, choices: &[&Value], path: &KeyPath) -> Result<(),
         _ => Value::Null,
     };
     if choices.contains(&&written) {
-        return Ok(());
+        return None;
     }
     let near =
         written.as_str().and_then(|word| did_you_mean(word, choices.iter().filter_map(|c| c.as_str())));
@@ -46,7 +46,7 @@ fn choose(value: &DeValue<'_>, choices: &[&Value], path: &KeyPath) -> Result<(),
         Value::Null => format!("`{path}` is {}, which is not one of its choices", kind(value)),
         written => format!("`{path}` cannot be `{written}`"),
     };
-    Err(Finding::error(path.clone(), message, help))
+    Some(Finding::error(path.clone(), message, help))
 }
 
 fn wrong_type(value: &DeValue<'_>, schema: &Value, path: &KeyPath) -> Finding {
@@ -75,48 +75,45 @@ fn wrong_type(value: &DeValue<'_>, schema: &Value, path: &KeyPath) -> Finding {
     Finding::error(path.clone(), message, help)
 }
 
-fn judge_text(text: &str, schema: &Value, path: &KeyPath) -> Result<(), Finding> {
+fn judge_text(text: &str, schema: &Value, path: &KeyPath) -> Option<Finding> {
     let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
     let bound = |name: &str| schema.get(name).and_then(Value::as_u64);
     if bound("minLength").is_some_and(|least| length < least) {
         let help = "write a text, or leave the key out";
-        return Err(Finding::error(path.clone(), format!("`{path}` is empty"), help));
+        return Some(Finding::error(path.clone(), format!("`{path}` is empty"), help));
     }
     if let Some(most) = bound("maxLength").filter(|most| length > *most) {
         let message = format!("`{path}` has {length} characters");
-        return Err(Finding::error(path.clone(), message, format!("write at most {most}")));
+        return Some(Finding::error(path.clone(), message, format!("write at most {most}")));
     }
-    let Some(format) = schema.get("format").and_then(Value::as_str).and_then(text::format) else {
-        return Ok(());
+    let format = schema.get("format").and_then(Value::as_str).and_then(text::format)?;
+    let magnitude = match (format.judge)(text) {
+        Ok(magnitude) => magnitude?,
+        Err(misfit) => {
+            return Some(Finding::error(path.clone(), format!("`{path}` {}", misfit.wrong), misfit.remedy));
+        }
     };
-    let magnitude = (format.judge)(text).map_err(|misfit| {
-        Finding::error(path.clone(), format!("`{path}` {}", misfit.wrong), misfit.remedy)
-    })?;
     let bound = |name: &str| {
         let text = schema.get(name).and_then(Value::as_str)?;
         Some((text, (format.judge)(text).ok().flatten()?))
     };
-    let (Some(value), Some((low, least)), Some((high, most))) =
-        (magnitude, bound("x-minimum"), bound("x-maximum"))
-    else {
-        return Ok(());
-    };
-    if (least..=most).contains(&value) {
-        return Ok(());
+    let ((low, least), (high, most)) = (bound("x-minimum")?, bound("x-maximum")?);
+    if (least..=most).contains(&magnitude) {
+        return None;
     }
-    let wrong = if value < least { "too small" } else { "too large" };
-    let help = format!("write a value from `\"{low}\"` to `\"{high}\"`{}", no_zero(value == 0));
-    Err(Finding::error(path.clone(), format!("`{path}` is {wrong}"), help))
+    let wrong = if magnitude < least { "too small" } else { "too large" };
+    let help = format!("write a value from `\"{low}\"` to `\"{high}\"`{}", no_zero(magnitude == 0));
+    Some(Finding::error(path.clone(), format!("`{path}` is {wrong}"), help))
 }
 
-fn judge_number(value: &DeValue<'_>, schema: &Value, path: &KeyPath) -> Result<(), Finding> {
+fn judge_number(value: &DeValue<'_>, schema: &Value, path: &KeyPath) -> Option<Finding> {
     let number = float(value);
     let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
     let above = bound("exclusiveMinimum").is_none_or(|limit| number > limit);
     let least = bound("minimum").is_none_or(|limit| number >= limit);
     let most = bound("maximum").is_none_or(|limit| number <= limit);
     if above && least && most {
-        return Ok(());
+        return None;
     }
     let written = |name: &str| schema.get(name).map_or_else(|| "any number".to_owned(), plain_number);
     let range = match schema.get("exclusiveMinimum") {
@@ -125,7 +122,7 @@ fn judge_number(value: &DeValue<'_>, schema: &Value, path: &KeyPath) -> Result<(
     };
     let wrong = if above && least { "too large" } else { "too small" };
     let help = format!("write a number {range}{}", no_zero(number.abs() < f64::EPSILON));
-    Err(Finding::error(path.clone(), format!("`{path}` is {wrong}"), help))
+    Some(Finding::error(path.clone(), format!("`{path}` is {wrong}"), help))
 }
 
 fn no_zero(is_zero: bool) -> &'static str {

@@ -116,8 +116,8 @@ impl Shape<'_, '_> {
             other => {
                 let span = if matches!(other, DeValue::Table(_)) { key.clone() } else { span };
                 match scalar::judge(other, schema, path) {
-                    Ok(()) => true,
-                    Err(finding) => {
+                    None => true,
+                    Some(finding) => {
                         self.findings.add_at(finding, span);
                         false
                     }

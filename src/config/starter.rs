@@ -1,7 +1,6 @@
 //! The file that `tornello init` writes: small, commented, and good as it stands.
 
-use super::net_formats::{HostPort, UrlPath};
-use super::text::{Format, Misfit};
+use super::text::{Format, HostPort, Misfit, UrlPath};
 
 /// A first configuration for the service at `upstream` (`host:port`, or its URL).
 ///

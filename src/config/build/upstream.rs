@@ -7,8 +7,7 @@ use super::Judge;
 use crate::admission::policy::{LawPolicy, LimitPolicy};
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
-use crate::config::raw::RawUpstream;
-use crate::config::raw_upstream::{RawAddress, RawHealth, RawLaw, RawLimit};
+use crate::config::raw::{RawAddress, RawHealth, RawLaw, RawLimit, RawUpstream};
 use crate::config::settings::{AddressSettings, HealthSettings, UpstreamSettings};
 
 const INITIAL: u32 = 20;
@@ -58,11 +57,17 @@ fn addresses(judge: &mut Judge<'_, '_>, path: &KeyPath, upstream: &RawUpstream) 
 
 /// Whether an upstream's address leads back to a socket of ours.
 fn is_own(own: SocketAddr, address: &str) -> bool {
-    let named = address.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    let Ok(address) = named.as_deref().unwrap_or(address).parse::<SocketAddr>() else { return false };
-    let loops = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
-    let same = own.ip() == address.ip() || (own.ip().is_unspecified() && loops(address.ip()));
-    same && own.port() == address.port()
+    if let Some(port) = address.strip_prefix("localhost:") {
+        return is_here(own.ip()) && own.port().to_string() == port;
+    }
+    let Ok(address) = address.parse::<SocketAddr>() else { return false };
+    let any = own.ip().is_unspecified() && is_here(address.ip()) && own.is_ipv4() == address.is_ipv4();
+    (own.ip() == address.ip() || any) && own.port() == address.port()
+}
+
+/// Whether an address can only mean this machine.
+fn is_here(ip: IpAddr) -> bool {
+    ip.is_loopback() || ip.is_unspecified()
 }
 
 fn limit(judge: &mut Judge<'_, '_>, path: &KeyPath, raw: &RawLimit) {
@@ -148,5 +153,28 @@ pub(super) fn build(raw: &RawUpstream) -> UpstreamSettings {
             healthy: probes(raw.health.healthy),
         },
         announce_limit: raw.announce_limit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loops_are_found_and_neighbours_are_not() {
+        for (own, address, is) in [
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "localhost:80", true),
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("10.0.0.1:80", "10.0.0.1:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("0.0.0.0:80", "127.0.0.1:8080", false),
+            ("0.0.0.0:80", "10.0.0.5:80", false),
+            ("[::]:80", "127.0.0.1:80", false),
+            ("10.0.0.1:80", "localhost:80", false),
+            ("0.0.0.0:80", "app:80", false),
+        ] {
+            assert_eq!(is_own(own.parse().unwrap(), address), is, "{own} {address}");
+        }
     }
 }

@@ -199,14 +199,11 @@ fn errors(text: &str) -> Vec<Diagnostic> {
 fn check(cases: &[Bad]) {
     let mut failures = String::new();
     for (old, new, line, remedy) in cases {
-        assert_eq!(GOOD.matches(old).count().min(1), 1, "{old} is not in the good file");
+        assert!(GOOD.contains(old), "{old} is not in the good file");
         let text = GOOD.replacen(old, new, 1);
-        let found = match parse(&text, "bad.toml") {
-            Ok(_) => {
-                failures.push_str(&format!("ACCEPTED: {new}\n"));
-                continue;
-            }
-            Err(found) => found,
+        let Err(found) = parse(&text, "bad.toml") else {
+            failures.push_str(&format!("ACCEPTED: {new}\n"));
+            continue;
         };
         let errors: Vec<_> = found.iter().filter(|d| d.severity == Severity::Error).cloned().collect();
         let good = errors.len() == 1

@@ -5,34 +5,33 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::net_formats::{HostPort, UrlPath};
-use super::text::Text;
+use crate::config::text::{HostPort, Text, UrlPath};
 
 /// `[upstream.NAME]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawUpstream {
+pub(crate) struct RawUpstream {
     /// Where the cluster answers: `"host:port"`, or `{ address, weight, drain }`; names are resolved in
     /// the background. Hot.
     #[schemars(extend("minItems" = 1))]
-    pub(super) addresses: Vec<RawAddress>,
+    pub(crate) addresses: Vec<RawAddress>,
     /// Longest time to open a connection. Hot.
     #[serde(default = "connect_timeout")]
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1m"))]
-    pub(super) connect_timeout: Text<Duration>,
+    pub(crate) connect_timeout: Text<Duration>,
     /// How long an idle connection is kept; keep it below the upstream's own keep-alive. Hot.
     #[serde(default = "keep_alive")]
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "1h"))]
-    pub(super) keep_alive: Text<Duration>,
+    pub(crate) keep_alive: Text<Duration>,
     /// How many requests may be unfinished at the cluster. Hot.
     #[serde(default)]
-    pub(super) limit: RawLimit,
+    pub(crate) limit: RawLimit,
     /// How addresses are probed. Hot.
     #[serde(default)]
-    pub(super) health: RawHealth,
+    pub(crate) health: RawHealth,
     /// Tell the upstream its limit with each request, in the header `Tornello-Limit`. Hot.
     #[serde(default)]
-    pub(super) announce_limit: bool,
+    pub(crate) announce_limit: bool,
 }
 
 fn connect_timeout() -> Text<Duration> {
@@ -46,7 +45,7 @@ fn keep_alive() -> Text<Duration> {
 /// An address, with or without what is special about it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub(super) enum RawAddress {
+pub(crate) enum RawAddress {
     Plain(Text<HostPort>),
     Table(RawAddressTable),
 }
@@ -54,16 +53,16 @@ pub(super) enum RawAddress {
 /// One of `addresses`, as a table
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawAddressTable {
+pub(crate) struct RawAddressTable {
     /// Where it answers: `"host:port"`. Hot.
-    pub(super) address: Text<HostPort>,
+    pub(crate) address: Text<HostPort>,
     /// Its share of the load, relative to the other addresses. Hot.
     #[serde(default = "weight")]
     #[schemars(range(min = 1, max = 1000))]
-    pub(super) weight: u32,
+    pub(crate) weight: u32,
     /// Send it nothing new; what it works on is finished. Hot.
     #[serde(default)]
-    pub(super) drain: bool,
+    pub(crate) drain: bool,
 }
 
 fn weight() -> u32 {
@@ -73,29 +72,29 @@ fn weight() -> u32 {
 /// `upstream.NAME.limit`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawLimit {
+pub(crate) struct RawLimit {
     /// What moves the limit between `floor` and `ceiling`. Hot.
-    pub(super) law: RawLaw,
+    pub(crate) law: RawLaw,
     /// Where the limit starts; with `law = "fixed"`, where it stays.
     /// Default: 20, or the nearest that `floor` and `ceiling` allow. Hot.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub(super) initial: Option<u32>,
+    pub(crate) initial: Option<u32>,
     /// The limit never falls below this. Hot.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub(super) floor: u32,
+    pub(crate) floor: u32,
     /// The limit never rises above this. Hot.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub(super) ceiling: u32,
+    pub(crate) ceiling: u32,
     /// With `law = "aimd"`: the time to first byte above which the upstream counts as overloaded.
     /// Default: `"500ms"`. Hot.
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "10m"))]
-    pub(super) latency: Option<Text<Duration>>,
+    pub(crate) latency: Option<Text<Duration>>,
     /// Longest wait for room at the upstream before a request is refused. Hot.
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1m"))]
-    pub(super) wait: Text<Duration>,
+    pub(crate) wait: Text<Duration>,
     /// No answer for this long while requests are unfinished: stalled, and nobody is called in. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
-    pub(super) stall: Text<Duration>,
+    pub(crate) stall: Text<Duration>,
 }
 
 impl Default for RawLimit {
@@ -115,7 +114,7 @@ impl Default for RawLimit {
 /// What moves the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum RawLaw {
+pub(crate) enum RawLaw {
     /// Grows while answers are quicker than `latency`, shrinks by a tenth when they are slower.
     #[default]
     Aimd,
@@ -126,21 +125,21 @@ pub(super) enum RawLaw {
 /// `upstream.NAME.health`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawHealth {
+pub(crate) struct RawHealth {
     /// Path that must answer 200. Default: none, a probe only opens a connection. Hot.
-    pub(super) path: Option<Text<UrlPath>>,
+    pub(crate) path: Option<Text<UrlPath>>,
     /// Time between two probes of an address. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
-    pub(super) interval: Text<Duration>,
+    pub(crate) interval: Text<Duration>,
     /// Longest time a probe may take. Hot.
     #[schemars(extend("x-minimum" = "10ms", "x-maximum" = "1m"))]
-    pub(super) timeout: Text<Duration>,
+    pub(crate) timeout: Text<Duration>,
     /// Good probes in a row that bring an address back. Hot.
     #[schemars(range(min = 1, max = 100))]
-    pub(super) healthy: u32,
+    pub(crate) healthy: u32,
     /// Failed probes in a row that take an address out. Hot.
     #[schemars(range(min = 1, max = 100))]
-    pub(super) unhealthy: u32,
+    pub(crate) unhealthy: u32,
 }
 
 impl Default for RawHealth {

@@ -5,39 +5,39 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::raw::Named;
-use super::text::Text;
+use super::Named;
+use crate::config::text::Text;
 
 /// `[room.NAME]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawRoom {
+pub(crate) struct RawRoom {
     /// What the waiting page calls the service. Default: the room's name. Hot.
     #[schemars(length(min = 1, max = 100))]
-    pub(super) title: Option<String>,
+    pub(crate) title: Option<String>,
     /// How many people are inside at once. Hot.
-    pub(super) seats: RawSeats,
+    pub(crate) seats: RawSeats,
     /// How long a call stands; who comes later keeps the number. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "1h"))]
-    pub(super) call: Text<Duration>,
+    pub(crate) call: Text<Duration>,
     /// A pass unused for this long may end, if somebody needs the seat. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "12h"))]
-    pub(super) idle: Text<Duration>,
+    pub(crate) idle: Text<Duration>,
     /// Longest life of a pass. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "24h"))]
-    pub(super) session: Text<Duration>,
+    pub(crate) session: Text<Duration>,
     /// How often waiting clients look at the board. Hot.
-    pub(super) poll: RawPoll,
+    pub(crate) poll: RawPoll,
     /// Call nobody in while this is true; everybody keeps the place. Hot.
-    pub(super) hold: bool,
+    pub(crate) hold: bool,
     /// Emergency: let everybody through, counted and logged. Hot.
-    pub(super) open: bool,
+    pub(crate) open: bool,
     /// Status of the waiting page. Hot.
     #[schemars(extend("enum" = [503, 429, 202, 200]))]
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// What operators tell the people who wait, by language. Default: nothing. Hot.
     #[schemars(extend("propertyNames" = { "format": "language" }))]
-    pub(super) message: Named<String>,
+    pub(crate) message: Named<String>,
 }
 
 impl Default for RawRoom {
@@ -60,16 +60,16 @@ impl Default for RawRoom {
 /// `room.NAME.seats`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawSeats {
+pub(crate) struct RawSeats {
     /// Fewest seats, whatever is measured. Hot.
     #[schemars(range(min = 1, max = 10_000_000))]
-    pub(super) floor: u32,
+    pub(crate) floor: u32,
     /// Most seats, whatever is measured. Hot.
     #[schemars(range(min = 1, max = 10_000_000))]
-    pub(super) ceiling: u32,
+    pub(crate) ceiling: u32,
     /// This room's part of its upstream's limit. Hot.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
-    pub(super) share: f64,
+    pub(crate) share: f64,
 }
 
 impl Default for RawSeats {
@@ -81,16 +81,16 @@ impl Default for RawSeats {
 /// `room.NAME.poll`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawPoll {
+pub(crate) struct RawPoll {
     /// Shortest time between two looks. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "5m"))]
-    pub(super) min: Text<Duration>,
+    pub(crate) min: Text<Duration>,
     /// Longest time between two looks. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "30m"))]
-    pub(super) max: Text<Duration>,
+    pub(crate) max: Text<Duration>,
     /// The expected wait is divided by this to find the time to the next look. Hot.
     #[schemars(range(min = 1, max = 1000))]
-    pub(super) divisor: u32,
+    pub(crate) divisor: u32,
 }
 
 impl Default for RawPoll {

@@ -5,6 +5,10 @@
 //! *restart*). Bounds of texts stand in `x-minimum` and `x-maximum`, both included. What depends on
 //! more than one key is judged in `build`.
 
+mod room;
+mod route;
+mod upstream;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,60 +19,59 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::net_formats::{CookieName, Host, UrlPath};
-use super::text::Text;
-use super::unit_formats::{Rate, Size};
+use super::text::{CookieName, Rate, Size, Text};
 
-pub(super) use super::raw_room::RawRoom;
-pub(super) use super::raw_upstream::RawUpstream;
+pub(crate) use room::RawRoom;
+pub(crate) use route::{RawClass, RawOnClientGone, RawRoute};
+pub(crate) use upstream::{RawAddress, RawHealth, RawLaw, RawLimit, RawUpstream};
 
 /// Tables of one kind by name.
-pub(super) type Named<T> = BTreeMap<String, T>;
+pub(crate) type Named<T> = BTreeMap<String, T>;
 
 /// The configuration of a Tornello gateway.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(crate) struct Raw {
     /// Where the gateway listens and what it is given by the machine. Restart.
-    pub(super) listen: RawListen,
+    pub(crate) listen: RawListen,
     /// Caps and deadlines of the crowd's side. Hot.
     #[serde(default)]
-    pub(super) edge: RawEdge,
+    pub(crate) edge: RawEdge,
     /// How a client is recognised. Hot.
     #[serde(default)]
-    pub(super) identity: RawIdentity,
+    pub(crate) identity: RawIdentity,
     /// The bucket that requests changing our own state (joining, claiming, leaving) pay at. Hot.
     #[serde(default)]
-    pub(super) door: RawDoor,
+    pub(crate) door: RawDoor,
     /// Quotas by name: how many requests a user may send. Hot.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "name" }))]
-    pub(super) quota: Named<RawQuota>,
+    pub(crate) quota: Named<RawQuota>,
     /// Upstream clusters by name. Hot.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "name" }))]
-    pub(super) upstream: Named<RawUpstream>,
+    pub(crate) upstream: Named<RawUpstream>,
     /// Waiting rooms by name. Hot.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "name" }))]
-    pub(super) room: Named<RawRoom>,
+    pub(crate) room: Named<RawRoom>,
     /// Routes by name: which requests go where, and under which rules. Hot.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "name" }))]
-    pub(super) route: Named<RawRoute>,
+    pub(crate) route: Named<RawRoute>,
 }
 
 /// One value, or a list of them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub(super) enum OneOrMany<T> {
+pub(crate) enum OneOrMany<T> {
     One(T),
     #[schemars(extend("minItems" = 1))]
     Many(Vec<T>),
 }
 
 impl<T> OneOrMany<T> {
-    pub(super) fn as_slice(&self) -> &[T] {
+    pub(crate) fn as_slice(&self) -> &[T] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
@@ -79,18 +82,18 @@ impl<T> OneOrMany<T> {
 /// `[listen]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawListen {
+pub(crate) struct RawListen {
     /// Where the crowd is met: one address and port, or a list of them; port 0 takes a free one. Restart.
-    pub(super) http: OneOrMany<Text<SocketAddr>>,
+    pub(crate) http: OneOrMany<Text<SocketAddr>>,
     /// Where operators are met: health, metrics, administration. It has no password: keep it private. Restart.
     #[serde(default = "admin")]
-    pub(super) admin: Text<SocketAddr>,
+    pub(crate) admin: Text<SocketAddr>,
     /// Worker threads of the data path. Default: as many as the machine has cores. Restart.
     #[schemars(range(min = 1, max = 1024))]
-    pub(super) threads: Option<u32>,
+    pub(crate) threads: Option<u32>,
     /// Where signing keys and high-water marks are kept. Restart.
     #[serde(default = "state_directory")]
-    pub(super) state_directory: Text<PathBuf>,
+    pub(crate) state_directory: Text<PathBuf>,
 }
 
 fn admin() -> Text<SocketAddr> {
@@ -104,26 +107,26 @@ fn state_directory() -> Text<PathBuf> {
 /// `[edge]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawEdge {
+pub(crate) struct RawEdge {
     /// Most connections at once; further ones wait in the kernel. Hot.
     #[schemars(range(min = 1, max = 10_000_000))]
-    pub(super) max_connections: u32,
+    pub(crate) max_connections: u32,
     /// Most connections at once from one IPv4 address or IPv6 /64; trusted proxies are exempt. Hot.
     #[schemars(range(min = 1, max = 10_000_000))]
-    pub(super) max_connections_per_prefix: u32,
+    pub(crate) max_connections_per_prefix: u32,
     /// Longest time for a request head to arrive, and for a connection to idle between two requests. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
-    pub(super) head_timeout: Text<Duration>,
+    pub(crate) head_timeout: Text<Duration>,
     /// How long requests under way may take after the stop signal. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "1h"))]
-    pub(super) drain: Text<Duration>,
+    pub(crate) drain: Text<Duration>,
     /// Addresses or networks of the proxies in front of us, whose forwarding headers are believed. Hot.
-    pub(super) trusted_proxies: Vec<Text<IpNet>>,
+    pub(crate) trusted_proxies: Vec<Text<IpNet>>,
     /// Answer 503 instead of 429 over quota, for old clients that hammer on 429. Hot.
-    pub(super) legacy_503_for_429: bool,
+    pub(crate) legacy_503_for_429: bool,
     /// Most memory that all token buckets together may take. Hot.
     #[schemars(extend("x-minimum" = "1MiB", "x-maximum" = "64GiB"))]
-    pub(super) bucket_memory: Text<Size>,
+    pub(crate) bucket_memory: Text<Size>,
 }
 
 impl Default for RawEdge {
@@ -143,20 +146,20 @@ impl Default for RawEdge {
 /// `[identity]`
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawIdentity {
+pub(crate) struct RawIdentity {
     /// A header by which a trusted proxy names the person; needs `edge.trusted_proxies`. Default: none. Hot.
-    pub(super) header: Option<Text<HeaderName>>,
+    pub(crate) header: Option<Text<HeaderName>>,
     /// Which header carries the chain of addresses that trusted proxies vouch for. Hot.
-    pub(super) forwarded: RawForwarded,
+    pub(crate) forwarded: RawForwarded,
     /// What tells users apart for quotas only, never as proof of one person: `{ cookie = "NAME" }` or
     /// `{ authorization = true }`. Default: none. Hot.
-    pub(super) credential: Option<RawCredential>,
+    pub(crate) credential: Option<RawCredential>,
 }
 
 /// Where the chain of addresses stands.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum RawForwarded {
+pub(crate) enum RawForwarded {
     /// `X-Forwarded-For`
     #[default]
     XForwardedFor,
@@ -167,25 +170,25 @@ pub(super) enum RawForwarded {
 /// `identity.credential`: exactly one key.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawCredential {
+pub(crate) struct RawCredential {
     /// Name of the service's session cookie. Default: none. Hot.
-    pub(super) cookie: Option<Text<CookieName>>,
+    pub(crate) cookie: Option<Text<CookieName>>,
     /// `true`: the `Authorization` header. Default: none. Hot.
-    pub(super) authorization: Option<bool>,
+    pub(crate) authorization: Option<bool>,
 }
 
 /// `[door]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawDoor {
+pub(crate) struct RawDoor {
     /// Changes of our own state that one user may make in the long run, per `s`, `m`, `h` or `d`. Hot.
-    pub(super) rate: Text<Rate>,
+    pub(crate) rate: Text<Rate>,
     /// Changes that one user may make at once after a rest. Default: the number in `rate`. Hot.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub(super) burst: Option<u32>,
+    pub(crate) burst: Option<u32>,
     /// The same for a whole IPv4 address or IPv6 /64, which many people may share.
     /// Default: 50 times the user's. Hot.
-    pub(super) prefix: Option<RawPrefixQuota>,
+    pub(crate) prefix: Option<RawPrefixQuota>,
 }
 
 impl Default for RawDoor {
@@ -196,7 +199,7 @@ impl Default for RawDoor {
 
 impl RawDoor {
     /// The door is a quota whose rate has a default.
-    pub(super) fn quota(&self) -> RawQuota {
+    pub(crate) fn quota(&self) -> RawQuota {
         RawQuota { rate: self.rate.clone(), burst: self.burst, prefix: self.prefix.clone() }
     }
 }
@@ -204,107 +207,24 @@ impl RawDoor {
 /// `[quota.NAME]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawQuota {
+pub(crate) struct RawQuota {
     /// Requests that one user may send in the long run, per `s`, `m`, `h` or `d`. Hot.
-    pub(super) rate: Text<Rate>,
+    pub(crate) rate: Text<Rate>,
     /// Requests that one user may send at once after a rest. Default: the number in `rate`. Hot.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub(super) burst: Option<u32>,
+    pub(crate) burst: Option<u32>,
     /// The same for a whole IPv4 address or IPv6 /64, which many people may share.
     /// Default: 50 times the user's. Hot.
-    pub(super) prefix: Option<RawPrefixQuota>,
+    pub(crate) prefix: Option<RawPrefixQuota>,
 }
 
 /// `prefix` of a quota
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawPrefixQuota {
+pub(crate) struct RawPrefixQuota {
     /// Requests that one prefix may send in the long run, per `s`, `m`, `h` or `d`. Hot.
-    pub(super) rate: Text<Rate>,
+    pub(crate) rate: Text<Rate>,
     /// Requests that one prefix may send at once after a rest. Default: the number in `rate`. Hot.
     #[schemars(range(min = 1, max = 50_000_000))]
-    pub(super) burst: Option<u32>,
-}
-
-/// `[route.NAME]`
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRoute {
-    /// Host this route answers for, without port. Default: every host. Hot.
-    pub(super) host: Option<Text<Host>>,
-    /// Path this route answers for, with everything below it; the longest path wins. Hot.
-    #[serde(default = "root")]
-    pub(super) path: Text<UrlPath>,
-    /// The upstream that answers: a name in `[upstream]`. Hot.
-    pub(super) upstream: String,
-    /// The room people wait in: a name in `[room]`. Default: no room, nobody waits. Hot.
-    pub(super) room: Option<String>,
-    /// The quota users pay from: a name in `[quota]`. Default: no quota. Hot.
-    pub(super) quota: Option<String>,
-    /// How much requests without a pass matter when not all can be served. Hot.
-    #[serde(default)]
-    pub(super) class: RawClass,
-    /// Longest time from sending a request upstream to the head of its answer. Hot.
-    #[serde(default = "route_timeout")]
-    #[schemars(extend("x-minimum" = "10ms", "x-maximum" = "1h"))]
-    pub(super) timeout: Text<Duration>,
-    /// Longest request body. Hot.
-    #[serde(default = "body_limit")]
-    #[schemars(extend("x-minimum" = "1KiB", "x-maximum" = "1TiB"))]
-    pub(super) body_limit: Text<Size>,
-    /// What happens upstream when the client hangs up. Hot.
-    #[serde(default)]
-    pub(super) on_client_gone: RawOnClientGone,
-    /// Paths below `path` that skip room and quota: login callbacks, payment returns, health. Hot.
-    #[serde(default)]
-    pub(super) bypass_paths: Vec<Text<UrlPath>>,
-    /// Most bypassing requests at once; they count in the upstream's limit. Hot.
-    #[serde(default = "bypass_limit")]
-    #[schemars(range(min = 1, max = 100_000))]
-    pub(super) bypass_limit: u32,
-    /// Let caches in front of us store answers. Refused with a room or an identity. Hot.
-    #[serde(default)]
-    pub(super) shared: bool,
-}
-
-fn root() -> Text<UrlPath> {
-    Text::of("/")
-}
-
-fn route_timeout() -> Text<Duration> {
-    Text::of("30s")
-}
-
-fn body_limit() -> Text<Size> {
-    Text::of("10MiB")
-}
-
-fn bypass_limit() -> u32 {
-    10
-}
-
-/// How much a request matters.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum RawClass {
-    /// Finishes what was begun: payment, commit, callback.
-    Finish,
-    /// As if it held a pass.
-    Admitted,
-    /// Entry and browsing.
-    #[default]
-    Entry,
-    /// Bots and prefetch.
-    Bulk,
-}
-
-/// What happens upstream when the client hangs up.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum RawOnClientGone {
-    /// Reads on and discards; the permit is freed when the upstream is done.
-    #[default]
-    Finish,
-    /// Closes the upstream connection, for upstreams known to stop working then.
-    Cancel,
+    pub(crate) burst: Option<u32>,
 }

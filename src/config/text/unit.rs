@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use jiff::fmt::friendly::{SpanParser, SpanPrinter};
 
-use super::text::{Format, Misfit};
+use super::{Format, Misfit};
 use crate::admission::policy::Quota;
 
 /// Most tokens of one rate; beyond it the operator meant something else.
@@ -42,7 +42,7 @@ impl Format for Duration {
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size(pub(super) u64);
+pub(crate) struct Size(pub(crate) u64);
 
 impl Format for Size {
     const NAME: &'static str = "size";
@@ -75,7 +75,7 @@ impl Format for Size {
 
 /// So many tokens in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     count: NonZeroU32,
     period: Period,
 }
@@ -99,12 +99,12 @@ impl Period {
 
 impl Rate {
     /// The number in front of the unit: what a burst is unless the operator says otherwise.
-    pub(super) fn count(self) -> NonZeroU32 {
+    pub(crate) fn count(self) -> NonZeroU32 {
         self.count
     }
 
     /// Time in which one token grows back, if `factor` users share it; rounded up to whole nanoseconds.
-    pub(super) fn interval(self, factor: u32) -> Duration {
+    pub(crate) fn interval(self, factor: u32) -> Duration {
         let period = Duration::from_secs(self.period.row().2).as_nanos();
         let tokens = u128::from(self.count.get()) * u128::from(factor.max(1));
         Duration::from_nanos(u64::try_from(period.div_ceil(tokens)).unwrap_or(u64::MAX))
@@ -113,7 +113,7 @@ impl Rate {
     /// A quota of this rate times `factor`.
     ///
     /// `None` would be an interval of zero or beyond a day, which the bounds of a rate exclude.
-    pub(super) fn quota(self, factor: u32, burst: NonZeroU32) -> Option<Quota> {
+    pub(crate) fn quota(self, factor: u32, burst: NonZeroU32) -> Option<Quota> {
         Quota::new(self.interval(factor), burst)
     }
 }
@@ -148,7 +148,7 @@ impl Format for Rate {
 }
 
 /// A quota as a rate that a person reads: exact where it can be.
-pub(super) fn write_interval(interval: Duration) -> String {
+pub(crate) fn write_interval(interval: Duration) -> String {
     let exact = Period::ALL.into_iter().find_map(|(unit, _, seconds)| {
         let period = Duration::from_secs(seconds).as_nanos();
         let below = period / interval.as_nanos().max(1);

@@ -3,38 +3,46 @@
 //! A grammar is one type with one [`Format`]. Its name goes into the JSON schema, so that the shape
 //! check, the parser and an editor agree on it. Every misfit carries its remedy.
 
+mod address;
+mod name;
+mod path;
+mod unit;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{net_formats as net, unit_formats as unit};
+pub(crate) use address::{Host, HostPort};
+pub(crate) use name::{CookieName, Language, Name};
+pub(crate) use path::UrlPath;
+pub(crate) use unit::{Rate, Size, write_interval};
 
 /// Why a text does not fit its format, and what to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Misfit {
+pub(crate) struct Misfit {
     /// What is wrong, to stand under the text.
-    pub(super) wrong: String,
+    pub(crate) wrong: String,
     /// What to write instead, in words.
-    pub(super) remedy: String,
+    pub(crate) remedy: String,
     /// The text that was probably meant, where there is one.
-    pub(super) meant: Option<String>,
+    pub(crate) meant: Option<String>,
 }
 
 impl Misfit {
-    pub(super) fn new(wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(wrong: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { wrong: wrong.into(), remedy: remedy.into(), meant: None }
     }
 
     /// Says which text was probably meant.
-    pub(super) fn meant(self, text: impl Into<String>) -> Self {
+    pub(crate) fn meant(self, text: impl Into<String>) -> Self {
         Self { meant: Some(text.into()), ..self }
     }
 }
 
 /// A grammar of texts.
-pub(super) trait Format: Sized {
+pub(crate) trait Format: Sized {
     /// Its name, `format` in the JSON schema.
     const NAME: &'static str;
     /// A text that fits.
@@ -50,13 +58,38 @@ pub(super) trait Format: Sized {
     }
 }
 
+/// A kind of text that is kept as it is written.
+macro_rules! text_type {
+    ($(#[$doc:meta])* $name:ident, $format:literal, $example:literal, $judge:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) struct $name(pub(crate) String);
+
+        impl Format for $name {
+            const NAME: &'static str = $format;
+            const EXAMPLE: &'static str = $example;
+
+            fn read(text: &str) -> Result<Self, Misfit> {
+                let judge: fn(&str) -> Result<(), Misfit> = $judge;
+                judge(text).map(|()| Self(text.to_owned()))
+            }
+
+            fn write(&self) -> String {
+                self.0.clone()
+            }
+        }
+    };
+}
+
+use text_type;
+
 /// A value written as text.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Text<T>(pub(super) T);
+pub(crate) struct Text<T>(pub(crate) T);
 
 impl<T: Format> Text<T> {
     /// A default, spelt as an operator would.
-    pub(super) fn of(text: &'static str) -> Self {
+    pub(crate) fn of(text: &'static str) -> Self {
         Self(T::read(text).expect("defaults are literals, and a test reads every one"))
     }
 }
@@ -96,11 +129,11 @@ impl<T: Format> JsonSchema for Text<T> {
 
 /// A format as the shape check sees it: without its type.
 #[derive(Clone, Copy)]
-pub(super) struct AnyFormat {
-    pub(super) name: &'static str,
-    pub(super) example: &'static str,
+pub(crate) struct AnyFormat {
+    pub(crate) name: &'static str,
+    pub(crate) example: &'static str,
     /// Judges a text; where values are ordered, also says where this one stands.
-    pub(super) judge: fn(&str) -> Result<Option<u128>, Misfit>,
+    pub(crate) judge: fn(&str) -> Result<Option<u128>, Misfit>,
 }
 
 const fn any<T: Format>() -> AnyFormat {
@@ -113,22 +146,22 @@ const fn any<T: Format>() -> AnyFormat {
 
 const FORMATS: [AnyFormat; 13] = [
     any::<std::time::Duration>(),
-    any::<unit::Size>(),
-    any::<unit::Rate>(),
+    any::<Size>(),
+    any::<Rate>(),
     any::<std::net::SocketAddr>(),
-    any::<net::HostPort>(),
+    any::<HostPort>(),
     any::<ipnet::IpNet>(),
     any::<http::HeaderName>(),
-    any::<net::CookieName>(),
-    any::<net::Host>(),
-    any::<net::UrlPath>(),
+    any::<CookieName>(),
+    any::<Host>(),
+    any::<UrlPath>(),
     any::<std::path::PathBuf>(),
-    any::<net::Name>(),
-    any::<net::Language>(),
+    any::<Name>(),
+    any::<Language>(),
 ];
 
 /// The format of this name.
-pub(super) fn format(name: &str) -> Option<AnyFormat> {
+pub(crate) fn format(name: &str) -> Option<AnyFormat> {
     FORMATS.into_iter().find(|format| format.name == name)
 }
 
