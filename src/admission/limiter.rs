@@ -27,11 +27,18 @@ pub struct Limiter {
 #[derive(Clone, Copy, Debug)]
 pub struct Dispatch {
     sent: Moment,
+    limit: u32,
     limited: bool,
     first_byte: Option<Duration>,
 }
 
 impl Dispatch {
+    /// The limit under which it was let through.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
     /// The head of the answer has come.
     pub fn first_byte(&mut self, now: Moment) {
         self.first_byte = Some(now.since(self.sent));
@@ -59,7 +66,7 @@ impl Limiter {
 
     /// Lets one request through, if fewer than the limit are unfinished.
     pub fn try_acquire(&mut self, policy: &LimitPolicy, now: Moment) -> Option<Dispatch> {
-        if self.in_flight >= self.limit(policy) {
+        if !self.has_room(policy) {
             self.limited = true;
             return None;
         }
@@ -67,8 +74,9 @@ impl Limiter {
             self.last_progress = now;
         }
         self.in_flight += 1;
-        let limited = self.limited || self.in_flight >= self.limit(policy);
-        Some(Dispatch { sent: now, limited, first_byte: None })
+        let limit = self.limit(policy);
+        let limited = self.limited || self.in_flight >= limit;
+        Some(Dispatch { sent: now, limit, limited, first_byte: None })
     }
 
     /// One request is finished at the upstream.
@@ -93,6 +101,12 @@ impl Limiter {
         self.limited = false;
     }
 
+    /// Fewer requests than the limit are unfinished.
+    #[must_use]
+    pub fn has_room(&self, policy: &LimitPolicy) -> bool {
+        self.in_flight < self.limit(policy)
+    }
+
     /// Most requests that may be unfinished: the law's number within today's floor and ceiling.
     #[must_use]
     pub fn limit(&self, policy: &LimitPolicy) -> u32 {
@@ -101,7 +115,7 @@ impl Limiter {
             LawPolicy::Aimd { .. } => self.limit,
         };
         let clamped = wanted.clamp(f64::from(policy.floor), f64::from(policy.ceiling));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to two u32")]
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to two u32")]
         let whole = clamped as u32;
         whole
     }

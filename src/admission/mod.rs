@@ -16,9 +16,11 @@ pub mod law;
 pub mod queue;
 pub mod ticket;
 pub mod seats;
+pub mod refusal;
 pub mod room;
 
 pub use moment::{Moment, UnixTime};
+pub use refusal::Refusal;
 
 /// Who asks, as a keyed hash: never an identity in clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

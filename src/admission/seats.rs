@@ -65,7 +65,7 @@ impl Seats {
     /// Seats as last followed; rounded down.
     #[must_use]
     pub fn seats(&self) -> u32 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to two u32")]
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to two u32")]
         let whole = self.seats as u32;
         whole
     }
@@ -162,7 +162,6 @@ impl Pace {
         if elapsed.is_zero() {
             return;
         }
-        #[expect(clippy::cast_precision_loss, reason = "events of one step are far below 2^52")]
         let now = std::mem::take(&mut self.pending) as f64 / elapsed.as_secs_f64();
         let old = self.per_second.unwrap_or(0.0);
         self.per_second = Some(old + weight(elapsed, PACE_MEMORY) * (now - old));

@@ -133,7 +133,8 @@ impl Key {
     /// A key from 32 secret bytes.
     #[must_use]
     pub fn new(id: u8, secret: &[u8; 32]) -> Self {
-        Self { id, mac: Hmac::new(secret.into()) }
+        let mac = Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
+        Self { id, mac }
     }
 
     fn mac(&self, domain: &[u8]) -> Hmac<Sha256> {

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::admission::policy::{LimitPolicy, Quota, RoomPolicy};
 use crate::admission::Class;
+use crate::admission::policy::{LimitPolicy, Quota, RoomPolicy};
 
 /// A whole validated configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,7 @@ pub struct EdgeSettings {
     pub drain: Duration,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// `tornello status` of the day: texts shown on waiting pages, by language, if no room has its own.
+    /// Answer 503 instead of 429 over quota, for old clients that hammer on 429.
     pub legacy_503_for_429: bool,
 }
 

@@ -16,7 +16,6 @@ use super::origin::{PERSON, STEP};
 use super::plan::bot_address;
 use super::room::{self, Offer};
 use super::scenario::Bots;
-use crate::clock;
 
 /// Most requests of one bot without an answer; beyond, a beat is skipped.
 const UNANSWERED_MAX: usize = 64;
@@ -34,7 +33,7 @@ pub(super) struct Bot {
 impl Bot {
     /// Asks until dropped.
     pub(super) async fn live(self) {
-        tokio::time::sleep(self.world.began.after(self.arrival).since(clock::now())).await;
+        tokio::time::sleep(self.world.began.after(self.arrival).since(self.world.clock.now())).await;
         let address = bot_address(self.owner);
         let mut beat =
             tokio::time::interval(seconds(1.0 / self.bots.rate_rps).max(Duration::from_micros(100)));

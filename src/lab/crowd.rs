@@ -21,7 +21,7 @@ use super::tally::{Count, Tally};
 use super::trace::Trace;
 pub use super::trace::{End, PersonRecord};
 use crate::admission::Moment;
-use crate::clock;
+use crate::clock::Clock;
 
 /// One leg to be played.
 #[derive(Clone, Debug)]
@@ -54,6 +54,7 @@ pub(super) struct World {
     pub(super) target: SocketAddr,
     pub(super) host: HeaderValue,
     pub(super) seed: u64,
+    pub(super) clock: Clock,
     pub(super) began: Moment,
     pub(super) tally: Arc<Tally>,
     seeks: Vec<bool>,
@@ -70,13 +71,15 @@ impl Leg {
     /// Plays the leg.
     pub async fn run(&self, tally: &Arc<Tally>) -> LegOutcome {
         let scenario = &self.scenario;
-        let began = clock::now();
+        let clock = Clock::start();
+        let began = clock.now();
         let world = Arc::new(World {
             scenario: Arc::clone(scenario),
             target: self.target,
             host: HeaderValue::from_str(&self.target.to_string())
                 .unwrap_or_else(|_| HeaderValue::from_static("localhost")),
             seed: self.seed,
+            clock,
             began,
             tally: Arc::clone(tally),
             seeks: scenario.classes.iter().map(|class| scenario.seeks(class)).collect(),
@@ -124,7 +127,7 @@ impl Leg {
             while let Some(walked) = walking.join_next().await {
                 let Ok((record, trace)) = walked else { continue };
                 if let Some(record) = records.get_mut::<usize>(record) {
-                    record.add(trace, began, clock::now());
+                    record.add(trace, began, clock.now());
                 }
             }
         };
@@ -138,7 +141,7 @@ impl Leg {
             () = over => {}
             () = end_of_time => {}
         }
-        let elapsed = clock::now().since(began);
+        let elapsed = clock.now().since(began);
         bots.shutdown().await;
         LegOutcome { people: records, count: tally.count(), elapsed }
     }

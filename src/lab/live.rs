@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::origin::OriginHandle;
 use super::tally::{Count, Tally};
-use crate::clock;
+use crate::clock::Clock;
 
 const REDRAW: Duration = Duration::from_millis(250);
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -43,12 +43,13 @@ pub async fn show<T>(
     work: impl Future<Output = T>,
 ) -> T {
     let terminal = std::io::stdout().is_terminal();
-    let began = clock::now();
+    let clock = Clock::start();
+    let began = clock.now();
     let mut beat = tokio::time::interval(if terminal { REDRAW } else { LINE_EVERY });
     let mut drawn = false;
     let mut draw = || {
         let picture = Picture {
-            elapsed: clock::now().since(began),
+            elapsed: clock.now().since(began),
             count: tally.count(),
             in_flight: origin.in_flight(),
             gauges: gauges(),

@@ -24,7 +24,6 @@ use super::scenario::{Endpoint, Method, People};
 use super::step::Outcome;
 use super::trace::{End, Trace};
 use crate::admission::Moment;
-use crate::clock;
 
 /// What the devices of one person know of each other.
 #[derive(Debug, Default)]
@@ -105,7 +104,7 @@ impl<'a> Device<'a> {
     pub(super) async fn live(mut self) {
         let outcome = self.walk().await;
         let seeks = self.world.seeks(self.plan.class);
-        let ended = clock::now();
+        let ended = self.world.clock.now();
         match outcome {
             Ok(()) => {
                 self.trace.end = End::Completed;
@@ -127,7 +126,7 @@ impl<'a> Device<'a> {
     }
 
     async fn walk(&mut self) -> Result<(), Stop> {
-        tokio::time::sleep(self.arrival.since(clock::now())).await;
+        tokio::time::sleep(self.arrival.since(self.world.clock.now())).await;
         if self.index == 0 && self.world.seeks(self.plan.class) {
             self.world.tally.arrived();
         }
@@ -209,7 +208,7 @@ impl<'a> Device<'a> {
         if let Some((_, number)) = self.held.as_ref().filter(|_| first) {
             self.person.number.store(*number, Relaxed);
         }
-        self.trace.admitted.get_or_insert(clock::now());
+        self.trace.admitted.get_or_insert(self.world.clock.now());
     }
 
     /// The number with which this person got in.
@@ -228,7 +227,7 @@ impl<'a> Device<'a> {
 
     fn patience(&self) -> Duration {
         let whole = if self.placed { self.people.patience.ticket } else { self.people.patience.spinner };
-        seconds(whole).saturating_sub(clock::now().since(self.arrival))
+        seconds(whole).saturating_sub(self.world.clock.now().since(self.arrival))
     }
 
     /// Waits, but not beyond patience.

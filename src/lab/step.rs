@@ -16,7 +16,6 @@ use super::person::{Device, finish};
 use super::retry::Setback;
 use super::room::{self, Offer};
 use super::scenario::{Endpoint, Method};
-use crate::clock;
 
 /// A request that is broken off is broken off this long after it was sent.
 const HANG_UP_AFTER_S: (f64, f64) = (0.002, 0.008);
@@ -36,13 +35,13 @@ impl Device<'_> {
         let request = self.request(endpoint, walked);
         let timeout = self.hang_up_time(walked, endpoint).unwrap_or(self.timeout());
         let broken_off = timeout != self.timeout();
-        let asked = clock::now();
+        let asked = self.world.clock.now();
         let reply = self.send(&request, timeout).await;
         if broken_off && matches!(reply, Err(Silence::Timeout)) {
             (self.hang_up_from, self.trace.hung_up) = (None, true);
             return Outcome::Setback(Setback::Silence);
         }
-        let took = clock::now().since(asked).as_micros();
+        let took = self.world.clock.now().since(asked).as_micros();
         self.trace.page_us.push(u32::try_from(took).unwrap_or(u32::MAX));
         match reply {
             Ok(reply) => self.read(&reply, endpoint),
@@ -55,11 +54,11 @@ impl Device<'_> {
         match room::offer(reply) {
             Offer::Place(room) => Outcome::Place(room),
             Offer::Refusal(pause) => {
-                self.trace.definite(clock::now());
+                self.trace.definite(self.world.clock.now());
                 Outcome::Setback(Setback::Refused { status, retry_after: Some(pause) })
             }
             Offer::Nothing if reply.status.is_success() && self.is_mine(reply, endpoint) => {
-                self.trace.definite(clock::now());
+                self.trace.definite(self.world.clock.now());
                 if endpoint.pool.is_some() {
                     self.admitted();
                 }

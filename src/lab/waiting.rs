@@ -10,7 +10,6 @@ use super::client::{Reply, Silence};
 use super::person::{Device, Stop, finish};
 use super::room::{self, Board, Claim, Offer, POLL_JITTER, Place};
 use super::step::Outcome;
-use crate::clock;
 
 /// After silence: this, doubled up to `QUIET_MAX`.
 const QUIET: Duration = Duration::from_millis(500);
@@ -92,7 +91,7 @@ impl Device<'_> {
         loop {
             let reply = self.speak("POST", &room::path(room, "tickets")).await;
             if let Some(place) = reply.as_ref().ok().and_then(place) {
-                self.trace.definite(clock::now());
+                self.trace.definite(self.world.clock.now());
                 self.trace.joined = true;
                 self.placed = true;
                 self.passport.ticket = Some(place.ticket.clone());
@@ -108,7 +107,7 @@ impl Device<'_> {
                 return Ok(place);
             }
             if reply.as_ref().is_ok_and(|reply| matches!(room::offer(reply), Offer::Refusal(_))) {
-                self.trace.definite(clock::now());
+                self.trace.definite(self.world.clock.now());
             }
             let told = reply.ok().as_ref().and_then(room::retry_after);
             self.pause_about(told.unwrap_or(quiet)).await?;

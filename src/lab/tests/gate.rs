@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::super::client::{Client, Reply};
 use crate::admission::Moment;
-use crate::clock;
+use crate::clock::Clock;
 
 pub(super) struct Gate {
     origin: SocketAddr,
@@ -34,6 +34,7 @@ pub(super) struct Gate {
     /// Answers with the page of whoever asked for the same path before: a gateway that leaks.
     pub(super) leaks: bool,
     stored: Mutex<HashMap<String, Reply>>,
+    clock: Clock,
 }
 
 #[derive(Default)]
@@ -63,6 +64,7 @@ impl Gate {
             forgets: false,
             leaks: false,
             stored: Mutex::default(),
+            clock: Clock::start(),
         }
     }
 
@@ -150,7 +152,7 @@ impl Gate {
 
     fn room_says(&self, method: &str, what: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let mut room = self.room.lock().unwrap();
-        room.call(self.seats);
+        room.call(self.seats, self.clock.now());
         match (method, what) {
             ("POST", "tickets") => {
                 let held = ticket(headers).filter(|number| !self.forgets && !room.done.contains(number));
@@ -158,7 +160,7 @@ impl Gate {
                     room.issued += 1;
                     room.issued
                 });
-                room.call(self.seats);
+                room.call(self.seats, self.clock.now());
                 let state = if number <= room.cursor { "called" } else { "waiting" };
                 let body = format!(
                     r#"{{"room":"cards","state":"{state}","epoch":1,"number":{number},"ticket":"{number}","ahead":0,"poll_after_ms":200}}"#
@@ -178,7 +180,9 @@ impl Gate {
             ),
             ("POST", "claims") => match ticket(headers) {
                 Some(number) if room.inside.contains(&number) => admitted(number),
-                Some(number) if number <= room.cursor && room.claim(number, self.seats) => admitted(number),
+                Some(number) if number <= room.cursor && room.claim(number, self.seats, self.clock.now()) => {
+                    admitted(number)
+                }
                 Some(number) if number <= room.cursor => say(
                     202,
                     "application/json",
@@ -198,8 +202,7 @@ impl Gate {
 
 impl Room {
     /// Calls up to twice the free seats that the front row leaves: some never show up.
-    fn call(&mut self, seats: usize) {
-        let now = clock::now();
+    fn call(&mut self, seats: usize, now: Moment) {
         self.called.retain(|_, since| now.since(*since) < MISSED);
         self.front.retain(|_, since| now.since(*since) < MISSED);
         let free = seats.saturating_sub(self.inside.len() + self.front.len());
@@ -210,7 +213,7 @@ impl Room {
     }
 
     /// Lets a called number in, if a seat is free that no lower number of the front row waits for.
-    fn claim(&mut self, number: u64, seats: usize) -> bool {
+    fn claim(&mut self, number: u64, seats: usize, now: Moment) -> bool {
         self.called.remove(&number);
         let before = self.front.range(..number).count();
         let free = self.inside.len() + before < seats;
@@ -218,7 +221,7 @@ impl Room {
             self.front.remove(&number);
             self.inside.insert(number);
         } else {
-            self.front.insert(number, clock::now());
+            self.front.insert(number, now);
         }
         free
     }

@@ -1,0 +1,195 @@
+//! From validated settings to the live configuration: names looked up, pages rendered, and everything
+//! that did not change carried over.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora_core::connectors::TransportConnector;
+use sha2::{Digest, Sha256};
+use siphasher::sip::SipHasher13;
+
+use crate::clock::Clock;
+use crate::config::settings::{QuotaSettings, RoomSettings, Settings};
+use crate::pages::{Pages, RoomPage};
+use crate::proxy::cluster::Cluster;
+use crate::proxy::live::{Live, Quota, Room, Route, sort_routes};
+use crate::store::gate::Gate;
+use crate::store::journal::{Journal, JournalError};
+use crate::store::line::Line;
+
+/// Longest time that a new name may take to resolve before the configuration is put in place.
+const RESOLVE_WAIT: Duration = Duration::from_millis(500);
+
+/// What a configuration is built with.
+#[derive(Clone)]
+pub struct Workshop {
+    /// Where rooms left off.
+    pub journal: Arc<Journal>,
+    /// Opens connections.
+    pub connector: Arc<TransportConnector>,
+    /// Reads the time.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workshop").field("journal", &self.journal).finish_non_exhaustive()
+    }
+}
+
+/// A configuration could not be built, although it was valid.
+#[derive(Debug)]
+pub enum AssembleError {
+    /// The durable state cannot be read.
+    Journal(JournalError),
+    /// A page cannot be rendered.
+    Pages(String),
+}
+
+impl std::fmt::Display for AssembleError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Journal(_) => f.write_str("a room cannot be taken up where it was left"),
+            Self::Pages(why) => write!(f, "a page cannot be made: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for AssembleError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Journal(error) => Some(error),
+            Self::Pages(_) => None,
+        }
+    }
+}
+
+/// Builds a configuration; takes over from `previous` whatever goes on.
+///
+/// # Errors
+/// [`AssembleError`]; nothing was put in place.
+pub async fn assemble(
+    workshop: &Workshop,
+    settings: Settings,
+    previous: Option<&Live>,
+) -> Result<Live, AssembleError> {
+    let clusters = clusters(workshop, &settings, previous).await;
+    let mut rooms = BTreeMap::new();
+    for (name, room) in &settings.rooms {
+        let built = build_room(workshop, &settings, name, room, &clusters, previous)?;
+        rooms.insert(name.clone(), Arc::new(built));
+    }
+    let mut routes: Vec<Arc<Route>> = Vec::new();
+    for (name, route) in &settings.routes {
+        let Some(cluster) = clusters.get(&route.upstream) else { continue };
+        let old = previous.and_then(|live| live.routes.iter().find(|old| *old.name == **name));
+        routes.push(Arc::new(Route {
+            name: Arc::from(name.as_str()),
+            settings: route.clone(),
+            cluster: Arc::clone(cluster),
+            room: route.room.as_ref().and_then(|room| rooms.get(room)).map(Arc::clone),
+            quota: route.quota.as_ref().and_then(|name| Some(quota(name, *settings.quotas.get(name)?))),
+            bypassing: old.map_or_else(|| Arc::new(AtomicU32::new(0)), |old| Arc::clone(&old.bypassing)),
+        }));
+    }
+    sort_routes(&mut routes);
+    let pages = Pages::build(&room_pages(&settings)).map_err(AssembleError::Pages)?;
+    let generation = previous.map_or(1, |live| live.generation + 1);
+    let door = quota("the door", settings.door);
+    Ok(Live { settings, routes, rooms, clusters, pages, door, generation })
+}
+
+async fn clusters(
+    workshop: &Workshop,
+    settings: &Settings,
+    previous: Option<&Live>,
+) -> BTreeMap<String, Arc<Cluster>> {
+    let mut clusters = BTreeMap::new();
+    for (name, upstream) in &settings.upstreams {
+        let old = previous.and_then(|live| live.clusters.get(name));
+        if let Some(old) = old.filter(|old| old.settings == *upstream) {
+            clusters.insert(name.clone(), Arc::clone(old));
+            continue;
+        }
+        let gate = old.map_or_else(|| Gate::new(upstream.limit, workshop.clock), |old| Arc::clone(&old.gate));
+        let connector = Arc::clone(&workshop.connector);
+        let cluster = Cluster::new(name, upstream.clone(), gate, connector, old.map(|old| &**old));
+        if tokio::time::timeout(RESOLVE_WAIT, cluster.discover()).await.is_err() {
+            tracing::warn!(upstream = name, "its names are not resolved yet");
+        }
+        tokio::spawn(Cluster::look_after(Arc::downgrade(&cluster), workshop.clock));
+        clusters.insert(name.clone(), cluster);
+    }
+    clusters
+}
+
+fn build_room(
+    workshop: &Workshop,
+    settings: &Settings,
+    name: &str,
+    room: &RoomSettings,
+    clusters: &BTreeMap<String, Arc<Cluster>>,
+    previous: Option<&Live>,
+) -> Result<Room, AssembleError> {
+    let old = previous.and_then(|live| live.rooms.get(name));
+    let line = match old {
+        Some(old) => Arc::clone(&old.line),
+        None => {
+            let marks = workshop.journal.marks(name).map_err(AssembleError::Journal)?;
+            Line::restore(name, &room.policy, marks, workshop.clock.now())
+        }
+    };
+    let behind = settings.routes.values().filter(|route| route.room.as_deref() == Some(name));
+    let mut names: Vec<&String> = behind.map(|route| &route.upstream).collect();
+    names.sort();
+    names.dedup();
+    let clusters = names.into_iter().filter_map(|name| clusters.get(name)).map(Arc::clone).collect();
+    let message_id = message_id(room);
+    let messages = serde_json::json!({ "id": message_id, "text": room.messages });
+    Ok(Room { line, settings: room.clone(), clusters, message_id, messages: Bytes::from(messages.to_string()) })
+}
+
+/// Names a message by its content, so that pages fetch it again only when it changed.
+fn message_id(room: &RoomSettings) -> Option<String> {
+    if room.messages.is_empty() {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    for (language, text) in &room.messages {
+        hash.update(language);
+        hash.update([0]);
+        hash.update(text);
+        hash.update([0]);
+    }
+    let [a, b, c, d, ..] = <[u8; 32]>::from(hash.finalize());
+    Some(format!("{a:02x}{b:02x}{c:02x}{d:02x}"))
+}
+
+/// A quota with buckets of its own: the salt depends on the name alone, so that a reload keeps what
+/// was spent.
+fn quota(name: &str, settings: QuotaSettings) -> Quota {
+    let mut hasher = SipHasher13::new_with_keys(0x746f_726e, 0x656c_6c6f);
+    name.hash(&mut hasher);
+    Quota { salt: hasher.finish(), settings }
+}
+
+fn room_pages(settings: &Settings) -> Vec<RoomPage> {
+    let page = |(name, room): (&String, &RoomSettings)| RoomPage {
+        name: name.clone(),
+        title: room.title.clone(),
+        messages: room.messages.clone(),
+        status: room.status,
+    };
+    settings.rooms.iter().map(page).collect()
+}
+
+/// Today's limits reach the gates, which live on.
+pub fn govern(live: &Live) {
+    for cluster in live.clusters.values() {
+        cluster.gate.govern(cluster.settings.limit);
+    }
+}

@@ -1,0 +1,193 @@
+//! Builds each part once, in order; serves; drains.
+
+pub mod assemble;
+pub mod pulse;
+pub mod reload;
+pub mod watch;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora_core::connectors::TransportConnector;
+use tokio::sync::watch as channel;
+use tokio::task::JoinSet;
+
+use crate::admin;
+use crate::admission::ticket::{Key, KeyRing};
+use crate::clock::Clock;
+use crate::config::settings::Settings;
+use crate::edge::{Caps, Crowd, ListenError, accept, bind, open_files_max};
+use crate::metrics::Metrics;
+use crate::proxy::board::BoardKey;
+use crate::proxy::{AccessLog, EventKey, Proxy, Witness};
+use crate::store::journal::{Journal, JournalError};
+use assemble::{AssembleError, Workshop, assemble};
+use pulse::Pulse;
+use reload::Reloader;
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the crowd is met; ports are real also where 0 was asked for.
+    pub listen: Vec<SocketAddr>,
+    /// Where operators are met.
+    pub admin: SocketAddr,
+    /// The request path.
+    pub proxy: Arc<Proxy>,
+    /// Puts new configurations in place.
+    pub reloader: Arc<Reloader>,
+    caps: Arc<Caps>,
+    stop: channel::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+/// The gateway cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A socket cannot be had.
+    Listen(ListenError),
+    /// The durable state cannot be used.
+    Journal(JournalError),
+    /// The configuration cannot be built.
+    Assemble(AssembleError),
+    /// Something that the system must give was not given.
+    System(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(error) => error.fmt(f),
+            Self::Journal(error) => error.fmt(f),
+            Self::Assemble(error) => error.fmt(f),
+            Self::System(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen(error) => error.source(),
+            Self::Journal(error) => error.source(),
+            Self::Assemble(error) => error.source(),
+            Self::System(_) => None,
+        }
+    }
+}
+
+/// How a gateway is started besides its settings.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The configuration's file, for reloads.
+    pub file: Option<std::path::PathBuf>,
+    /// One line a request on standard output.
+    pub access_log: bool,
+}
+
+/// Builds and starts everything on the current runtime; returns when it listens.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub async fn start(settings: Settings, options: Options) -> Result<Running, StartError> {
+    let clock = Clock::start();
+    let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
+    let metrics = Arc::new(metrics);
+    let journal = Arc::new(Journal::open(&settings.boot.state_directory).map_err(StartError::Journal)?);
+    let secrets = journal.secrets(random()?).map_err(StartError::Journal)?;
+    let connector = Arc::new(TransportConnector::new(None));
+    let workshop = Workshop { journal: Arc::clone(&journal), connector, clock };
+    let listeners = settings.boot.listen.iter().map(|address| bind(*address));
+    let listeners = listeners.collect::<Result<Vec<_>, _>>().map_err(StartError::Listen)?;
+    let admin_listener = bind(settings.boot.admin).map_err(StartError::Listen)?;
+    let live = assemble(&workshop, settings, None).await.map_err(StartError::Assemble)?;
+    let log = AccessLog::start(options.access_log, Arc::clone(&metrics));
+    let witness = Witness { log, metrics, clock };
+    let ring = KeyRing::new(Key::new(1, &secrets.ticket), Vec::new());
+    let proxy =
+        Proxy::new(live, ring, EventKey::new(&secrets.event), BoardKey::new(&secrets.board), witness);
+    let reloader = Arc::new(Reloader::new(Arc::clone(&proxy), workshop, options.file));
+    let (stop, stopped) = channel::channel(false);
+    let caps = Arc::new(Caps::default());
+    let files_max = open_files_max().unwrap_or(usize::MAX);
+    let address = |listener: &tokio::net::TcpListener| {
+        listener.local_addr().map_err(|error| StartError::System(error.to_string()))
+    };
+    let listen = listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+    let admin = address(&admin_listener)?;
+    let mut pulse = Pulse::new(Arc::clone(&proxy), journal);
+    // Boards are up and seats are known before the first citizen comes.
+    pulse.beat().await;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(pulse.run(stopped.clone()));
+    for listener in listeners {
+        let crowd =
+            Crowd { proxy: Arc::clone(&proxy), caps: Arc::clone(&caps), files_max, stop: stopped.clone() };
+        tasks.spawn(accept(listener, crowd));
+    }
+    let desk = admin::Desk { proxy: Arc::clone(&proxy), reloader: Arc::clone(&reloader), stop: stopped };
+    admin::serve(admin_listener, desk).map_err(|error| StartError::System(error.to_string()))?;
+    Ok(Running { listen, admin, proxy, reloader, caps, stop, tasks })
+}
+
+impl Running {
+    /// Stops: takes no new connections, lets requests under way end within the drain time, makes the
+    /// last state durable. Returns how many connections were cut off.
+    pub async fn stop(self) -> usize {
+        let Self { proxy, caps, stop, mut tasks, .. } = self;
+        let drain = proxy.live.load().settings.edge.drain;
+        stop.send_replace(true);
+        let done = async {
+            while caps.open() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = tokio::time::timeout(drain, done).await;
+        while tasks.join_next().await.is_some() {}
+        proxy.witness.log.close();
+        caps.open()
+    }
+}
+
+/// What operators should know of the machine at start: one line a shortage.
+#[must_use]
+pub fn shortages(settings: &Settings) -> Vec<String> {
+    let mut found = Vec::new();
+    let edge = &settings.edge;
+    if let Some(files) = open_files_max().filter(|files| *files < edge.max_connections) {
+        found.push(format!(
+            "the limit of open files allows {files} connections, max_connections is {}; LimitNOFILE=1048576 is set in the packaged unit",
+            edge.max_connections
+        ));
+    }
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let somaxconn = read("/proc/sys/net/core/somaxconn").and_then(|text| text.trim().parse::<u32>().ok());
+    if let Some(short) = somaxconn.filter(|backlog| *backlog < 4_096) {
+        found.push(format!(
+            "net.core.somaxconn is {short}: a burst of connections beyond it is dropped; sysctl -w net.core.somaxconn=65535"
+        ));
+    }
+    let ports = read("/proc/sys/net/ipv4/ip_local_port_range");
+    let mut ports = ports.iter().flat_map(|text| text.split_whitespace()).filter_map(|port| port.parse::<u32>().ok());
+    if let (Some(low), Some(high)) = (ports.next(), ports.next()) {
+        let limits: u32 = settings.upstreams.values().map(|upstream| upstream.limit.ceiling).sum();
+        if high.saturating_sub(low) < limits {
+            found.push(format!(
+                "net.ipv4.ip_local_port_range leaves {} ports for up to {limits} connections to upstreams",
+                high.saturating_sub(low)
+            ));
+        }
+    }
+    found
+}
+
+fn random() -> Result<[[u8; 32]; 3], StartError> {
+    let mut secrets = [[0; 32]; 3];
+    for secret in &mut secrets {
+        getrandom::fill(secret)
+            .map_err(|error| StartError::System(format!("the system gives no random bytes: {error}")))?;
+    }
+    Ok(secrets)
+}

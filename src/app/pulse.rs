@@ -1,0 +1,197 @@
+//! The pulse: ten times a second, gates are pumped, rooms take a step, the journal is written, boards
+//! go up, metrics are set.
+//!
+//! A room's cursor is published only when it is on the disk. If the disk fails, every room is held and
+//! says so; those inside go on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::admission::Moment;
+use crate::admission::room::{Load, RoomFacts, RoomMarks};
+use crate::proxy::Proxy;
+use crate::proxy::board::{Notice, state};
+use crate::proxy::live::{Live, Room};
+use crate::store::journal::Journal;
+use crate::edge::stopped;
+use crate::store::line::{Line, Pending, hold};
+
+/// Time between two beats.
+const BEAT: Duration = Duration::from_millis(100);
+/// Full buckets are forgotten this often.
+const SWEEP_EVERY: u64 = 20;
+
+/// What beats.
+#[derive(Debug)]
+pub struct Pulse {
+    proxy: Arc<Proxy>,
+    journal: Arc<Journal>,
+    durable: BTreeMap<String, RoomMarks>,
+    store_failed: bool,
+    beats: u64,
+}
+
+impl Pulse {
+    /// A pulse that has not beaten yet.
+    #[must_use]
+    pub fn new(proxy: Arc<Proxy>, journal: Arc<Journal>) -> Self {
+        Self { proxy, journal, durable: BTreeMap::new(), store_failed: false, beats: 0 }
+    }
+
+    /// Beats until told to stop, then makes the last marks durable.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => break,
+                _ = beat.tick() => self.beat().await,
+            }
+        }
+        self.rest().await;
+    }
+
+    /// One beat.
+    pub async fn beat(&mut self) {
+        let live = self.proxy.live.load_full();
+        let now = self.proxy.clock.now();
+        for cluster in live.clusters.values() {
+            cluster.gate.pump();
+        }
+        self.step_rooms(&live, now).await;
+        self.put_up_boards(&live);
+        self.measure(&live, now);
+        self.beats += 1;
+        if self.beats.is_multiple_of(SWEEP_EVERY) {
+            self.proxy.buckets.sweep(now);
+        }
+    }
+
+    async fn step_rooms(&mut self, live: &Live, now: Moment) {
+        let mut plans: Vec<(Arc<Line>, Pending)> = Vec::new();
+        for room in live.rooms.values() {
+            let durable = self.durable.entry(room.line.name.clone()).or_insert_with(|| {
+                // What was restored is durable by definition.
+                room.line.with(|line| line.marks())
+            });
+            let load = load(room, self.store_failed, now);
+            if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, now) {
+                plans.push((Arc::clone(&room.line), pending));
+            }
+        }
+        if plans.is_empty() && !self.store_failed {
+            return;
+        }
+        let marks: Vec<(String, RoomMarks)> =
+            plans.iter().map(|(line, pending)| (line.name.clone(), pending.marks)).collect();
+        let failed_before = std::mem::replace(&mut self.store_failed, true);
+        if !write(&self.journal, marks.clone()).await {
+            self.proxy.witness.metrics.store_errors.inc();
+            return;
+        }
+        self.store_failed = false;
+        if failed_before {
+            tracing::info!("state can be made durable again");
+        }
+        self.durable.extend(marks);
+        let now = self.proxy.clock.now();
+        for (line, pending) in &plans {
+            line.publish(pending, now);
+        }
+    }
+
+    fn put_up_boards(&self, live: &Live) {
+        for (name, room) in &live.rooms {
+            let policy = &room.settings.policy;
+            let notice = Notice {
+                room: name,
+                poll: &policy.poll,
+                scale: 1.0,
+                message: room.message_id.as_deref(),
+                generation: live.generation,
+                time: self.proxy.clock.unix(),
+            };
+            room.line.put_up(self.proxy.board_key.board(&room.line.facts(policy), &notice));
+        }
+    }
+
+    fn measure(&self, live: &Live, now: Moment) {
+        let metrics = &self.proxy.witness.metrics;
+        metrics.bucket_keys.set(count(self.proxy.buckets.len()));
+        metrics.config_generation.set(i64::try_from(live.generation).unwrap_or(i64::MAX));
+        for (name, cluster) in &live.clusters {
+            let facts = cluster.gate.facts(now);
+            let label = [name.as_str()];
+            metrics.limit.with_label_values(&label).set(i64::from(facts.limit));
+            metrics.in_flight.with_label_values(&label).set(i64::from(facts.in_flight));
+            metrics.queued.with_label_values(&label).set(count(facts.queued));
+            metrics.upstream_up.with_label_values(&label).set(i64::from(!cluster.is_down(now)));
+        }
+        for (name, room) in &live.rooms {
+            self.measure_room(name, &room.line.facts(&room.settings.policy));
+        }
+    }
+
+    fn measure_room(&self, name: &str, facts: &RoomFacts) {
+        let metrics = &self.proxy.witness.metrics;
+        let label = [name];
+        metrics.room_issued.with_label_values(&label).set(i64::try_from(facts.issued).unwrap_or(i64::MAX));
+        metrics.room_called.with_label_values(&label).set(i64::try_from(facts.cursor).unwrap_or(i64::MAX));
+        metrics.room_seats.with_label_values(&label).set(i64::from(facts.seats));
+        metrics.room_active.with_label_values(&label).set(count(facts.active));
+        metrics.room_front_row.with_label_values(&label).set(count(facts.front_row));
+        metrics.room_show_rate.with_label_values(&label).set(facts.show_rate);
+        metrics.room_kappa.with_label_values(&label).set(facts.kappa);
+        let (now, _) = state(facts.state);
+        for known in ["open", "queueing", "held"] {
+            metrics.room_state.with_label_values(&[name, known]).set(i64::from(known == now));
+        }
+    }
+
+    /// The last marks of a clean stop: nothing is uncertain after it.
+    async fn rest(self) {
+        let live = self.proxy.live.load_full();
+        let marks = live.rooms.values().map(|room| (room.line.name.clone(), room.line.final_marks())).collect();
+        write(&self.journal, marks).await;
+    }
+}
+
+fn load(room: &Room, store_failed: bool, now: Moment) -> Load {
+    let facts = room.clusters.iter().map(|cluster| (cluster.gate.facts(now), cluster.is_down(now)));
+    let narrowest = facts.min_by_key(|(facts, down)| (!down, !facts.stalled, facts.limit));
+    match narrowest {
+        Some((facts, down)) => Load {
+            limit: facts.limit,
+            in_flight: facts.in_flight,
+            hold: hold(down, facts.stalled, store_failed),
+        },
+        None => Load { limit: 0, in_flight: 0, hold: hold(false, false, store_failed) },
+    }
+}
+
+async fn write(journal: &Arc<Journal>, marks: Vec<(String, RoomMarks)>) -> bool {
+    let journal = Arc::clone(journal);
+    let writing = tokio::task::spawn_blocking(move || {
+        journal.write(marks.iter().map(|(name, marks)| (name.as_str(), *marks)))
+    });
+    match writing.await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(%error, cause, "rooms are held until it works again");
+            false
+        }
+        Err(error) => {
+            tracing::error!(%error, "the writer of durable state ended");
+            false
+        }
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,149 @@
+//! A new configuration takes effect whole or not at all.
+//!
+//! Read, validate, build everything, then swap one pointer. Whatever is wrong, the old configuration
+//! goes on, and the report says why. Refused as well: what needs a restart, and taking away a room in
+//! which people wait or are inside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex as StdMutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use super::assemble::{Workshop, assemble, govern};
+use crate::config::settings::Settings;
+use crate::config::{difference, needs_restart, parse, render};
+use crate::proxy::Proxy;
+use crate::proxy::live::Live;
+
+/// Puts configurations in place, one at a time.
+#[derive(Debug)]
+pub struct Reloader {
+    proxy: Arc<Proxy>,
+    workshop: Workshop,
+    file: Option<PathBuf>,
+    one_at_a_time: Mutex<()>,
+    last: StdMutex<Option<Report>>,
+}
+
+/// What became of a reload.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// It is in force.
+    pub applied: bool,
+    /// Generation in force after it.
+    pub generation: u64,
+    /// Changed keys, old and new value.
+    pub changes: Vec<String>,
+    /// What is wrong with it, for people; empty if nothing.
+    pub diagnostics: String,
+    /// Milliseconds from reading the file to being in force.
+    pub took_ms: u64,
+}
+
+impl Reloader {
+    /// For the configuration in `file`, if there is one.
+    #[must_use]
+    pub fn new(proxy: Arc<Proxy>, workshop: Workshop, file: Option<PathBuf>) -> Self {
+        Self { proxy, workshop, file, one_at_a_time: Mutex::new(()), last: StdMutex::new(None) }
+    }
+
+    /// The configuration's file.
+    #[must_use]
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.file.as_ref()
+    }
+
+    /// What became of the last reload.
+    #[must_use]
+    pub fn last(&self) -> Option<Report> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the file again and puts it in place if it is good.
+    pub async fn reload(&self) -> Report {
+        let Some(file) = &self.file else {
+            return self.report(Err("this gateway was started without a configuration file".to_owned()), 0);
+        };
+        match tokio::fs::read_to_string(file).await {
+            Ok(text) => self.apply(&text, &file.display().to_string()).await,
+            Err(error) => {
+                let why = format!("error: {} cannot be read: {error}\n  help: the running configuration is unchanged", file.display());
+                self.report(Err(why), 0)
+            }
+        }
+    }
+
+    /// Puts the configuration in `text` in place if it is good.
+    pub async fn apply(&self, text: &str, name: &str) -> Report {
+        let _turn = self.one_at_a_time.lock().await;
+        let begun = self.workshop.clock.now();
+        let result = match parse(text, name) {
+            Ok((settings, warnings)) => {
+                let warned = if warnings.is_empty() { String::new() } else { render(&warnings, text, false) };
+                self.put_in_place(settings).await.map(|changes| (changes, warned))
+            }
+            Err(diagnostics) => Err(render(&diagnostics, text, false)),
+        };
+        let took = self.workshop.clock.now().since(begun);
+        self.report(result, took.as_millis())
+    }
+
+    async fn put_in_place(&self, settings: Settings) -> Result<Vec<String>, String> {
+        let old = self.proxy.live.load_full();
+        let restart = needs_restart(&old.settings, &settings);
+        if !restart.is_empty() {
+            return Err(format!(
+                "error: needs a restart: {}\n  help: put the old values back, or restart the service; nothing was changed",
+                restart.join(", ")
+            ));
+        }
+        lost_rooms(&old, &settings)?;
+        let changes = difference(&old.settings, &settings).iter().map(ToString::to_string).collect();
+        let new = assemble(&self.workshop, settings, Some(&old)).await.map_err(|error| error.to_string())?;
+        self.proxy.live.store(Arc::new(new));
+        govern(&self.proxy.live.load());
+        Ok(changes)
+    }
+
+    fn report(&self, result: Result<(Vec<String>, String), String>, took_ms: u128) -> Report {
+        let generation = self.proxy.live.load().generation;
+        let took_ms = u64::try_from(took_ms).unwrap_or(u64::MAX);
+        let report = match result {
+            Ok((changes, diagnostics)) => {
+                tracing::info!(generation, took_ms, changes = changes.join("; "), "configuration in force");
+                Report { applied: true, generation, changes, diagnostics, took_ms }
+            }
+            Err(diagnostics) => {
+                tracing::error!(generation, diagnostics, "configuration refused; the old one stays in force");
+                Report { applied: false, generation, changes: Vec::new(), diagnostics, took_ms }
+            }
+        };
+        let metrics = &self.proxy.witness.metrics;
+        metrics.reloads.with_label_values(&[if report.applied { "applied" } else { "refused" }]).inc();
+        metrics.reload_success.set(i64::from(report.applied));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        report
+    }
+}
+
+/// A room with people in it cannot be configured away.
+fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
+    for (name, room) in old.rooms.iter().filter(|(name, _)| !new.rooms.contains_key(*name)) {
+        let facts = room.line.facts(&room.settings.policy);
+        let waiting = facts.issued - facts.cursor;
+        let inside = facts.active + facts.front_row;
+        if waiting > 0 || inside > 0 || facts.outstanding > 0 {
+            return Err(format!(
+                "error: room.{name} is gone, but {waiting} people wait in it and {inside} are inside\n  help: keep the room; `hold = true` stops its calls, and it can go when it is empty"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A file must be quiet for this long before it is read: a half-written TOML can be valid.
+pub const QUIET: Duration = Duration::from_millis(500);

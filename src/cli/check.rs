@@ -1,0 +1,77 @@
+//! `tornello check`: everything that is wrong with a configuration, at once.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use super::{CONFIGURATION, OK};
+use crate::config::{self, Settings};
+
+/// Check a configuration.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Configuration file.
+    #[arg(long, default_value = "/etc/tornello/tornello.toml")]
+    pub config: PathBuf,
+    /// Diagnostics as JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Print the JSON schema of the configuration instead.
+    #[arg(long)]
+    pub schema: bool,
+}
+
+impl Check {
+    /// 0 if the configuration could take effect, else 2.
+    #[must_use]
+    pub fn execute(self) -> u8 {
+        if self.schema {
+            println!("{}", config::schema_text());
+            return OK;
+        }
+        if !self.json {
+            let Some(settings) = load(&self.config) else { return CONFIGURATION };
+            for shortage in crate::app::shortages(&settings) {
+                eprintln!("warning: {shortage}");
+            }
+            println!("{}: good", self.config.display());
+            return OK;
+        }
+        let Some(text) = read(&self.config) else { return CONFIGURATION };
+        let (code, diagnostics) = match config::parse(&text, &self.config.display().to_string()) {
+            Ok((_, warnings)) => (OK, warnings),
+            Err(diagnostics) => (CONFIGURATION, diagnostics),
+        };
+        println!("{}", config::to_json(&diagnostics));
+        code
+    }
+}
+
+/// Reads and validates a configuration; says what is wrong with it on standard error.
+#[must_use]
+pub fn load(file: &Path) -> Option<Settings> {
+    let text = read(file)?;
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    match config::parse(&text, &file.display().to_string()) {
+        Ok((settings, warnings)) => {
+            if !warnings.is_empty() {
+                eprintln!("{}", config::render(&warnings, &text, colour));
+            }
+            Some(settings)
+        }
+        Err(diagnostics) => {
+            eprintln!("{}", config::render(&diagnostics, &text, colour));
+            None
+        }
+    }
+}
+
+fn read(file: &Path) -> Option<String> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            eprintln!("error: {} cannot be read: {error}", file.display());
+            eprintln!("  help: name the file with --config FILE; `tornello init --upstream HOST:PORT` writes one");
+            None
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The commands, one file each.
+
+pub mod check;
+pub mod init;
+pub mod reload;
+pub mod run;
+pub mod status;
+
+mod ask;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Everything went well.
+pub const OK: u8 = 0;
+/// Something failed while running.
+pub const RUNTIME: u8 = 1;
+/// The configuration or the command line is wrong.
+pub const CONFIGURATION: u8 = 2;
+
+/// Turns a click day into a fair, visible queue instead of an outage.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway.
+    Run(run::Run),
+    /// Check a configuration: everything that is wrong with it, at once.
+    Check(check::Check),
+    /// Write the smallest real configuration for a service.
+    Init(init::Init),
+    /// Make a running gateway read its configuration again.
+    Reload(reload::Reload),
+    /// Show what a running gateway does.
+    Status(status::Status),
+}
+
+/// Which running gateway is meant.
+#[derive(Debug, clap::Args)]
+pub struct Whom {
+    /// Configuration file of the running gateway; its admin address is taken from there.
+    #[arg(long, default_value = "/etc/tornello/tornello.toml")]
+    pub config: PathBuf,
+    /// Admin address, instead of the configuration's.
+    #[arg(long)]
+    pub admin: Option<std::net::SocketAddr>,
+}
+
+impl Command {
+    /// Does it; returns the exit code.
+    #[must_use]
+    pub fn execute(self) -> u8 {
+        match self {
+            Self::Run(run) => run.execute(),
+            Self::Check(check) => check.execute(),
+            Self::Init(init) => init.execute(),
+            Self::Reload(reload) => reload.execute(),
+            Self::Status(status) => status.execute(),
+        }
+    }
+}
+
+/// Says on standard error what went wrong, with every cause behind it.
+pub fn complain(error: &dyn std::error::Error) {
+    eprintln!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+}

@@ -1,0 +1,108 @@
+//! `tornello run`: the gateway.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::check::load;
+use super::{CONFIGURATION, OK, RUNTIME, complain};
+use crate::app::{self, Options, Running, watch};
+use crate::config::Settings;
+
+/// Run the gateway.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Configuration file.
+    #[arg(long, default_value = "/etc/tornello/tornello.toml")]
+    pub config: PathBuf,
+    /// Write no access log.
+    #[arg(long)]
+    pub no_access_log: bool,
+}
+
+impl Run {
+    /// Runs until a signal ends it.
+    #[must_use]
+    pub fn execute(self) -> u8 {
+        let Some(settings) = load(&self.config) else { return CONFIGURATION };
+        log();
+        for shortage in app::shortages(&settings) {
+            tracing::warn!("{shortage}");
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(settings.boot.threads)
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.serve(settings)),
+            Err(error) => {
+                complain(&error);
+                RUNTIME
+            }
+        }
+    }
+
+    async fn serve(self, settings: Settings) -> u8 {
+        // Before anything else: until a handler stands, SIGHUP would end the process.
+        let (Ok(mut hup), Ok(mut term), Ok(mut int)) = (
+            signal(SignalKind::hangup()),
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) else {
+            eprintln!("error: signals cannot be handled");
+            return RUNTIME;
+        };
+        let options = Options { file: Some(self.config), access_log: !self.no_access_log };
+        let running = match app::start(settings, options).await {
+            Ok(running) => running,
+            Err(error) => {
+                complain(&error);
+                return RUNTIME;
+            }
+        };
+        announce(&running);
+        let (_stop_following, stopped) = tokio::sync::watch::channel(false);
+        let following = tokio::spawn(watch::follow(Arc::clone(&running.reloader), stopped));
+        loop {
+            tokio::select! {
+                _ = hup.recv() => {
+                    tell_systemd(&[sd_notify::NotifyState::Reloading]);
+                    running.reloader.reload().await;
+                    tell_systemd(&[sd_notify::NotifyState::Ready]);
+                }
+                _ = term.recv() => break,
+                _ = int.recv() => break,
+            }
+        }
+        following.abort();
+        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("stopping: no new connections; requests under way may end");
+        tokio::select! {
+            cut = running.stop() => {
+                tracing::info!(cut, "stopped");
+                OK
+            }
+            _ = term.recv() => RUNTIME,
+            _ = int.recv() => RUNTIME,
+        }
+    }
+}
+
+fn announce(running: &Running) {
+    let addresses: Vec<String> = running.listen.iter().map(ToString::to_string).collect();
+    tracing::info!(listen = addresses.join(", "), admin = %running.admin, "ready");
+    tell_systemd(&[sd_notify::NotifyState::Ready]);
+}
+
+fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
+    // Not started by systemd is no fault.
+    let _ = sd_notify::notify(state);
+}
+
+/// The structured log goes to standard error; the access log has standard output for itself.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TORNELLO_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,pingora_core=warn,pingora_load_balancing=error"));
+    let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

@@ -1,0 +1,154 @@
+//! `[room.NAME]`.
+
+use std::collections::BTreeMap;
+
+use super::Judge;
+use crate::admission::policy::{PollRule, RoomPolicy};
+use crate::config::document::{KeyPath, at};
+use crate::config::findings::Finding;
+use crate::config::raw::RawRoom;
+use crate::config::settings::RoomSettings;
+
+/// Languages that the waiting page speaks.
+const LANGUAGES: [&str; 2] = ["it", "en"];
+const MESSAGE_MAX: usize = 500;
+/// A called client looks at the board at least this often while its call stands.
+const LOOKS_PER_CALL: u32 = 3;
+
+pub(super) fn judge(judge: &mut Judge<'_, '_>) {
+    let raw = judge.raw;
+    for (name, room) in &raw.room {
+        let path = at(&["room", name]);
+        seats(judge, &path, room);
+        times(judge, &path, room);
+        switches(judge, &path, room);
+        messages(judge, &path, room);
+        let used = raw.route.values().any(|route| route.room.as_ref() == Some(name));
+        judge.refuse_if(!used, || {
+            let help = format!("write `room = \"{name}\"` in a route, or remove the room");
+            Finding::warning(path, format!("no route leads into the room `{name}`"), help)
+                .about(at(&["route"]))
+        });
+    }
+    shares(judge);
+}
+
+fn seats(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    let (path, seats) = (path.key("seats"), &room.seats);
+    judge.refuse_if(seats.floor > seats.ceiling, || {
+        let help = format!("write a `floor` of at most {}, or raise `ceiling`", seats.ceiling);
+        let message = format!("`{path}.floor` is {}, above the ceiling of {}", seats.floor, seats.ceiling);
+        Finding::error(path.key("floor"), message, help).related(path.key("ceiling"), "the ceiling")
+    });
+}
+
+fn times(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    let poll = path.key("poll");
+    judge.refuse_if(room.poll.min.0 > room.poll.max.0, || {
+        let help = format!("write a `min` of at most {:?}, or raise `max`", room.poll.max);
+        let message =
+            format!("`{poll}.min` is {:?}, above the maximum of {:?}", room.poll.min, room.poll.max);
+        Finding::error(poll.key("min"), message, help).related(poll.key("max"), "the maximum")
+    });
+    let least = room.poll.min.0.saturating_mul(LOOKS_PER_CALL);
+    judge.refuse_if(room.call.0 < least, || {
+        let help =
+            format!("write a `call` of at least {:?}, or lower `poll.min`", crate::config::text::Text(least));
+        let message = format!(
+            "a call stands for {:?}, but people look only every {:?}: most would miss it",
+            room.call, room.poll.min
+        );
+        Finding::error(path.key("call"), message, help).related(poll.key("min"), "people look this often")
+    });
+    judge.refuse_if(room.idle.0 > room.session.0, || {
+        let help = format!("write an `idle` of at most {:?}, or raise `session`", room.session);
+        let message =
+            format!("`{path}.idle` is {:?}, longer than the session of {:?}", room.idle, room.session);
+        Finding::error(path.key("idle"), message, help).related(path.key("session"), "the session")
+    });
+}
+
+fn switches(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    let (hold, open) = (path.key("hold"), path.key("open"));
+    if room.hold && room.open {
+        let help = "set one of the two to `false`: `hold` calls nobody in, `open` lets everybody through";
+        let message = format!("`{path}` is both held and open");
+        judge.add(Finding::error(open, message, help).related(hold, "held here"));
+        return;
+    }
+    judge.refuse_if(room.open, || {
+        let help = "set `open = false` when the emergency is over";
+        Finding::warning(open, format!("`{path}` is open: everybody passes, and nobody has a place"), help)
+    });
+    judge.refuse_if(room.hold && room.message.is_empty(), || {
+        let help = "say why in `message`: `message = { it = \"...\", en = \"...\" }`";
+        Finding::warning(hold, format!("`{path}` is held and does not say why"), help)
+            .about(path.key("message"))
+    });
+}
+
+fn messages(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    for (language, text) in &room.message {
+        let path = path.key("message").key(language);
+        judge.refuse_if(text.trim().is_empty(), || {
+            Finding::error(path.clone(), format!("`{path}` is empty"), "write the message, or remove the key")
+        });
+        let length = text.chars().count();
+        judge.refuse_if(length > MESSAGE_MAX, || {
+            let help = format!("write at most {MESSAGE_MAX}; people read it on a telephone");
+            Finding::error(path.clone(), format!("`{path}` has {length} characters"), help)
+        });
+        let primary = language.split('-').next().unwrap_or_default();
+        judge.refuse_if(!LANGUAGES.contains(&primary), || {
+            let help = "write `it` or `en`";
+            Finding::warning(path.clone(), format!("the waiting page does not speak `{language}`"), help)
+        });
+    }
+}
+
+/// Rooms before one upstream share its limit.
+fn shares(judge: &mut Judge<'_, '_>) {
+    let raw = judge.raw;
+    for upstream in raw.upstream.keys() {
+        let rooms: BTreeMap<&String, &RawRoom> = raw
+            .route
+            .values()
+            .filter(|route| &route.upstream == upstream)
+            .filter_map(|route| raw.room.get_key_value(route.room.as_ref()?))
+            .collect();
+        let sum: f64 = rooms.values().map(|room| room.seats.share).sum();
+        let Some((last, _)) = rooms.last_key_value().filter(|_| rooms.len() > 1 && sum > 1.0 + 1e-9) else {
+            continue;
+        };
+        let names: Vec<&str> = rooms.keys().map(|name| name.as_str()).collect();
+        let names = crate::config::spelling::list(&names);
+        let help = format!(
+            "set `seats.share` so that the sum is at most 1, as in `seats = {{ share = {:.2} }}`",
+            1.0 / f64::from(u32::try_from(rooms.len()).unwrap_or(u32::MAX))
+        );
+        let message = format!("the rooms {names} together take {sum:.2} of the limit of `{upstream}`");
+        let all = rooms.keys().map(|name| at(&["room", name]));
+        let finding =
+            Finding::warning(at(&["room", last, "seats", "share"]), message, help).about(at(&["route"]));
+        judge.add(all.fold(finding, Finding::about));
+    }
+}
+
+pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
+    RoomSettings {
+        policy: RoomPolicy {
+            seats_floor: raw.seats.floor,
+            seats_ceiling: raw.seats.ceiling,
+            share: raw.seats.share,
+            call: raw.call.0,
+            idle: raw.idle.0,
+            session: raw.session.0,
+            poll: PollRule { min: raw.poll.min.0, max: raw.poll.max.0, divisor: raw.poll.divisor },
+            hold: raw.hold,
+            open: raw.open,
+        },
+        messages: raw.message.clone(),
+        status: http::StatusCode::from_u16(raw.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE),
+        title: raw.title.clone().unwrap_or_else(|| name.to_owned()),
+    }
+}

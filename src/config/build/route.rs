@@ -1,0 +1,193 @@
+//! `[route.NAME]`: the names it uses, the paths it takes, and what must not stand together.
+
+use super::Judge;
+use super::upstream::limit_policy;
+use crate::admission::Class;
+use crate::admission::policy::LawPolicy;
+use crate::config::document::{KeyPath, at};
+use crate::config::findings::Finding;
+use crate::config::raw::{RawClass, RawOnClientGone, RawRoute};
+use crate::config::settings::{OnClientGone, RouteSettings};
+use crate::config::spelling::{did_you_mean, list};
+
+/// Everything of Tornello's own is under this.
+const OURS: &str = "/.tornello";
+
+pub(super) fn judge(judge: &mut Judge<'_, '_>) {
+    let raw = judge.raw;
+    judge.refuse_if(raw.route.is_empty(), || {
+        let upstream = raw.upstream.keys().next().map_or("app", String::as_str);
+        let help = format!("add `[route.all]` with `upstream = \"{upstream}\"`");
+        Finding::error(at(&["route"]), "there is no route, so every request would be answered 404", help)
+    });
+    for (name, route) in &raw.route {
+        let path = at(&["route", name]);
+        names(judge, &path, route);
+        twins(judge, name, route);
+        paths(judge, &path, route);
+        storing(judge, &path, route);
+        times(judge, &path, route);
+    }
+}
+
+fn names(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
+    let raw = judge.raw;
+    name(judge, path, "upstream", Some(&route.upstream), &raw.upstream.keys().collect::<Vec<_>>());
+    name(judge, path, "room", route.room.as_ref(), &raw.room.keys().collect::<Vec<_>>());
+    name(judge, path, "quota", route.quota.as_ref(), &raw.quota.keys().collect::<Vec<_>>());
+    judge.refuse_if(route.room.is_some() && route.quota.is_none() && !raw.quota.is_empty(), || {
+        let quotas: Vec<&String> = raw.quota.keys().collect();
+        let help = format!("add `quota = \"NAME\"` to the route; there is {}", list(&quotas));
+        Finding::warning(path.clone(), format!("`{path}` has a room but no quota"), help)
+            .about(path.key("quota"))
+            .note("the room bounds how many people are inside, only a quota bounds what one of them may send")
+    });
+}
+
+fn name(judge: &mut Judge<'_, '_>, path: &KeyPath, kind: &str, wanted: Option<&String>, names: &[&String]) {
+    let Some(wanted) = wanted.filter(|wanted| !names.contains(wanted)) else { return };
+    let help = match (did_you_mean(wanted, names.iter().map(|name| name.as_str())), names) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) => format!("add `[{kind}.{wanted}]`; the file has no {kind} yet"),
+        (None, names) => format!("add `[{kind}.{wanted}]`, or use {}", list(names)),
+    };
+    let finding = Finding::error(path.key(kind), format!("there is no {kind} `{wanted}`"), help);
+    judge.add(finding.about(at(&[kind, wanted])));
+}
+
+/// Two routes for the same requests: which would win? The later one in the file is refused.
+fn twins(judge: &mut Judge<'_, '_>, name: &str, route: &RawRoute) {
+    let place = |name: &str| judge.document.locate(&at(&["route", name])).start;
+    let same = |other: &RawRoute| other.host == route.host && other.path == route.path;
+    let mut others = judge.raw.route.iter().filter(|(other, raw)| other.as_str() != name && same(raw));
+    let Some((twin, _)) = others.find(|(other, _)| place(other) < place(name)) else { return };
+    let host = route.host.as_ref().map_or("every host", |host| &host.0.0);
+    let message = format!("the routes `{twin}` and `{name}` both take {host} with `{}`", route.path.0.0);
+    let (this, other) = (at(&["route", name]), at(&["route", twin]));
+    let finding = Finding::error(this.key("path"), message, "change `host` or `path` of one, or remove it")
+        .about(this.key("host"))
+        .about(other.key("host"))
+        .related(other.key("path"), "taken here");
+    judge.add(finding);
+}
+
+/// Whether `path` is `prefix` or below it.
+fn is_below(path: &str, prefix: &str) -> bool {
+    let rest = path.strip_prefix(prefix.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn paths(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
+    let own = &route.path.0.0;
+    judge.refuse_if(is_below(own, OURS), || {
+        let help = "choose another path; Tornello answers everything under it by itself";
+        Finding::error(path.key("path"), format!("`{OURS}` belongs to Tornello"), help)
+    });
+    let list = path.key("bypass_paths");
+    for (index, bypass) in route.bypass_paths.iter().enumerate() {
+        let (bypass, here) = (&bypass.0.0, list.index(index));
+        if !is_below(bypass, own) {
+            let help = format!("write a path below `{own}`, or put it into the route that takes it");
+            let message = format!("`{bypass}` is not below the route's path `{own}`");
+            judge.add(Finding::error(here, message, help).about(path.key("path")));
+        } else if bypass == own {
+            let help = "name the paths that may skip; for all of them leave `room` and `quota` out";
+            let message =
+                format!("`{bypass}` is the whole route: everything would skip its room and its quota");
+            judge.add(Finding::error(here, message, help).about(path.key("path")));
+        } else if let Some(first) =
+            route.bypass_paths.iter().take(index).position(|first| &first.0.0 == bypass)
+        {
+            let message = format!("`{bypass}` stands in `{list}` twice");
+            judge.add(
+                Finding::error(here, message, "remove one of the two").related(list.index(first), "and here"),
+            );
+        }
+    }
+    judge.refuse_if(!route.bypass_paths.is_empty() && route.room.is_none() && route.quota.is_none(), || {
+        let help = "remove the key, or give the route a room or a quota";
+        Finding::warning(list.clone(), format!("`{path}` has neither room nor quota to bypass"), help)
+            .about(path.key("room"))
+            .about(path.key("quota"))
+    });
+    let limit = path.key("bypass_limit");
+    let says_limit = judge.says(&limit);
+    judge.refuse_if(says_limit && route.bypass_paths.is_empty(), || {
+        let help = "remove the key, or name the paths in `bypass_paths`";
+        Finding::warning(limit.clone(), "`bypass_limit` has no effect without `bypass_paths`", help)
+            .about(list)
+    });
+    let ceiling = judge.raw.upstream.get(&route.upstream).map(|upstream| upstream.limit.ceiling);
+    let ceiling = ceiling.filter(|ceiling| says_limit && route.bypass_limit > *ceiling);
+    if let Some(ceiling) = ceiling {
+        let message = format!("`{limit}` is {}, above all that the upstream takes", route.bypass_limit);
+        let help = format!("write less than {ceiling}, the ceiling of `{}`", route.upstream);
+        let upstream = at(&["upstream", &route.upstream, "limit", "ceiling"]);
+        judge.add(Finding::error(limit, message, help).about(path.key("upstream")).about(upstream));
+    }
+}
+
+fn storing(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
+    let identity = &judge.raw.identity;
+    let (why, other) = match (&route.room, &identity.header, &identity.credential) {
+        (Some(_), ..) => ("has a room", path.key("room")),
+        (None, Some(_), _) => ("knows people by `identity.header`", at(&["identity", "header"])),
+        (None, None, Some(_)) => ("knows people by `identity.credential`", at(&["identity", "credential"])),
+        (None, None, None) => return,
+    };
+    judge.refuse_if(route.shared, || {
+        let help = "remove `shared`, or move what is the same for everybody to a route without room, in a file \
+                    without identity";
+        Finding::error(path.key("shared"), format!("`{path}` is shared and {why}"), help).related(other, "because of this").note(
+            "on 1 April 2020 a cache before INPS, Italy's social security, gave people the pages of others; \
+             answers made for one person must not be stored",
+        )
+    });
+}
+
+fn times(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
+    let raw = judge.raw;
+    let timeout = path.key("timeout");
+    judge.refuse_if(route.timeout.0 > raw.edge.drain.0, || {
+        let help = format!("write `edge.drain` of at least {:?}", route.timeout);
+        let message = format!(
+            "answers may take {:?}, but a stop waits only {:?} for them",
+            route.timeout, raw.edge.drain
+        );
+        Finding::warning(timeout.clone(), message, help).about(at(&["edge", "drain"]))
+    });
+    let Some(upstream) = raw.upstream.get(&route.upstream) else { return };
+    let LawPolicy::Aimd { latency } = limit_policy(&upstream.limit).law else { return };
+    judge.refuse_if(route.timeout.0 <= latency, || {
+        let help = format!("write a `timeout` above {latency:?}, or lower the upstream's `limit.latency`");
+        let message =
+            format!("`{timeout}` is {:?}: answers are given up before they count as slow", route.timeout);
+        let limit = at(&["upstream", &route.upstream, "limit"]);
+        Finding::warning(timeout.clone(), message, help).about(limit).about(path.key("upstream"))
+    });
+}
+
+pub(super) fn build(raw: &RawRoute) -> RouteSettings {
+    RouteSettings {
+        host: raw.host.as_ref().map(|host| host.0.0.clone()),
+        path: raw.path.0.0.clone(),
+        upstream: raw.upstream.clone(),
+        room: raw.room.clone(),
+        quota: raw.quota.clone(),
+        class: match raw.class {
+            RawClass::Finish => Class::Finish,
+            RawClass::Admitted => Class::Admitted,
+            RawClass::Entry => Class::Entry,
+            RawClass::Bulk => Class::Bulk,
+        },
+        timeout: raw.timeout.0,
+        body_limit: raw.body_limit.0.0,
+        on_client_gone: match raw.on_client_gone {
+            RawOnClientGone::Finish => OnClientGone::Finish,
+            RawOnClientGone::Cancel => OnClientGone::Cancel,
+        },
+        bypass_paths: raw.bypass_paths.iter().map(|path| path.0.0.clone()).collect(),
+        bypass_limit: raw.bypass_limit,
+        shared: raw.shared,
+    }
+}

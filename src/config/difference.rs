@@ -1,0 +1,234 @@
+//! What a reload changes: every key with its old and its new value, as the file would say them.
+//!
+//! The patterns below name every field, so that a new one cannot be forgotten here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::settings::{
+    AddressSettings, Boot, Credential, EdgeSettings, ForwardedHeader, HealthSettings, IdentitySettings,
+    OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings, UpstreamSettings,
+};
+use super::text::{Format, Size, write_interval};
+use crate::admission::Class;
+use crate::admission::policy::{LawPolicy, LimitPolicy, PollRule, Quota, RoomPolicy};
+
+/// A key whose value changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Path of the key: `room.main.hold`.
+    pub key: String,
+    /// Its value before; `None` if there was none.
+    pub old: Option<String>,
+    /// Its value now; `None` if there is none.
+    pub new: Option<String>,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+        write!(f, "{}: {} -> {}", self.key, word(&self.old), word(&self.new))
+    }
+}
+
+/// Every key whose value differs, in the order of their paths.
+#[must_use]
+pub fn difference(old: &Settings, new: &Settings) -> Vec<Change> {
+    let (old, new) = (Values::of(old), Values::of(new));
+    let mut keys: Vec<&String> = old.0.keys().chain(new.0.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let changed = keys.into_iter().filter(|key| old.0.get(*key) != new.0.get(*key));
+    changed
+        .map(|key| Change { key: key.clone(), old: old.0.get(key).cloned(), new: new.0.get(key).cloned() })
+        .collect()
+}
+
+/// The changed keys that only a restart can bring into effect.
+#[must_use]
+pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
+    let changes = difference(old, new).into_iter();
+    changes.map(|change| change.key).filter(|key| key.starts_with("listen.")).collect()
+}
+
+/// Values by path, as text.
+#[derive(Default)]
+struct Values(BTreeMap<String, String>);
+
+impl Values {
+    fn of(settings: &Settings) -> Self {
+        let Settings { boot, edge, identity, upstreams, quotas, rooms, routes, door, buckets_bytes } =
+            settings;
+        let mut values = Self::default();
+        values.boot(boot);
+        values.edge(edge);
+        values.put("edge.bucket_memory", Size(*buckets_bytes).write());
+        values.identity(identity);
+        values.quota("door", door);
+        quotas.iter().for_each(|(name, quota)| values.quota(&format!("quota.{name}"), quota));
+        upstreams.iter().for_each(|(name, upstream)| values.upstream(&format!("upstream.{name}"), upstream));
+        rooms.iter().for_each(|(name, room)| values.room(&format!("room.{name}"), room));
+        routes.iter().for_each(|(name, route)| values.route(&format!("route.{name}"), route));
+        values
+    }
+
+    fn put(&mut self, key: impl Into<String>, value: impl ToString) {
+        self.0.insert(key.into(), value.to_string());
+    }
+
+    fn put_text(&mut self, key: impl Into<String>, value: Option<&str>) {
+        if let Some(value) = value {
+            self.put(key, format!("{value:?}"));
+        }
+    }
+
+    fn put_time(&mut self, key: impl Into<String>, value: Duration) {
+        self.put(key, value.write());
+    }
+
+    fn boot(&mut self, boot: &Boot) {
+        let Boot { listen, admin, threads, state_directory } = boot;
+        self.put("listen.http", format!("{listen:?}"));
+        self.put("listen.admin", admin);
+        self.put("listen.threads", threads);
+        self.put("listen.state_directory", state_directory.display());
+    }
+
+    fn edge(&mut self, edge: &EdgeSettings) {
+        let EdgeSettings {
+            max_connections,
+            max_connections_per_prefix,
+            head_timeout,
+            drain,
+            trusted_proxies,
+            legacy_503_for_429,
+        } = edge;
+        self.put("edge.max_connections", max_connections);
+        self.put("edge.max_connections_per_prefix", max_connections_per_prefix);
+        self.put_time("edge.head_timeout", *head_timeout);
+        self.put_time("edge.drain", *drain);
+        self.put("edge.trusted_proxies", format!("{trusted_proxies:?}"));
+        self.put("edge.legacy_503_for_429", legacy_503_for_429);
+    }
+
+    fn identity(&mut self, identity: &IdentitySettings) {
+        let IdentitySettings { header, credential, forwarded } = identity;
+        self.put_text("identity.header", header.as_ref().map(http::HeaderName::as_str));
+        match credential {
+            Some(Credential::Cookie(name)) => self.put_text("identity.credential.cookie", Some(name)),
+            Some(Credential::Authorization) => self.put("identity.credential.authorization", true),
+            None => {}
+        }
+        let forwarded = match forwarded {
+            ForwardedHeader::XForwardedFor => "x-forwarded-for",
+            ForwardedHeader::Forwarded => "forwarded",
+        };
+        self.put_text("identity.forwarded", Some(forwarded));
+    }
+
+    fn quota(&mut self, path: &str, quota: &QuotaSettings) {
+        let QuotaSettings { user, prefix } = quota;
+        let mut put = |path: &str, quota: &Quota| {
+            self.put(format!("{path}.rate"), write_interval(Duration::from_nanos(quota.interval_ns())));
+            self.put(format!("{path}.burst"), quota.burst());
+        };
+        put(path, user);
+        put(&format!("{path}.prefix"), prefix);
+    }
+
+    fn upstream(&mut self, path: &str, upstream: &UpstreamSettings) {
+        let UpstreamSettings { addresses, limit, connect_timeout, keep_alive, health, announce_limit } =
+            upstream;
+        for AddressSettings { address, weight, drain } in addresses {
+            let drain = if *drain { ", drain" } else { "" };
+            self.put(format!("{path}.addresses[{address}]"), format!("weight {weight}{drain}"));
+        }
+        self.limit(&format!("{path}.limit"), limit);
+        self.put_time(format!("{path}.connect_timeout"), *connect_timeout);
+        self.put_time(format!("{path}.keep_alive"), *keep_alive);
+        let HealthSettings { path: probe, interval, timeout, unhealthy, healthy } = health;
+        self.put_text(format!("{path}.health.path"), probe.as_deref());
+        self.put_time(format!("{path}.health.interval"), *interval);
+        self.put_time(format!("{path}.health.timeout"), *timeout);
+        self.put(format!("{path}.health.unhealthy"), unhealthy);
+        self.put(format!("{path}.health.healthy"), healthy);
+        self.put(format!("{path}.announce_limit"), announce_limit);
+    }
+
+    fn limit(&mut self, path: &str, limit: &LimitPolicy) {
+        let LimitPolicy { law, initial, floor, ceiling, wait, stall } = limit;
+        match law {
+            LawPolicy::Fixed => self.put_text(format!("{path}.law"), Some("fixed")),
+            LawPolicy::Aimd { latency } => {
+                self.put_text(format!("{path}.law"), Some("aimd"));
+                self.put_time(format!("{path}.latency"), *latency);
+            }
+        }
+        self.put(format!("{path}.initial"), initial);
+        self.put(format!("{path}.floor"), floor);
+        self.put(format!("{path}.ceiling"), ceiling);
+        self.put_time(format!("{path}.wait"), *wait);
+        self.put_time(format!("{path}.stall"), *stall);
+    }
+
+    fn room(&mut self, path: &str, room: &RoomSettings) {
+        let RoomSettings { policy, messages, status, title } = room;
+        let RoomPolicy { seats_floor, seats_ceiling, share, call, idle, session, poll, hold, open } = policy;
+        self.put(format!("{path}.seats.floor"), seats_floor);
+        self.put(format!("{path}.seats.ceiling"), seats_ceiling);
+        self.put(format!("{path}.seats.share"), share);
+        self.put_time(format!("{path}.call"), *call);
+        self.put_time(format!("{path}.idle"), *idle);
+        self.put_time(format!("{path}.session"), *session);
+        let PollRule { min, max, divisor } = poll;
+        self.put_time(format!("{path}.poll.min"), *min);
+        self.put_time(format!("{path}.poll.max"), *max);
+        self.put(format!("{path}.poll.divisor"), divisor);
+        self.put(format!("{path}.hold"), hold);
+        self.put(format!("{path}.open"), open);
+        self.put(format!("{path}.status"), status.as_u16());
+        self.put_text(format!("{path}.title"), Some(title));
+        for (language, text) in messages {
+            self.put_text(format!("{path}.message.{language}"), Some(text));
+        }
+    }
+
+    fn route(&mut self, path: &str, route: &RouteSettings) {
+        let RouteSettings {
+            host,
+            path: prefix,
+            upstream,
+            room,
+            quota,
+            class,
+            timeout,
+            body_limit,
+            on_client_gone,
+            bypass_paths,
+            bypass_limit,
+            shared,
+        } = route;
+        self.put_text(format!("{path}.host"), host.as_deref());
+        self.put_text(format!("{path}.path"), Some(prefix));
+        self.put_text(format!("{path}.upstream"), Some(upstream));
+        self.put_text(format!("{path}.room"), room.as_deref());
+        self.put_text(format!("{path}.quota"), quota.as_deref());
+        let class = match class {
+            Class::Finish => "finish",
+            Class::Admitted => "admitted",
+            Class::Entry => "entry",
+            Class::Bulk => "bulk",
+        };
+        self.put_text(format!("{path}.class"), Some(class));
+        self.put_time(format!("{path}.timeout"), *timeout);
+        self.put(format!("{path}.body_limit"), Size(*body_limit).write());
+        let gone = match on_client_gone {
+            OnClientGone::Finish => "finish",
+            OnClientGone::Cancel => "cancel",
+        };
+        self.put_text(format!("{path}.on_client_gone"), Some(gone));
+        self.put(format!("{path}.bypass_paths"), format!("{bypass_paths:?}"));
+        self.put(format!("{path}.bypass_limit"), bypass_limit);
+        self.put(format!("{path}.shared"), shared);
+    }
+}

@@ -1,0 +1,100 @@
+//! `[room.NAME]` as the file holds it.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Named;
+use crate::config::text::Text;
+
+/// `[room.NAME]`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawRoom {
+    /// What the waiting page calls the service. Default: the room's name. Hot.
+    #[schemars(length(min = 1, max = 100))]
+    pub(crate) title: Option<String>,
+    /// How many people are inside at once. Hot.
+    pub(crate) seats: RawSeats,
+    /// How long a call stands; who comes later keeps the number. Hot.
+    #[schemars(extend("x-minimum" = "1s", "x-maximum" = "1h"))]
+    pub(crate) call: Text<Duration>,
+    /// A pass unused for this long may end, if somebody needs the seat. Hot.
+    #[schemars(extend("x-minimum" = "1s", "x-maximum" = "12h"))]
+    pub(crate) idle: Text<Duration>,
+    /// Longest life of a pass. Hot.
+    #[schemars(extend("x-minimum" = "1s", "x-maximum" = "24h"))]
+    pub(crate) session: Text<Duration>,
+    /// How often waiting clients look at the board. Hot.
+    pub(crate) poll: RawPoll,
+    /// Call nobody in while this is true; everybody keeps the place. Hot.
+    pub(crate) hold: bool,
+    /// Emergency: let everybody through, counted and logged. Hot.
+    pub(crate) open: bool,
+    /// Status of the waiting page. Hot.
+    #[schemars(extend("enum" = [503, 429, 202, 200]))]
+    pub(crate) status: u16,
+    /// What operators tell the people who wait, by language. Default: nothing. Hot.
+    #[schemars(extend("propertyNames" = { "format": "language" }))]
+    pub(crate) message: Named<String>,
+}
+
+impl Default for RawRoom {
+    fn default() -> Self {
+        Self {
+            title: None,
+            seats: RawSeats::default(),
+            call: Text::of("10m"),
+            idle: Text::of("10m"),
+            session: Text::of("1h"),
+            poll: RawPoll::default(),
+            hold: false,
+            open: false,
+            status: 503,
+            message: Named::new(),
+        }
+    }
+}
+
+/// `room.NAME.seats`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSeats {
+    /// Fewest seats, whatever is measured. Hot.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(crate) floor: u32,
+    /// Most seats, whatever is measured. Hot.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(crate) ceiling: u32,
+    /// This room's part of its upstream's limit. Hot.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    pub(crate) share: f64,
+}
+
+impl Default for RawSeats {
+    fn default() -> Self {
+        Self { floor: 1, ceiling: 100_000, share: 1.0 }
+    }
+}
+
+/// `room.NAME.poll`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawPoll {
+    /// Shortest time between two looks. Hot.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "5m"))]
+    pub(crate) min: Text<Duration>,
+    /// Longest time between two looks. Hot.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "30m"))]
+    pub(crate) max: Text<Duration>,
+    /// The expected wait is divided by this to find the time to the next look. Hot.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) divisor: u32,
+}
+
+impl Default for RawPoll {
+    fn default() -> Self {
+        Self { min: Text::of("5s"), max: Text::of("2m"), divisor: 10 }
+    }
+}

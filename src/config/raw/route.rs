@@ -1,0 +1,91 @@
+//! `[route.NAME]` as the file holds it.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::text::{Host, Size, Text, UrlPath};
+
+/// `[route.NAME]`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRoute {
+    /// Host this route answers for, without port. Default: every host. Hot.
+    pub(crate) host: Option<Text<Host>>,
+    /// Path this route answers for, with everything below it; the longest path wins. Hot.
+    #[serde(default = "root")]
+    pub(crate) path: Text<UrlPath>,
+    /// The upstream that answers: a name in `[upstream]`. Hot.
+    pub(crate) upstream: String,
+    /// The room people wait in: a name in `[room]`. Default: no room, nobody waits. Hot.
+    pub(crate) room: Option<String>,
+    /// The quota users pay from: a name in `[quota]`. Default: no quota. Hot.
+    pub(crate) quota: Option<String>,
+    /// How much requests without a pass matter when not all can be served. Hot.
+    #[serde(default)]
+    pub(crate) class: RawClass,
+    /// Longest time from sending a request upstream to the head of its answer. Hot.
+    #[serde(default = "route_timeout")]
+    #[schemars(extend("x-minimum" = "10ms", "x-maximum" = "1h"))]
+    pub(crate) timeout: Text<Duration>,
+    /// Longest request body. Hot.
+    #[serde(default = "body_limit")]
+    #[schemars(extend("x-minimum" = "1KiB", "x-maximum" = "1TiB"))]
+    pub(crate) body_limit: Text<Size>,
+    /// What happens upstream when the client hangs up. Hot.
+    #[serde(default)]
+    pub(crate) on_client_gone: RawOnClientGone,
+    /// Paths below `path` that skip room and quota: login callbacks, payment returns, health. Hot.
+    #[serde(default)]
+    pub(crate) bypass_paths: Vec<Text<UrlPath>>,
+    /// Most bypassing requests at once; they count in the upstream's limit. Hot.
+    #[serde(default = "bypass_limit")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) bypass_limit: u32,
+    /// Let caches in front of us store answers. Refused with a room or an identity. Hot.
+    #[serde(default)]
+    pub(crate) shared: bool,
+}
+
+fn root() -> Text<UrlPath> {
+    Text::of("/")
+}
+
+fn route_timeout() -> Text<Duration> {
+    Text::of("30s")
+}
+
+fn body_limit() -> Text<Size> {
+    Text::of("10MiB")
+}
+
+fn bypass_limit() -> u32 {
+    10
+}
+
+/// How much a request matters.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawClass {
+    /// Finishes what was begun: payment, commit, callback.
+    Finish,
+    /// As if it held a pass.
+    Admitted,
+    /// Entry and browsing.
+    #[default]
+    Entry,
+    /// Bots and prefetch.
+    Bulk,
+}
+
+/// What happens upstream when the client hangs up.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawOnClientGone {
+    /// Reads on and discards; the permit is freed when the upstream is done.
+    #[default]
+    Finish,
+    /// Closes the upstream connection, for upstreams known to stop working then.
+    Cancel,
+}

@@ -1,0 +1,149 @@
+//! `[upstream.NAME]` as the file holds it.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::text::{HostPort, Text, UrlPath};
+
+/// `[upstream.NAME]`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawUpstream {
+    /// Where the cluster answers: `"host:port"`, or `{ address, weight, drain }`; names are resolved in
+    /// the background. Hot.
+    #[schemars(extend("minItems" = 1))]
+    pub(crate) addresses: Vec<RawAddress>,
+    /// Longest time to open a connection. Hot.
+    #[serde(default = "connect_timeout")]
+    #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1m"))]
+    pub(crate) connect_timeout: Text<Duration>,
+    /// How long an idle connection is kept; keep it below the upstream's own keep-alive. Hot.
+    #[serde(default = "keep_alive")]
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "1h"))]
+    pub(crate) keep_alive: Text<Duration>,
+    /// How many requests may be unfinished at the cluster. Hot.
+    #[serde(default)]
+    pub(crate) limit: RawLimit,
+    /// How addresses are probed. Hot.
+    #[serde(default)]
+    pub(crate) health: RawHealth,
+    /// Tell the upstream its limit with each request, in the header `Tornello-Limit`. Hot.
+    #[serde(default)]
+    pub(crate) announce_limit: bool,
+}
+
+fn connect_timeout() -> Text<Duration> {
+    Text::of("2s")
+}
+
+fn keep_alive() -> Text<Duration> {
+    Text::of("4s")
+}
+
+/// An address, with or without what is special about it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum RawAddress {
+    Plain(Text<HostPort>),
+    Table(RawAddressTable),
+}
+
+/// One of `addresses`, as a table
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAddressTable {
+    /// Where it answers: `"host:port"`. Hot.
+    pub(crate) address: Text<HostPort>,
+    /// Its share of the load, relative to the other addresses. Hot.
+    #[serde(default = "weight")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) weight: u32,
+    /// Send it nothing new; what it works on is finished. Hot.
+    #[serde(default)]
+    pub(crate) drain: bool,
+}
+
+fn weight() -> u32 {
+    1
+}
+
+/// `upstream.NAME.limit`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawLimit {
+    /// What moves the limit between `floor` and `ceiling`. Hot.
+    pub(crate) law: RawLaw,
+    /// Where the limit starts; with `law = "fixed"`, where it stays.
+    /// Default: 20, or the nearest that `floor` and `ceiling` allow. Hot.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) initial: Option<u32>,
+    /// The limit never falls below this. Hot.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) floor: u32,
+    /// The limit never rises above this. Hot.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) ceiling: u32,
+    /// With `law = "aimd"`: the time to first byte above which the upstream counts as overloaded.
+    /// Default: `"500ms"`. Hot.
+    #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "10m"))]
+    pub(crate) latency: Option<Text<Duration>>,
+    /// Longest wait for room at the upstream before a request is refused. Hot.
+    #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1m"))]
+    pub(crate) wait: Text<Duration>,
+    /// No answer for this long while requests are unfinished: stalled, and nobody is called in. Hot.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
+    pub(crate) stall: Text<Duration>,
+}
+
+impl Default for RawLimit {
+    fn default() -> Self {
+        Self {
+            law: RawLaw::default(),
+            initial: None,
+            floor: 1,
+            ceiling: 1_000,
+            latency: None,
+            wait: Text::of("100ms"),
+            stall: Text::of("3s"),
+        }
+    }
+}
+
+/// What moves the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawLaw {
+    /// Grows while answers are quicker than `latency`, shrinks by a tenth when they are slower.
+    #[default]
+    Aimd,
+    /// The operator's number, `initial`.
+    Fixed,
+}
+
+/// `upstream.NAME.health`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawHealth {
+    /// Path that must answer 200. Default: none, a probe only opens a connection. Hot.
+    pub(crate) path: Option<Text<UrlPath>>,
+    /// Time between two probes of an address. Hot.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
+    pub(crate) interval: Text<Duration>,
+    /// Longest time a probe may take. Hot.
+    #[schemars(extend("x-minimum" = "10ms", "x-maximum" = "1m"))]
+    pub(crate) timeout: Text<Duration>,
+    /// Good probes in a row that bring an address back. Hot.
+    #[schemars(range(min = 1, max = 100))]
+    pub(crate) healthy: u32,
+    /// Failed probes in a row that take an address out. Hot.
+    #[schemars(range(min = 1, max = 100))]
+    pub(crate) unhealthy: u32,
+}
+
+impl Default for RawHealth {
+    fn default() -> Self {
+        Self { path: None, interval: Text::of("2s"), timeout: Text::of("1s"), healthy: 2, unhealthy: 3 }
+    }
+}

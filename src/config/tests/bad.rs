@@ -1,0 +1,278 @@
+//! Kinds of bad configuration: each is refused, with one error, on the right line, with a remedy.
+
+use super::GOOD;
+use crate::config::{Diagnostic, Severity, parse, render};
+
+/// What of the good file is replaced, by what; a piece of the line that must be named; a piece of the
+/// help.
+type Bad = (&'static str, &'static str, &'static str, &'static str);
+
+/// Faults that one key shows by itself.
+const SHAPE: &[Bad] = &[
+    // Syntax.
+    ("rate = \"10/s\"", "rate = 10/s", "rate = 10/s", "put it in quotes: `\"10/s\"`"),
+    ("rate = \"10/s\"", "rate = \"10/s", "rate = \"10/s", "close the text with `\"`"),
+    ("rate = \"10/s\"", "rate =", "rate =", "write a value after `=`"),
+    ("rate = \"10/s\"", "rate: \"10/s\"", "rate: \"10/s\"", "`:` is YAML"),
+    ("[door]", "[door", "[door", "close the name of the table with `]`"),
+    ("drain = \"30s\"", "drain = \"30s\"\ndrain = \"40s\"", "40s", "keep one of the two"),
+    ("[door]", "[edge]", "[edge]", "keep one of the two"),
+    // Keys.
+    ("drain = ", "drian = ", "drian", "did you mean `drain`?"),
+    ("[door]", "[rooms.vip]\nhold = false\n[door]", "[rooms.vip]", "did you mean `room`?"),
+    ("call = ", "seat_ceiling = 3\ncall = ", "seat_ceiling", "the keys here are `call`, `hold`"),
+    ("call = ", "rate = \"1/s\"\ncall = ", "rate = \"1/s\"", "it is a key of `[door]`"),
+    ("floor = 5, ", "flor = 5, ", "flor", "did you mean `floor`?"),
+    ("weight = 2", "wieght = 2", "wieght", "did you mean `weight`?"),
+    ("[listen]\nhttp = [\"0.0.0.0:80\", \"[::]:80\"]", "[listen]", "[listen]", "add `http = \"0.0.0.0:80\"`"),
+    ("rate = \"10/s\"\n", "", "[quota.person]", "add `rate = \"10/s\"`"),
+    (
+        "addresses = [\"10.0.0.5:8080\", { address = \"10.0.0.6:8080\", weight = 2 }]\n",
+        "",
+        "[upstream.app]",
+        "add `addresses = ",
+    ),
+    ("upstream = \"app\"\n", "", "[route.all]", "add `upstream = "),
+    ("{ address = \"10.0.0.6:8080\", weight = 2 }", "{ weight = 2 }", "{ weight = 2 }", "add `address = "),
+    ("call = \"10m\"", "call = \"10m\"\n[room]\nhold = true", "hold = true", "write `[room.main]`"),
+    ("[room.main]", "[room.Main]", "[room.Main]", "at most 40: `main`"),
+    ("it = \"Attendere.\"", "Italiano = \"Attendere.\"", "Italiano", "`it`, `en`"),
+    // Types.
+    ("drain = \"30s\"", "drain = 30", "drain = 30", "\"30s\""),
+    ("ceiling = 200 }", "ceiling = \"200\" }", "ceiling = \"200\"", "`ceiling = 200`"),
+    ("call = \"10m\"", "hold = \"true\"", "hold = \"true\"", "without quotes: `hold = true`"),
+    (
+        "trusted_proxies = [\"10.0.0.7\"]",
+        "trusted_proxies = \"10.0.0.7\"",
+        "trusted_proxies",
+        "`trusted_proxies = [\"10.0.0.7\"]`",
+    ),
+    (
+        "limit = { law = \"aimd\", initial = 20, floor = 2, ceiling = 200 }",
+        "limit = 20",
+        "limit = 20",
+        "write a table: `[upstream.app.limit]`",
+    ),
+    ("seats = { floor = 5, ceiling = 500, share = 0.5 }", "seats = { floor = 5.5 }", "5.5", "`floor = 1`"),
+    (
+        "[door]\nrate = \"30/m\"",
+        "[[door]]\nrate = \"30/m\"",
+        "[[door]]",
+        "`[door]` with one pair of brackets",
+    ),
+    ("call = \"10m\"", "title = 7", "title = 7", "in quotes: `title = \"7\"`"),
+    ("call = \"10m\"", "call = 2026-11-22", "2026-11-22", "`call = "),
+    ("http = [\"0.0.0.0:80\", \"[::]:80\"]", "http = 80", "http = 80", "`http = "),
+    // Choices.
+    ("law = \"aimd\"", "law = \"amid\"", "amid", "did you mean `\"aimd\"`?"),
+    (
+        "room = \"main\"",
+        "room = \"main\"\nclass = \"vip\"",
+        "vip",
+        "`\"finish\"`, `\"admitted\"`, `\"entry\"`, `\"bulk\"`",
+    ),
+    ("call = \"10m\"", "status = 500", "status = 500", "`503`, `429`, `202`, `200`"),
+    (
+        "room = \"main\"",
+        "room = \"main\"\non_client_gone = true",
+        "on_client_gone",
+        "`\"finish\"`, `\"cancel\"`",
+    ),
+    // Formats.
+    ("drain = \"30s\"", "drain = \"30\"", "drain = \"30\"", "`\"30s\"`"),
+    ("drain = \"30s\"", "drain = \"soon\"", "soon", "`\"10s\"`"),
+    ("drain = \"30s\"", "bucket_memory = \"64\"", "bucket_memory", "`\"64MiB\"`"),
+    ("rate = \"10/s\"", "rate = \"10\"", "rate = \"10\"", "`\"10/s\"`"),
+    ("rate = \"10/s\"", "rate = \"0/s\"", "rate = \"0/s\"", "hold = true"),
+    ("admin = \"127.0.0.1:9901\"", "admin = \"localhost:9901\"", "localhost", "`\"127.0.0.1:9901\"`"),
+    ("admin = \"127.0.0.1:9901\"", "admin = \"127.0.0.1\"", "admin", "`\"127.0.0.1:80\"`"),
+    ("admin = \"127.0.0.1:9901\"", "state_directory = \"state\"", "state_directory", "write the whole path"),
+    ("[\"10.0.0.7\"]", "[\"10.0.0.7/8\"]", "10.0.0.7/8", "`\"10.0.0.0/8\"`"),
+    ("[\"10.0.0.7\"]", "[\"10.0.0.7\", \"proxy\"]", "proxy", "`\"10.0.0.0/8\"`"),
+    ("\"10.0.0.5:8080\"", "\"http://10.0.0.5:8080/\"", "http://", "`\"10.0.0.5:8080\"`"),
+    ("\"10.0.0.5:8080\"", "\"10.0.0.5\"", "10.0.0.5", "`\"10.0.0.5:80\"`"),
+    ("header = \"x-user\"", "header = \"x user:\"", "x user:", "`\"x-user-id\"`"),
+    ("header = \"x-user\"", "credential = { cookie = \"a=b\" }", "a=b", "the name alone"),
+    (
+        "host = \"www.example.org\"",
+        "host = \"https://www.example.org/\"",
+        "https://",
+        "`\"www.example.org\"`",
+    ),
+    ("host = \"www.example.org\"", "host = \"*.example.org\"", "*.example.org", "one route for each host"),
+    ("upstream = \"app\"", "upstream = \"app\"\npath = \"/a/../b/\"", "/a/../b/", "`\"/b\"`"),
+    // Bounds.
+    ("drain = \"30s\"", "drain = \"2h\"", "drain = \"2h\"", "from `\"1s\"` to `\"1h\"`"),
+    ("drain = \"30s\"", "drain = \"0s\"", "drain = \"0s\"", "0 does not mean unlimited"),
+    ("drain = \"30s\"", "max_connections = 0", "max_connections", "0 does not mean unlimited"),
+    ("drain = \"30s\"", "max_connections = -1", "max_connections", "from 1 to 10000000"),
+    ("weight = 2", "weight = 0", "weight = 0", "from 1 to 1000"),
+    ("share = 0.5", "share = 1.5", "share = 1.5", "above 0 and up to 1"),
+    ("share = 0.5", "share = 0", "share = 0", "above 0 and up to 1"),
+    ("share = 0.5", "share = nan", "share = nan", "above 0 and up to 1"),
+    ("burst = 20", "burst = 99999999999999999999", "burst = 9", "from 1 to 1000000"),
+    ("call = \"10m\"", "title = \"\"", "title = \"\"", "leave the key out"),
+    (
+        "addresses = [\"10.0.0.5:8080\", { address = \"10.0.0.6:8080\", weight = 2 }]",
+        "addresses = []",
+        "addresses = []",
+        "name at least one",
+    ),
+];
+
+/// Faults between keys.
+const MEANING: &[Bad] = &[
+    ("\"[::]:80\"]", "\"0.0.0.0:80\"]", "http = ", "remove one of the two"),
+    ("\"[::]:80\"]", "\"127.0.0.1:9901\"]", "http = ", "a port of its own"),
+    (
+        "drain = \"30s\"",
+        "max_connections = 10\nmax_connections_per_prefix = 20",
+        "max_connections_per_prefix = 20",
+        "at most 10",
+    ),
+    ("[\"10.0.0.7\"]", "[\"0.0.0.0/0\"]", "0.0.0.0/0", "the proxies' own addresses"),
+    ("trusted_proxies = [\"10.0.0.7\"]\n", "", "header = \"x-user\"", "set `edge.trusted_proxies`"),
+    ("header = \"x-user\"", "header = \"Connection\"", "Connection", "`\"x-user-id\"`"),
+    ("header = \"x-user\"", "header = \"tornello-ticket\"", "tornello-ticket", "`\"x-user-id\"`"),
+    ("header = \"x-user\"", "credential = {}", "credential", "`credential = { authorization = true }`"),
+    (
+        "header = \"x-user\"",
+        "credential = { cookie = \"a\", authorization = true }",
+        "credential",
+        "`credential = { cookie = \"NAME\" }`",
+    ),
+    (
+        "header = \"x-user\"",
+        "credential = { cookie = \"tornello-pass-main\" }",
+        "tornello-pass",
+        "the service's own session cookie",
+    ),
+    ("rate = \"500/s\"", "rate = \"5/s\"", "rate = \"5/s\"", "at least 10/s"),
+    ("burst = 1000", "burst = 10", "burst = 10", "a burst of at least 20"),
+    ("\"10.0.0.6:8080\"", "\"10.0.0.5:8080\"", "addresses", "weight = 2"),
+    ("\"10.0.0.6:8080\"", "\"localhost:80\"", "addresses", "the service behind Tornello"),
+    ("initial = 20, floor = 2,", "floor = 300,", "floor = 300", "at most 200, or raise `ceiling`"),
+    ("initial = 20", "initial = 1", "initial = 1", "write `initial = 2`"),
+    ("initial = 20", "initial = 201", "initial = 201", "write `initial = 200`"),
+    ("initial = 20", "latency = \"5s\"", "limit = ", "several times `latency`"),
+    ("timeout = \"1s\"", "timeout = \"3s\"", "timeout = \"3s\"", "at most 2s"),
+    ("floor = 5", "floor = 501", "floor = 501", "at most 500, or raise `ceiling`"),
+    ("min = \"5s\"", "min = \"3m\"", "min = \"3m\"", "at most 2m, or raise `max`"),
+    ("call = \"10m\"", "call = \"10s\"", "call = \"10s\"", "at least 15s, or lower `poll.min`"),
+    ("call = \"10m\"", "idle = \"2h\"", "idle = \"2h\"", "at most 1h, or raise `session`"),
+    ("call = \"10m\"", "hold = true\nopen = true", "open = true", "set one of the two to `false`"),
+    ("\"Attendere.\"", "\" \"", "message", "write the message, or remove the key"),
+    ("upstream = \"app\"", "upstream = \"ap\"", "upstream = \"ap\"", "did you mean `app`?"),
+    (
+        "upstream = \"app\"",
+        "upstream = \"database\"",
+        "upstream = \"database\"",
+        "add `[upstream.database]`, or use `app`",
+    ),
+    ("room = \"main\"", "room = \"mian\"", "room = \"mian\"", "did you mean `main`?"),
+    ("quota = \"person\"", "quota = \"bots\"", "quota = \"bots\"", "add `[quota.bots]`"),
+    (
+        "[route.all]",
+        "[route.again]\nhost = \"www.example.org\"\nupstream = \"app\"\n[route.all]",
+        "[route.all]",
+        "change `host` or `path`",
+    ),
+    ("bypass_paths = [\"/login/return\"]", "path = \"/.tornello/x\"", "/.tornello/x", "choose another path"),
+    (
+        "bypass_paths = [\"/login/return\"]",
+        "path = \"/a\"\nbypass_paths = [\"/ab\"]",
+        "\"/ab\"",
+        "a path below `/a`",
+    ),
+    ("[\"/login/return\"]", "[\"/\"]", "bypass_paths", "leave `room` and `quota` out"),
+    ("[\"/login/return\"]", "[\"/a\", \"/a\"]", "bypass_paths", "remove one of the two"),
+    ("room = \"main\"", "room = \"main\"\nbypass_limit = 500", "bypass_limit = 500", "less than 200"),
+    ("room = \"main\"", "room = \"main\"\nshared = true", "shared = true", "remove `shared`"),
+    ("room = \"main\"", "shared = true", "shared = true", "without identity"),
+];
+
+fn errors(text: &str) -> Vec<Diagnostic> {
+    let found = parse(text, "bad.toml").expect_err("a bad configuration was accepted");
+    found.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
+}
+
+fn check(cases: &[Bad]) {
+    let mut failures = String::new();
+    for (old, new, line, remedy) in cases {
+        assert!(GOOD.contains(old), "{old} is not in the good file");
+        let text = GOOD.replacen(old, new, 1);
+        let Err(found) = parse(&text, "bad.toml") else {
+            failures.push_str(&format!("ACCEPTED: {new}\n"));
+            continue;
+        };
+        let errors: Vec<_> = found.iter().filter(|d| d.severity == Severity::Error).cloned().collect();
+        let good = errors.len() == 1
+            && errors.iter().all(|error| {
+                let named = text.lines().nth(error.line - 1).unwrap_or_default();
+                named.contains(line) && error.help.contains(remedy)
+            });
+        let shown = render(&errors, &text, false);
+        if !good || !shown.contains(remedy) {
+            failures.push_str(&format!("{new}\n  wanted {line:?} with {remedy:?}\n{shown}\n"));
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn the_good_file_is_good() {
+    let (_, warnings) = parse(GOOD, "good.toml").unwrap_or_else(|d| panic!("{}", render(&d, GOOD, false)));
+    assert!(warnings.is_empty(), "{}", render(&warnings, GOOD, false));
+}
+
+#[test]
+fn faults_of_one_key() {
+    check(SHAPE);
+}
+
+#[test]
+fn faults_between_keys() {
+    check(MEANING);
+    assert!(SHAPE.len() + MEANING.len() >= 50);
+}
+
+#[test]
+fn a_file_without_tables_is_told_what_it_needs() {
+    let found = errors("");
+    let messages: Vec<&str> = found.iter().map(|d| d.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        ["missing table `[listen]`", "there is no route, so every request would be answered 404",]
+    );
+    assert!(found[0].help.contains("http = \"0.0.0.0:80\""));
+    assert!(found[1].help.contains("[route.all]"));
+}
+
+#[test]
+fn all_faults_are_reported_at_once_and_only_once() {
+    let text = GOOD
+        .replacen("drain = ", "drian = ", 1)
+        .replacen("rate = \"10/s\"", "rate = 10", 1)
+        .replacen("\"10.0.0.5:8080\"", "\"http://10.0.0.5:8080\"", 1)
+        .replacen("floor = 5,", "floor = 501,", 1)
+        .replacen("room = \"main\"", "room = \"mian\"", 1)
+        .replacen("bypass_paths", "bypass_path", 1);
+    let found = errors(&text);
+    let lines: Vec<usize> = found.iter().map(|d| d.line).collect();
+    assert_eq!(lines, [5, 12, 16, 20, 27, 29], "{}", render(&found, &text, false));
+}
+
+#[test]
+fn several_faults_of_syntax_are_reported_at_once() {
+    let found = errors("[listen]\nhttp = 1.2.3.4:80\n[edge]\ndrain = \"30s\ntrusted_proxies = []\n[edge]\n");
+    let lines: Vec<usize> = found.iter().map(|d| d.line).collect();
+    assert_eq!(lines, [2, 4, 6]);
+}
+
+#[test]
+fn a_misspelt_table_does_not_make_its_names_unknown() {
+    let found = errors(&GOOD.replacen("[upstream.app]", "[upstreams.app]", 1));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let found = errors(&GOOD.replacen("[upstream.app]", "[upstream]\napp = 1\n[backend.app]", 1));
+    assert_eq!(found.len(), 2, "{found:?}");
+}

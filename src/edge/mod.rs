@@ -1,0 +1,9 @@
+//! Sockets towards the crowd: listening, caps, deadlines, drain.
+
+pub mod caps;
+pub mod listen;
+pub mod serve;
+
+pub use caps::{Caps, open_files_max};
+pub use listen::{ListenError, bind};
+pub use serve::{Crowd, accept, stopped};

@@ -1,0 +1,184 @@
+//! Every metric: name, labels, unit. On a registry of its own, never the global one.
+//!
+//! Label values come from the configuration and from enumerations here, never from a request, so that
+//! no client can make series.
+
+use prometheus::{
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// All metrics. `NAMES` lists them; a test compares the list with the README.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Answered requests by route, decision, reason and status.
+    pub requests: IntCounterVec,
+    /// Seconds from the request's head to the end of its answer, forwarded requests only.
+    pub duration: HistogramVec,
+    /// Seconds from sending a request to the first byte of the upstream's answer.
+    pub first_byte: HistogramVec,
+    /// Connections of the crowd now.
+    pub connections: IntGauge,
+    /// Connections turned away at a cap.
+    pub connections_refused: IntCounterVec,
+    /// The limit of an upstream.
+    pub limit: IntGaugeVec,
+    /// Requests unfinished at an upstream.
+    pub in_flight: IntGaugeVec,
+    /// Requests in the short queue before an upstream.
+    pub queued: IntGaugeVec,
+    /// 1 if an upstream takes requests.
+    pub upstream_up: IntGaugeVec,
+    /// Second tries.
+    pub retries: IntCounterVec,
+    /// 1 for the state that a room is in.
+    pub room_state: IntGaugeVec,
+    /// Highest number given.
+    pub room_issued: IntGaugeVec,
+    /// Highest number called.
+    pub room_called: IntGaugeVec,
+    /// Seats.
+    pub room_seats: IntGaugeVec,
+    /// Passes in use.
+    pub room_active: IntGaugeVec,
+    /// Claims without a seat yet.
+    pub room_front_row: IntGaugeVec,
+    /// Part of those called that come.
+    pub room_show_rate: GaugeVec,
+    /// Requests in flight per active pass.
+    pub room_kappa: GaugeVec,
+    /// Token buckets in memory.
+    pub bucket_keys: IntGauge,
+    /// Requests that found no bucket of their own because the table was full.
+    pub bucket_table_full: IntCounter,
+    /// Reloads by result.
+    pub reloads: IntCounterVec,
+    /// 1 if the last reload was put in place.
+    pub reload_success: IntGauge,
+    /// Counts up with each configuration put in place.
+    pub config_generation: IntGauge,
+    /// Failed writes of durable state.
+    pub store_errors: IntCounter,
+    /// Access log lines dropped because the reader was too slow.
+    pub log_dropped: IntCounter,
+    /// Always 1; the version is a label.
+    pub build_info: IntGaugeVec,
+}
+
+/// The name of every metric of ours.
+pub const NAMES: [&str; 26] = [
+    "tornello_requests_total",
+    "tornello_request_duration_seconds",
+    "tornello_upstream_first_byte_seconds",
+    "tornello_connections",
+    "tornello_connections_refused_total",
+    "tornello_concurrency_limit",
+    "tornello_in_flight",
+    "tornello_permit_queue_length",
+    "tornello_upstream_up",
+    "tornello_retries_total",
+    "tornello_room_state",
+    "tornello_room_issued",
+    "tornello_room_called",
+    "tornello_room_seats",
+    "tornello_room_active_passes",
+    "tornello_room_front_row",
+    "tornello_room_show_rate",
+    "tornello_room_kappa",
+    "tornello_bucket_keys",
+    "tornello_bucket_table_full_total",
+    "tornello_config_reloads_total",
+    "tornello_config_last_reload_success",
+    "tornello_config_generation",
+    "tornello_store_errors_total",
+    "tornello_access_log_dropped_total",
+    "tornello_build_info",
+];
+
+const SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// Only if two metrics have one name, which a test excludes.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let add = |collector: Box<dyn prometheus::core::Collector>| registry.register(collector);
+        add(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
+            add(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
+            let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            add(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let floats = |name: &str, help: &str, labels: &[&str]| -> Result<GaugeVec, prometheus::Error> {
+            let made = GaugeVec::new(Opts::new(name, help), labels)?;
+            add(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let histogram = |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
+            let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+            let made = HistogramVec::new(options, labels)?;
+            add(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let made = IntCounter::new(name, help)?;
+            add(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let made = IntGauge::new(name, help)?;
+            add(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let build_info = gauges("tornello_build_info", "Always 1.", &["version"])?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            requests: counters("tornello_requests_total", "Answered requests.", &["route", "decision", "reason", "code"])?,
+            duration: histogram("tornello_request_duration_seconds", "From the request's head to the end of its answer.", &["route"])?,
+            first_byte: histogram("tornello_upstream_first_byte_seconds", "From sending to the upstream's first byte.", &["upstream"])?,
+            connections: gauge("tornello_connections", "Connections of the crowd.")?,
+            connections_refused: counters("tornello_connections_refused_total", "Connections turned away.", &["cap"])?,
+            limit: gauges("tornello_concurrency_limit", "Most requests that may be unfinished.", &["upstream"])?,
+            in_flight: gauges("tornello_in_flight", "Requests unfinished at the upstream.", &["upstream"])?,
+            queued: gauges("tornello_permit_queue_length", "Requests that wait for a permit.", &["upstream"])?,
+            upstream_up: gauges("tornello_upstream_up", "1 if some address takes requests.", &["upstream"])?,
+            retries: counters("tornello_retries_total", "Second tries.", &["upstream"])?,
+            room_state: gauges("tornello_room_state", "1 for the state that the room is in.", &["room", "state"])?,
+            room_issued: gauges("tornello_room_issued", "Highest number given.", &["room"])?,
+            room_called: gauges("tornello_room_called", "Highest number called.", &["room"])?,
+            room_seats: gauges("tornello_room_seats", "Seats.", &["room"])?,
+            room_active: gauges("tornello_room_active_passes", "Passes in use.", &["room"])?,
+            room_front_row: gauges("tornello_room_front_row", "Claims without a seat yet.", &["room"])?,
+            room_show_rate: floats("tornello_room_show_rate", "Part of those called that come.", &["room"])?,
+            room_kappa: floats("tornello_room_kappa", "Requests in flight per active pass.", &["room"])?,
+            bucket_keys: gauge("tornello_bucket_keys", "Token buckets in memory.")?,
+            bucket_table_full: counter("tornello_bucket_table_full_total", "Requests without a bucket of their own.")?,
+            reloads: counters("tornello_config_reloads_total", "Reloads.", &["result"])?,
+            reload_success: gauge("tornello_config_last_reload_success", "1 if the last reload took effect.")?,
+            config_generation: gauge("tornello_config_generation", "Counts configurations put in place.")?,
+            store_errors: counter("tornello_store_errors_total", "Failed writes of durable state.")?,
+            log_dropped: counter("tornello_access_log_dropped_total", "Access log lines dropped.")?,
+            build_info,
+            registry,
+        })
+    }
+
+    /// All metrics in Prometheus' text form.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut out) {
+            tracing::error!(%error, "metrics could not be written");
+        }
+        out
+    }
+}

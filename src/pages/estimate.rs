@@ -1,0 +1,71 @@
+//! How long the wait may be: a range as wide as the pace of a line is uncertain. The same rule stands
+//! in `waiting_view.js`, so that page and place page never contradict each other.
+
+/// A wait in whole minutes, `low <= high`, `high >= 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Rounded down.
+    pub low: u64,
+    /// Rounded up.
+    pub high: u64,
+}
+
+impl Estimate {
+    /// The wait of somebody with `ahead` people in front, when `rate` numbers are called per second.
+    /// `None` while the rate is not known: nothing is better than a guess.
+    #[must_use]
+    pub fn of(ahead: u64, rate: f64) -> Option<Self> {
+        if !(rate.is_finite() && rate > 0.0) {
+            return None;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "a line of 2^52 people is not exact to a person")]
+        let ahead = ahead.saturating_add(1) as f64;
+        let wait = ahead / rate / 60.0;
+        let spread = (0.2 + 0.5 / ahead.sqrt()).min(0.4);
+        let grain = match wait {
+            _ if wait < 20.0 => 1.0,
+            _ if wait < 60.0 => 5.0,
+            _ if wait < 240.0 => 15.0,
+            _ => 60.0,
+        };
+        let low = (wait / (1.0 + spread) / grain).floor() * grain;
+        let high = (wait * (1.0 + spread) / grain).ceil() * grain;
+        Some(Self { low: whole(low), high: whole(high).max(1) })
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and is never negative"
+)]
+fn whole(minutes: f64) -> u64 {
+    minutes as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn known_lines() {
+        let of = |ahead, rate| Estimate::of(ahead, rate).map(|it| (it.low, it.high));
+        assert_eq!(of(1200, 0.0), None);
+        assert_eq!(of(1200, f64::NAN), None);
+        assert_eq!(of(0, 10.0), Some((0, 1)));
+        assert_eq!(of(1199, 2.0), Some((8, 13)));
+        assert_eq!(of(3599, 12.5), Some((3, 6)));
+        assert_eq!(of(u64::MAX, f64::MIN_POSITIVE).unwrap().1, u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn the_pace_of_now_lies_inside(ahead in 0u64..1_000_000, rate in 0.001f64..1000.0) {
+            let it = Estimate::of(ahead, rate).unwrap();
+            let wait = (ahead + 1) as f64 / rate / 60.0;
+            prop_assert!(it.low as f64 <= wait && wait <= it.high as f64, "{it:?} {wait}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The frame around every page: head, service name, one pane for each language, switch.
+//!
+//! The pane of the negotiated language stands last in the document, because CSS can hide it when an
+//! earlier sibling is the target of the address, and not the other way round. Panes that are not
+//! shown take no space, no focus and are not read aloud.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+
+use super::language::{Language, PerLanguage};
+use super::text::Texts;
+
+const TEMPLATES: [(&str, &str); 4] = [
+    ("layout.html", include_str!("templates/layout.html")),
+    ("waiting.html", include_str!("templates/waiting.html")),
+    ("notice.html", include_str!("templates/notice.html")),
+    ("place.html", include_str!("templates/place.html")),
+];
+
+/// Templates, texts, style and script, read once.
+#[derive(Debug)]
+pub(super) struct Layout {
+    environment: Environment<'static>,
+    texts: PerLanguage<Texts>,
+    /// Exactly what stands inside `<style>`.
+    pub(super) style: String,
+    /// Exactly what stands inside the waiting page's `<script>`.
+    pub(super) script: String,
+}
+
+/// What one page puts into the frame.
+pub(super) struct Page<'a> {
+    pub(super) language: Language,
+    pub(super) title: String,
+    pub(super) service: &'a str,
+    /// The waiting page's data block; without it there is no script.
+    pub(super) data: Option<&'a str>,
+}
+
+impl Layout {
+    pub(super) fn load() -> Result<Self, String> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|error| format!("template syntax: {error}"))?);
+        for (name, source) in TEMPLATES {
+            environment.add_template(name, source).map_err(|error| format!("template {name}: {error:#}"))?;
+        }
+        Ok(Self {
+            environment,
+            texts: PerLanguage::build(Texts::load)?,
+            style: squeeze(include_str!("templates/page.css")),
+            script: script(),
+        })
+    }
+
+    pub(super) fn texts(&self, language: Language) -> &Texts {
+        self.texts.of(language)
+    }
+
+    pub(super) fn render(&self, template: &str, values: Value) -> Result<String, String> {
+        let template = self.environment.get_template(template).map_err(|error| error.to_string())?;
+        template.render(values).map_err(|error| format!("template {}: {error:#}", template.name()))
+    }
+
+    /// A whole page around the panes that `body` gives for each language.
+    pub(super) fn page(
+        &self,
+        page: &Page<'_>,
+        mut body: impl FnMut(Language) -> Result<String, String>,
+    ) -> Result<String, String> {
+        let others = Language::all().filter(|language| *language != page.language);
+        let panes: Result<Vec<Value>, String> = others
+            .chain([page.language])
+            .map(|language| {
+                let texts = self.texts(language);
+                Ok(context! {
+                    tag => language.tag(),
+                    direction => &texts.meta.direction,
+                    languages => texts.page.get("languages"),
+                    first => language == page.language,
+                    body => body(language)?,
+                })
+            })
+            .collect();
+        let languages: Vec<Value> = Language::all()
+            .map(|it| context! { tag => it.tag(), name => &self.texts(it).meta.name })
+            .collect();
+        self.render(
+            "layout.html",
+            context! {
+                language => page.language.tag(),
+                direction => &self.texts(page.language).meta.direction,
+                title => &page.title,
+                service => page.service,
+                style => &self.style,
+                script => page.data.map(|_| self.script.as_str()),
+                data => page.data,
+                panes => panes?,
+                languages,
+            },
+        )
+    }
+}
+
+/// The waiting page's script: the protocol and the view, in one scope that nothing else sees.
+fn script() -> String {
+    let protocol = squeeze(include_str!("templates/waiting.js"));
+    let view = squeeze(include_str!("templates/waiting_view.js"));
+    format!("(() => {{\n\"use strict\";\n{protocol}\n{view}\n}})();")
+}
+
+/// Leaves out indentation, empty lines and comment lines: a quarter of the bytes, and nothing that a
+/// browser reads. No string in our sources spans lines.
+fn squeeze(source: &str) -> String {
+    let lines = source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}

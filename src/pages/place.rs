@@ -1,0 +1,174 @@
+//! The place page: where one person stands, for browsers without JavaScript. Personal, so never
+//! stored; it does not reload itself, because nobody could stop it.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use minijinja::context;
+
+use super::estimate::Estimate;
+use super::language::Language;
+use super::layout::{Layout, Page};
+use super::prepared::{Prepared, page_headers};
+use super::return_path::{ReturnPath, place_link};
+use super::text::{Texts, value};
+use super::waiting::RoomPage;
+
+/// Where a ticket stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceState {
+    /// In the line.
+    Waiting,
+    /// May claim.
+    Called,
+    /// Has claimed; the next free seat.
+    FrontRow,
+    /// Holds a pass.
+    Admitted,
+    /// The pass is over.
+    Done,
+    /// No valid ticket came with the request.
+    Unknown,
+    /// The room is over.
+    Ended,
+}
+
+/// Why the line stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standstill {
+    /// The operator holds it.
+    Operator,
+    /// The upstream does not answer.
+    Upstream,
+    /// We are recovering.
+    Recovery,
+}
+
+/// What the place page shows.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceFacts<'a> {
+    /// The room's name.
+    pub room: &'a str,
+    /// Where the ticket stands.
+    pub state: PlaceState,
+    /// Its number.
+    pub number: u64,
+    /// People in front.
+    pub ahead: u64,
+    /// The wait, if it is known.
+    pub wait: Option<Estimate>,
+    /// Why nobody goes in, if so.
+    pub standstill: Option<Standstill>,
+    /// The time of these facts, written for people.
+    pub time: Option<&'a str>,
+    /// Where the service is.
+    pub back: &'a ReturnPath,
+    /// Shown first.
+    pub language: Language,
+}
+
+pub(super) fn render(
+    layout: &Layout,
+    room: Option<&RoomPage>,
+    facts: &PlaceFacts<'_>,
+) -> Result<Response<Bytes>, String> {
+    let room = room.ok_or_else(|| format!("no pages were built for room {:?}", facts.room))?;
+    let service = room.title.as_str();
+    let title = format!("{} · {service}", heading(layout.texts(facts.language), facts.state));
+    let page = Page { language: facts.language, title, service, data: None };
+    let body = layout.page(&page, |language| pane(layout, room, facts, language))?;
+    let headers = page_headers(facts.language, &layout.style, None)?;
+    Ok(Prepared { status: StatusCode::OK, headers, body: body.into() }.response(None))
+}
+
+fn pane(
+    layout: &Layout,
+    room: &RoomPage,
+    facts: &PlaceFacts<'_>,
+    language: Language,
+) -> Result<String, String> {
+    let texts = layout.texts(language);
+    let place = |key: &str| texts.place.get(key).map_or("", String::as_str);
+    let waiting_now = facts.state == PlaceState::Waiting;
+    let lead = match facts.state {
+        PlaceState::Waiting => "",
+        PlaceState::Called => place("called_text"),
+        PlaceState::FrontRow => place("front_row_text"),
+        PlaceState::Admitted => place("admitted_text"),
+        PlaceState::Done => texts.live("done"),
+        PlaceState::Unknown => place("unknown_text"),
+        PlaceState::Ended => texts.live("ended"),
+    };
+    let (end, button) = match facts.state {
+        PlaceState::Called | PlaceState::FrontRow => ("claims", texts.live("enter")),
+        PlaceState::Done => ("tickets", texts.live("rejoin")),
+        PlaceState::Unknown => ("tickets", texts.waiting.get("join").map_or("", String::as_str)),
+        PlaceState::Waiting | PlaceState::Admitted | PlaceState::Ended => ("", ""),
+    };
+    let note = facts.standstill.filter(|_| waiting_now).map(|why| match why {
+        Standstill::Operator => texts.live("held_operator"),
+        Standstill::Upstream => texts.live("held_upstream"),
+        Standstill::Recovery => texts.live("held_recovery"),
+    });
+    let (message, message_language) = room.message(language);
+    layout.render(
+        "place.html",
+        context! {
+            tag => language.tag(),
+            heading => heading(texts, facts.state),
+            lead,
+            waiting_now,
+            ahead => texts.figure(facts.ahead),
+            number => texts.figure(facts.number),
+            wait => wait(texts, facts),
+            note,
+            action => (!end.is_empty()).then(|| format!("{}/{end}", room.base())),
+            button,
+            return => facts.back.as_str(),
+            go => facts.state == PlaceState::Admitted,
+            look => waiting_now.then(|| place_link(facts.room, facts.back, Some(language))),
+            updated => facts.time.map(|time| texts.live("updated").replace("{time}", time)),
+            message,
+            message_language,
+            page => value(&texts.page),
+            place => value(&texts.place),
+            waiting => value(&texts.waiting),
+        },
+    )
+}
+
+fn heading(texts: &Texts, state: PlaceState) -> &str {
+    let place = |key: &str| texts.place.get(key).map_or("", String::as_str);
+    match state {
+        PlaceState::Waiting => texts.live("heading_waiting"),
+        PlaceState::Called | PlaceState::FrontRow => texts.live("heading_turn"),
+        PlaceState::Admitted => place("admitted_heading"),
+        PlaceState::Done => texts.live("heading_done"),
+        PlaceState::Unknown => place("unknown_heading"),
+        PlaceState::Ended => texts.live("heading_ended"),
+    }
+}
+
+/// The wait in words, as `waiting_view.js` says it.
+fn wait(texts: &Texts, facts: &PlaceFacts<'_>) -> String {
+    if facts.standstill.is_some() {
+        return texts.live("wait_stopped").into();
+    }
+    let Some(Estimate { low, high }) = facts.wait else { return texts.live("wait_unknown").into() };
+    let span = |minutes: u64| {
+        let (h, m) = (minutes / 60, minutes % 60);
+        let key = match (h, m) {
+            (0, _) => "minutes",
+            (_, 0) => "hours",
+            _ => "hours_minutes",
+        };
+        texts.live(key).replace("{h}", &h.to_string()).replace("{m}", &m.to_string())
+    };
+    let between =
+        |key: &str, low: &str, high: &str| texts.live(key).replace("{low}", low).replace("{high}", high);
+    match (low, high) {
+        (1440.., _) => between("wait_over", &span(1440), ""),
+        (0, _) => texts.counted(&texts.live, "wait_under", high),
+        (_, ..=90) => between("wait_minutes", &low.to_string(), &high.to_string()),
+        _ => between("wait_long", &span(low), &span(high)),
+    }
+}

@@ -1,0 +1,221 @@
+// The protocol: the page joins by itself, follows the board and goes in when it is called. It never loses the
+// ticket by an error: only a visitor who asks for a new place gives up the old one.
+const root = document.documentElement;
+const data = JSON.parse(document.getElementById("data").textContent);
+const panes = Array.from(document.querySelectorAll(".pane"), el => ({ el, lang: el.lang, t: data.text[el.lang] }));
+
+// Storage may be refused (cookies off); then this tab's memory has to do.
+const memory = {};
+const name = key => "tornello-" + data.room + "-" + key;
+const keep = (key, value) => {
+  memory[key] = value;
+  try { sessionStorage.setItem(name(key), value); } catch (e) { /* memory has it */ }
+};
+const kept = key => {
+  try { return sessionStorage.getItem(name(key)) || memory[key]; } catch (e) { return memory[key]; }
+};
+const drop = key => {
+  delete memory[key];
+  try { sessionStorage.removeItem(name(key)); } catch (e) { /* nothing was kept */ }
+};
+
+// Asked by trying: navigator.cookieEnabled is true in browsers that drop what they are given.
+const cookies = () => {
+  try {
+    document.cookie = "tornello-try=1; SameSite=Lax; Max-Age=60";
+    const kept = document.cookie.indexOf("tornello-try=1") >= 0;
+    document.cookie = "tornello-try=; SameSite=Lax; Max-Age=0";
+    return kept;
+  } catch (e) {
+    return false;
+  }
+};
+
+const me = { ticket: kept("ticket") };
+let board = null, message = null, phase = "joining", shown = null, front = null;
+let failures = 0, trouble = "", paused = false, busy = false, timer = 0, last = 0, best = 0, slow = false;
+let said = "", coded = "", lost = !cookies();
+
+const fits = (text, values) => text.replace(/\{(\w+)\}/g, (all, key) => key in values ? values[key] : all);
+const plural = (lang, t, key, n) => {
+  let form = n === 1 ? "one" : "other";
+  try { form = new Intl.PluralRules(lang).select(n); } catch (e) { /* the two forms do */ }
+  return t[key + "_" + form] || t[key + "_other"];
+};
+const figure = (t, n) => String(n).replace(/\B(?=(\d{3})+$)/g, t.thousands);
+
+// An answer that is neither a success nor one that the caller expects is a failure to be retried.
+const failure = answer => {
+  const error = new Error("answer");
+  error.wait = answer.wait;
+  error.busy = true;
+  return error;
+};
+const ask = async (method, path, ticket) => {
+  const stop = new AbortController();
+  const late = setTimeout(() => stop.abort(), 10000);
+  try {
+    const headers = { Accept: "application/json" };
+    if (ticket) headers["Tornello-Ticket"] = ticket;
+    const answer = await fetch(data.base + path, { method, headers, credentials: "same-origin", signal: stop.signal });
+    const wait = Math.min(300, Number(answer.headers.get("Retry-After")) || 0) * 1000;
+    let body = {};
+    try { body = await answer.json(); } catch (e) { if (answer.ok && answer.status !== 204) throw e; }
+    return { ok: answer.ok, status: answer.status, body, wait };
+  } finally {
+    clearTimeout(late);
+  }
+};
+
+const adopt = ticket => {
+  if (ticket.ticket && ticket.ticket !== me.ticket || ticket.number !== me.number) {
+    shown = front = null;
+    best = 0;
+    slow = false;
+  }
+  Object.assign(me, ticket);
+  if (me.ticket) keep("ticket", me.ticket);
+  place(ticket.ahead);
+};
+// A shown position never rises, whatever an old copy of the board says.
+const place = ahead => {
+  if (typeof ahead === "number") shown = shown === null ? ahead : Math.min(shown, ahead);
+};
+const closed = answer => {
+  const reason = answer.body.reason;
+  if (answer.ok || reason !== "ended" && reason !== "closed") return false;
+  phase = reason;
+  return true;
+};
+
+const join = async () => {
+  const answer = await ask("POST", "/tickets", me.ticket);
+  if (closed(answer)) return answer.wait || 60000;
+  if (!answer.ok || !answer.body.number) throw failure(answer);
+  adopt(answer.body);
+  return next();
+};
+const next = () => {
+  if (me.state === "done") {
+    phase = "done";
+    return 0;
+  }
+  if (me.state !== "waiting") return claim();
+  phase = "waiting";
+  return board ? pace() : 300 + Math.random() * 900;
+};
+const claim = async () => {
+  const answer = await ask("POST", "/claims", me.ticket);
+  if (answer.status === 202) {
+    phase = "front";
+    me.state = "front_row";
+    front = Math.min(front === null ? Infinity : front, answer.body.ahead || 0);
+    return answer.body.poll_after_ms || 1000;
+  }
+  if (answer.ok) return enter();
+  if (answer.status === 409) {
+    front = null;
+    me.state = "waiting";
+    phase = "waiting";
+    return answer.body.poll_after_ms || 5000;
+  }
+  if (closed(answer)) return answer.wait || 60000;
+  if (answer.status === 404) {
+    // The ticket is not recognised here (a new key, another node): present it again.
+    const before = me.ticket;
+    const again = await ask("POST", "/tickets", me.ticket);
+    if (again.ok && again.body.number) {
+      adopt(again.body);
+      if (me.ticket !== before) {
+        phase = "waiting";
+        me.state = "waiting";
+        return 1000;
+      }
+    }
+  }
+  throw failure(answer);
+};
+// Going in is a reload. Someone who paused decides alone; without cookies a reload would only come
+// back here, and after three returns in two minutes we stop trying and say so.
+const enter = () => {
+  const now = Date.now();
+  const entries = (kept("entries") || "").split(",").filter(time => now - time < 120000);
+  if (entries.length > 2) lost = true;
+  if (paused || lost) {
+    phase = "turn";
+    return 0;
+  }
+  keep("entries", entries.concat(now).join(","));
+  phase = "entering";
+  setTimeout(() => location.reload(), 800);
+  return 20000;
+};
+
+const look = async () => {
+  const answer = await ask("GET", "/board");
+  if (!answer.ok || !answer.body.board) throw failure(answer);
+  const fresh = answer.body.board;
+  if (board && board.epoch === fresh.epoch) fresh.cursor = Math.max(fresh.cursor, board.cursor);
+  board = fresh;
+  if (board.message !== (message && message.id)) await read();
+  if (board.state === "ended" || board.state === "closed") {
+    phase = board.state;
+    return board.poll.max_ms;
+  }
+  if (me.epoch !== board.epoch) {
+    // Numbers were begun anew: the server knows where this ticket stands among them.
+    const mine = await ask("GET", "/ticket", me.ticket);
+    if (mine.status === 404) return join();
+    if (!mine.ok) throw failure(mine);
+    adopt(mine.body);
+    return next();
+  }
+  place(Math.max(0, me.number - board.cursor - 1));
+  if (me.number <= board.cursor) return claim();
+  phase = "waiting";
+  return pace();
+};
+const read = async () => {
+  if (!board.message) {
+    message = { id: null, text: {} };
+    return;
+  }
+  try {
+    const answer = await ask("GET", "/messages");
+    if (answer.ok) message = answer.body;
+  } catch (e) { /* the next look tries again */ }
+};
+// The poll rule of the board; a tab that nobody sees asks half as often.
+const pace = () => {
+  const poll = board.poll;
+  const ahead = Math.max(0, me.number - board.cursor - 1);
+  const time = board.rate > 0 ? ahead / board.rate * 1000 / poll.divisor : 3 * poll.min_ms;
+  return Math.min(poll.max_ms, Math.max(poll.min_ms, time)) * poll.scale * (document.hidden ? 2 : 1);
+};
+
+const step = async () => {
+  clearTimeout(timer);
+  if (busy) return;
+  busy = true;
+  let wait;
+  try {
+    wait = await (!me.number ? join() : me.state === "waiting" ? look() : claim());
+    failures = 0;
+    trouble = "";
+  } catch (error) {
+    failures += 1;
+    trouble = error.busy ? "trouble_busy" : "trouble_network";
+    // The jitter below must not undercut Retry-After.
+    wait = Math.max((error.wait || 0) / 0.7, Math.min(60000, 1000 * Math.pow(2, failures)));
+  }
+  busy = false;
+  last = Date.now();
+  draw();
+  if (wait) timer = setTimeout(step, wait * (0.7 + 0.6 * Math.random()));
+};
+const soon = () => {
+  if (busy || phase === "turn" || phase === "done" || phase === "entering" || !me.number && !failures) return;
+  if (Date.now() - last < 5000) return;
+  clearTimeout(timer);
+  timer = setTimeout(step, Math.random() * 1500);
+};

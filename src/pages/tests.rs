@@ -1,0 +1,301 @@
+//! What every page must keep: size, policy, escaping, and the same bytes for everybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, RETRY_AFTER, SET_COOKIE};
+use http::{Response, StatusCode};
+use sha2::{Digest, Sha256};
+
+use super::*;
+
+const XSS: [&str; 6] = [
+    "</script><script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "<!--<script>",
+    "&lt;b&gt;]]>",
+    "{{ 7*7 }}{% for x in y %}",
+];
+
+fn room(name: &str, title: &str, message: Option<&str>) -> RoomPage {
+    let messages = message.map(|text| ("it".to_owned(), text.to_owned())).into_iter().collect();
+    RoomPage { name: name.into(), title: title.into(), messages, status: StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn text(response: &Response<Bytes>) -> &str {
+    std::str::from_utf8(response.body()).unwrap()
+}
+
+fn retry() -> RetryAfter {
+    RetryAfter::after(Duration::from_secs(5))
+}
+
+fn language(tag: &str) -> Language {
+    Language::from_tag(tag).unwrap()
+}
+
+/// Every page there is, of one room.
+fn every_page(pages: &Pages, room: &str) -> Vec<Response<Bytes>> {
+    use PlaceState as State;
+    let back = ReturnPath::parse("/prenota?giorno=1&ora=2").unwrap();
+    let mut all = Vec::new();
+    for language in Language::all() {
+        all.push(pages.waiting(room, language, retry()).unwrap());
+        all.extend(Reason::ALL.map(|reason| pages.notice(reason, language, "01JAB-cd", Some(retry()))));
+        let states = [
+            State::Waiting,
+            State::Called,
+            State::FrontRow,
+            State::Admitted,
+            State::Done,
+            State::Unknown,
+            State::Ended,
+        ];
+        for state in states {
+            for standstill in [None, Some(Standstill::Upstream)] {
+                all.push(pages.place(&facts(room, state, standstill, &back, language)).unwrap());
+            }
+        }
+    }
+    all
+}
+
+fn facts<'a>(
+    room: &'a str,
+    state: PlaceState,
+    standstill: Option<Standstill>,
+    back: &'a ReturnPath,
+    language: Language,
+) -> PlaceFacts<'a> {
+    let wait = Some(Estimate { low: 12, high: 18 });
+    let time = Some("10:03");
+    PlaceFacts { room, state, number: 4711, ahead: 1032, wait, standstill, time, back, language }
+}
+
+/// The contents of all inline blocks `<tag>...</tag>` that a browser runs.
+fn blocks<'a>(page: &'a str, tag: &str) -> Vec<&'a str> {
+    let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
+    page.split(&open).skip(1).map(|part| part.split(&close).next().unwrap()).collect()
+}
+
+fn data(page: &str) -> serde_json::Value {
+    let start = page.split("<script type=\"application/json\" id=\"data\">").nth(1).unwrap();
+    serde_json::from_str(start.split("</script>").next().unwrap()).unwrap()
+}
+
+/// A page without its data block, whose `<` are all escaped: JSON has its own rules.
+fn markup(page: &str) -> String {
+    let Some((before, rest)) = page.split_once("<script type=\"application/json\" id=\"data\">") else {
+        return page.to_owned();
+    };
+    let (data, after) = rest.split_once("</script>").unwrap();
+    assert!(!data.contains(['<', '>', '&']));
+    format!("{before}{after}")
+}
+
+#[test]
+fn the_waiting_page_fits_the_first_flight() {
+    let long = "Oggi le prenotazioni chiudono alle 18. ".repeat(12);
+    let pages = Pages::build(&[room("sala", "Prenotazione della carta d'identità", Some(&long))]).unwrap();
+    for language in Language::all() {
+        let page = pages.waiting("sala", language, retry()).unwrap();
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(page.body()).unwrap();
+        let compressed = gzip.finish().unwrap().len();
+        assert!(compressed <= 14_000, "{}: {compressed} bytes compressed", language.tag());
+        assert!(page.body().len() <= 40_000, "{}: {} bytes", language.tag(), page.body().len());
+    }
+}
+
+#[test]
+fn the_policy_allows_exactly_the_inline_blocks() {
+    let pages = Pages::build(&[room("sala", "Titolo", None)]).unwrap();
+    for page in every_page(&pages, "sala") {
+        let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        let (styles, scripts) = (blocks(text(&page), "style"), blocks(text(&page), "script"));
+        assert_eq!(styles.len(), 1);
+        let mut expected = BTreeSet::new();
+        for block in styles.iter().chain(&scripts) {
+            assert!(!block.is_empty());
+            expected.insert(format!("'sha256-{}'", STANDARD.encode(Sha256::digest(block))));
+        }
+        let hashes: BTreeSet<String> =
+            policy.split([' ', ';']).filter(|word| word.starts_with("'sha256-")).map(str::to_owned).collect();
+        assert_eq!(hashes, expected);
+        assert!(policy.starts_with("default-src 'none'; "));
+        for rule in ["form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+            assert!(policy.contains(rule), "{policy}");
+        }
+        assert!(!policy.contains("unsafe") && !text(&page).contains(" style="));
+    }
+}
+
+#[test]
+fn nothing_is_asked_from_elsewhere_and_nothing_reloads_itself() {
+    let pages = Pages::build(&[room("sala", "Titolo", Some("Messaggio"))]).unwrap();
+    for page in every_page(&pages, "sala") {
+        let page = text(&page);
+        for word in
+            ["http:", "https:", "=\"//", "url(", "@import", "<link", "<img", "http-equiv", "<iframe", " src="]
+        {
+            assert!(!page.contains(word), "{word} in a page");
+        }
+    }
+}
+
+#[test]
+fn every_page_is_ours_alone_and_says_so() {
+    let pages = Pages::build(&[room("sala", "Titolo", None)]).unwrap();
+    for page in every_page(&pages, "sala") {
+        let headers = page.headers();
+        assert_eq!(headers["cache-control"], "no-store");
+        assert_eq!(headers["vary"], "Accept, Accept-Language, Cookie");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["referrer-policy"], "same-origin");
+        assert_eq!(headers["content-type"], "text/html; charset=utf-8");
+        assert!(!headers.contains_key(SET_COOKIE));
+        let tag = headers[CONTENT_LANGUAGE].to_str().unwrap();
+        assert!(text(&page).contains(&format!("<html lang=\"{tag}\"")));
+        let must = matches!(page.status().as_u16(), 429 | 503);
+        assert_eq!(headers.contains_key(RETRY_AFTER), must);
+        assert_eq!(text(&page).matches("<main>").count(), 1);
+        assert!(!text(&page).contains(['\u{E000}', '\u{E001}']), "a gap was left open");
+    }
+}
+
+#[test]
+fn everybody_gets_the_same_bytes_and_builds_agree() {
+    let rooms = [room("a", "A", Some("m")), room("b", "B", None)];
+    let (one, two) = (Pages::build(&rooms).unwrap(), Pages::build(&rooms).unwrap());
+    let first = one.waiting("a", language("it"), retry()).unwrap();
+    let again = one.waiting("a", language("it"), RetryAfter::after(Duration::from_secs(90))).unwrap();
+    assert_eq!(first.body().as_ptr(), again.body().as_ptr(), "shared, not copied");
+    assert_eq!(
+        (&first.headers()[RETRY_AFTER], &again.headers()[RETRY_AFTER]),
+        (&"5".parse().unwrap(), &"90".parse().unwrap())
+    );
+    assert_eq!(first.body(), two.waiting("a", language("it"), retry()).unwrap().body());
+    assert_ne!(first.body(), one.waiting("b", language("it"), retry()).unwrap().body());
+    assert_ne!(first.body(), one.waiting("a", language("en"), retry()).unwrap().body());
+    assert!(one.waiting("c", language("it"), retry()).is_none());
+}
+
+#[test]
+fn every_pane_is_there_and_the_asked_one_is_first_seen() {
+    let pages = Pages::build(&[room("sala", "Titolo", None)]).unwrap();
+    for asked in Language::all() {
+        let page = pages.waiting("sala", asked, retry()).unwrap();
+        assert!(
+            text(&page).contains(&format!("<div class=\"pane first\" id=\"{0}\" lang=\"{0}\"", asked.tag()))
+        );
+        for other in Language::all().filter(|other| *other != asked) {
+            assert!(
+                text(&page).contains(&format!("<div class=\"pane\" id=\"{0}\" lang=\"{0}\"", other.tag()))
+            );
+            assert!(
+                text(&page)
+                    .contains(&format!("<a href=\"#{0}\" lang=\"{0}\" hreflang=\"{0}\">", other.tag()))
+            );
+        }
+    }
+}
+
+#[test]
+fn words_of_the_operator_stay_words() {
+    for payload in XSS {
+        let pages = Pages::build(&[room("sala", payload, Some(payload))]).unwrap();
+        let clean = Pages::build(&[room("sala", "x", Some("x"))]).unwrap();
+        for (page, clean) in every_page(&pages, "sala").iter().zip(every_page(&clean, "sala")) {
+            let (page, clean) = (markup(text(page)), markup(text(&clean)));
+            for mark in ["<script", "<img", "<!--", "onmouseover='", "\"><", "49"] {
+                let (found, expected) = (page.matches(mark).count(), clean.matches(mark).count());
+                assert_eq!(found, expected, "{payload}: {mark}");
+            }
+        }
+        let page = pages.waiting("sala", language("it"), retry()).unwrap();
+        assert_eq!(data(text(&page))["title"], payload);
+    }
+}
+
+#[test]
+fn what_clients_send_stays_text() {
+    let pages = Pages::build(&[room("sala", "x", None)]).unwrap();
+    for payload in XSS {
+        let page = pages.notice(Reason::Internal, language("it"), payload, None);
+        assert_eq!(text(&page).matches("<script").count() + text(&page).matches("<img").count(), 0);
+        let escaped = minijinja::HtmlEscape(payload).to_string();
+        assert_eq!(text(&page).matches(&escaped).count(), Language::all().count(), "{payload}");
+        let path: String = format!("/{payload}").replace(' ', "+");
+        let Some(back) = ReturnPath::parse(&path) else { panic!("{path}") };
+        let facts = facts("sala", PlaceState::Admitted, None, &back, language("en"));
+        let page = pages.place(&facts).unwrap();
+        assert_eq!(text(&page).matches("<script").count() + text(&page).matches("<img").count(), 0);
+    }
+}
+
+#[test]
+fn a_message_is_shown_in_the_readers_language_or_marked_as_another() {
+    let mut sala = room("sala", "Titolo", Some("Chiude alle 18"));
+    let pages = Pages::build(std::slice::from_ref(&sala)).unwrap();
+    let page = pages.waiting("sala", language("en"), retry()).unwrap();
+    assert!(text(&page).contains("<p data-f=\"text\">Chiude alle 18</p>"));
+    assert!(text(&page).contains("<p data-f=\"text\" lang=\"it\">Chiude alle 18</p>"));
+    sala.messages = BTreeMap::new();
+    let pages = Pages::build(&[sala]).unwrap();
+    let page = pages.waiting("sala", language("en"), retry()).unwrap();
+    assert!(text(&page).contains("data-f=\"message\" hidden>"));
+}
+
+#[test]
+fn the_place_page_shows_where_one_stands() {
+    let pages = Pages::build(&[room("sala", "Titolo", None)]).unwrap();
+    let back = ReturnPath::parse("/prenota?giorno=1&ora=2").unwrap();
+    let show = |state, standstill, tag| {
+        let page = pages.place(&facts("sala", state, standstill, &back, language(tag))).unwrap();
+        text(&page).to_owned()
+    };
+    let waiting = show(PlaceState::Waiting, None, "it");
+    for part in [
+        "<dd>1.032</dd>",
+        "<dd>4.711</dd>",
+        "<dd>tra 12 e 18 minuti</dd>",
+        "<dd>1,032</dd>",
+        "Dati delle 10:03",
+        "place?return=%2Fprenota%3Fgiorno%3D1%26ora%3D2&amp;lang=it",
+    ] {
+        assert!(waiting.contains(part), "{part} not in {waiting}");
+    }
+    assert!(!waiting.contains("<form"));
+    let held = show(PlaceState::Waiting, Some(Standstill::Upstream), "it");
+    assert!(held.contains("La coda è ferma perché") && !held.contains("tra 12"));
+    let called = show(PlaceState::Called, None, "en");
+    assert!(called.contains("action=\"&#x2f;.tornello&#x2f;v1&#x2f;rooms&#x2f;sala&#x2f;claims\""));
+    assert!(called.contains("name=\"return\" value=\"&#x2f;prenota?giorno=1&amp;ora=2\""));
+    assert!(show(PlaceState::Unknown, None, "it").contains("rooms&#x2f;sala&#x2f;tickets"));
+    assert!(pages.place(&facts("altra", PlaceState::Waiting, None, &back, language("it"))).is_err());
+}
+
+#[test]
+fn a_notice_names_its_reference_and_when_to_come_back() {
+    let pages = Pages::build(&[]).unwrap();
+    let page = |reason, seconds: Option<u64>| {
+        let retry = seconds.map(|seconds| RetryAfter::after(Duration::from_secs(seconds)));
+        pages.notice(reason, language("it"), "ABC-123", retry)
+    };
+    let down = page(Reason::UpstreamDown, Some(61));
+    assert_eq!((down.status().as_u16(), &down.headers()[RETRY_AFTER]), (503, &"61".parse().unwrap()));
+    assert!(text(&down).contains("Puoi riprovare tra 2 minuti. Tornerà"));
+    assert!(text(&down).contains("You can try again in 2 minutes. It will"));
+    assert_eq!(text(&down).matches("ABC-123").count(), Language::all().count());
+    let timeout = page(Reason::GatewayTimeout, None);
+    assert!(timeout.status() == 504 && !timeout.headers().contains_key(RETRY_AFTER));
+    assert!(!text(&timeout).contains("riprovare"));
+    assert_eq!(page(Reason::OverQuota, None).headers()[RETRY_AFTER], "5");
+    assert!(!text(&page(Reason::UpstreamDown, Some(86_400))).contains("riprovare"));
+}

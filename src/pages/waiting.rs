@@ -1,0 +1,122 @@
+//! The waiting page: rendered once for each room and language, the same bytes for everybody. It
+//! holds no address, ticket or time; what is personal the page fetches by itself.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use http::StatusCode;
+use minijinja::context;
+use serde::Serialize;
+
+use super::language::{Language, PerLanguage};
+use super::layout::{Layout, Page};
+use super::prepared::{Prepared, page_headers};
+use super::return_path::encoded;
+use super::text::{Section, value};
+
+/// What a room says on its pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomPage {
+    /// The room's name in addresses.
+    pub name: String,
+    /// The name of the service, for people.
+    pub title: String,
+    /// The operator's message by language tag.
+    pub messages: BTreeMap<String, String>,
+    /// Status of the waiting page: 503, 429, 202 or 200.
+    pub status: StatusCode,
+}
+
+impl RoomPage {
+    /// The API of the room.
+    pub(super) fn base(&self) -> String {
+        format!("/.tornello/v1/rooms/{}", encoded(&self.name))
+    }
+
+    /// The operator's message for readers of `language`, and its own language if that is another.
+    pub(super) fn message(&self, language: Language) -> (&str, Option<&str>) {
+        match self.messages.get(language.tag()) {
+            Some(text) => (text, None),
+            None => self.messages.iter().next().map_or(("", None), |(tag, text)| (text, Some(tag))),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Waiting(HashMap<String, (RoomPage, PerLanguage<Prepared>)>);
+
+impl Waiting {
+    pub(super) fn build(layout: &Layout, rooms: &[RoomPage]) -> Result<Self, String> {
+        let built = rooms.iter().map(|room| {
+            let pages = PerLanguage::build(|language| prepare(layout, room, language))?;
+            Ok((room.name.clone(), (room.clone(), pages)))
+        });
+        built.collect::<Result<_, String>>().map(Self)
+    }
+
+    pub(super) fn page(&self, room: &str, language: Language) -> Option<&Prepared> {
+        self.0.get(room).map(|(_, pages)| pages.of(language))
+    }
+
+    pub(super) fn room(&self, name: &str) -> Option<&RoomPage> {
+        self.0.get(name).map(|(room, _)| room)
+    }
+}
+
+/// What the script reads: where to ask, and the words for what changes.
+#[derive(Serialize)]
+struct Data<'a> {
+    room: &'a str,
+    title: &'a str,
+    base: &'a str,
+    text: BTreeMap<&'a str, Words<'a>>,
+}
+
+#[derive(Serialize)]
+struct Words<'a> {
+    thousands: &'a str,
+    #[serde(flatten)]
+    live: &'a Section,
+}
+
+fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Prepared, String> {
+    let base = room.base();
+    let words = |it| {
+        let texts = layout.texts(it);
+        Words { thousands: &texts.meta.thousands, live: &texts.live }
+    };
+    let text = Language::all().map(|it| (it.tag(), words(it))).collect();
+    let data = embedded(&Data { room: &room.name, title: &room.title, base: &base, text })?;
+    let heading = layout.texts(language).live("heading_joining");
+    let page = Page {
+        language,
+        title: format!("{heading} · {}", room.title),
+        service: &room.title,
+        data: Some(&data),
+    };
+    let body = layout.page(&page, |pane| {
+        let texts = layout.texts(pane);
+        let (message, message_language) = room.message(pane);
+        layout.render(
+            "waiting.html",
+            context! {
+                base => &base,
+                tag => pane.tag(),
+                page => value(&texts.page),
+                waiting => value(&texts.waiting),
+                live => value(&texts.live),
+                message,
+                message_language,
+            },
+        )
+    })?;
+    let headers = page_headers(language, &layout.style, Some(&layout.script))?;
+    Ok(Prepared { status: room.status, headers, body: Bytes::from(body) })
+}
+
+/// JSON that cannot end the `<script>` element it stands in: `<`, `>` and `&` occur in JSON only
+/// inside strings, where an escape means the same.
+fn embedded(data: &impl Serialize) -> Result<String, String> {
+    let json = serde_json::to_string(data).map_err(|error| format!("data of the waiting page: {error}"))?;
+    Ok(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+}

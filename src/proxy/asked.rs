@@ -1,0 +1,113 @@
+//! A request as it is judged: what every later step needs to know of it, read once.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::HOST;
+use http::{HeaderMap, Method, Request, Uri};
+
+use super::headers::REQUEST_ID;
+use super::identify::client_address;
+use super::path::normalise;
+use crate::admission::Refusal;
+use crate::config::settings::Settings;
+use crate::pages::{Language, is_navigation, wants_html};
+
+/// What was asked, by whom as far as the connection tells.
+#[derive(Debug)]
+pub struct Asked {
+    /// Method.
+    pub method: Method,
+    /// Host without port, as sent.
+    pub host: String,
+    /// Normal path.
+    pub path: String,
+    /// Query without `?`.
+    pub query: Option<String>,
+    /// The connection's peer.
+    pub peer: IpAddr,
+    /// The client, as far as trusted proxies tell.
+    pub client: IpAddr,
+    /// The peer is trusted.
+    pub peer_trusted: bool,
+    /// The crowd's side is encrypted, by us or by a trusted proxy.
+    pub secure: bool,
+    /// A page is wanted rather than data.
+    pub html: bool,
+    /// A person navigates here (no prefetch, no script).
+    pub navigation: bool,
+    /// The language that fits best.
+    pub language: Language,
+}
+
+impl Asked {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// [`Refusal::Ambiguous`] for targets that can be read in two ways.
+    pub fn read<B>(request: &Request<B>, peer: SocketAddr, settings: &Settings) -> Result<Self, Refusal> {
+        let (headers, uri) = (request.headers(), request.uri());
+        let trusted = &settings.edge.trusted_proxies;
+        let peer = peer.ip().to_canonical();
+        let peer_trusted = trusted.iter().any(|net| net.contains(&peer));
+        let forwarded_https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        Ok(Self {
+            method: request.method().clone(),
+            host: host(headers, uri)?,
+            path: normalise(uri.path()).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned(),
+            query: uri.query().map(str::to_owned),
+            peer,
+            client: client_address(headers, peer, settings.identity.forwarded, trusted),
+            peer_trusted,
+            secure: peer_trusted && forwarded_https,
+            html: wants_html(headers),
+            navigation: is_navigation(request.method(), headers),
+            language: Language::negotiate(headers),
+        })
+    }
+
+    /// The target for the upstream: exactly what was judged.
+    #[must_use]
+    pub fn target(&self) -> Uri {
+        let joined = match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        };
+        // Path and query were part of a legal target before.
+        Uri::try_from(joined).unwrap_or_default()
+    }
+
+    /// A request that would lose something if it were not sent on.
+    #[must_use]
+    pub fn is_unsafe(&self) -> bool {
+        !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+    }
+
+    /// Its reference: the trusted proxy's, else a new one.
+    #[must_use]
+    pub fn request_id(&self, headers: &HeaderMap, fresh: u64) -> String {
+        let given = headers.get(REQUEST_ID).filter(|_| self.peer_trusted);
+        let legible = |text: &&str| {
+            (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        let given = given.and_then(|value| value.to_str().ok()).filter(legible);
+        given.map_or_else(|| format!("{fresh:016x}"), str::to_owned)
+    }
+}
+
+/// The one host of a request. An absolute target's authority goes before the field (RFC 9112 §3.2.2).
+fn host(headers: &HeaderMap, uri: &Uri) -> Result<String, Refusal> {
+    if let Some(authority) = uri.authority() {
+        return Ok(authority.host().to_owned());
+    }
+    let mut fields = headers.get_all(HOST).iter();
+    match (fields.next().map(|value| value.to_str()), fields.next()) {
+        (_, Some(_)) => Err(Refusal::Ambiguous("more than one host")),
+        (None, None) => Err(Refusal::Ambiguous("no host")),
+        (Some(Err(_)), None) => Err(Refusal::Ambiguous("an illegible host")),
+        (Some(Ok(host)), None) => {
+            let authority = host.parse::<http::uri::Authority>();
+            let legible = authority.map_err(|_| Refusal::Ambiguous("an illegible host"))?;
+            if host.contains('@') { Err(Refusal::Ambiguous("a host with user information")) } else { Ok(legible.host().to_owned()) }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The board: the public state of a room, the same bytes for all, signed.
+//!
+//! The signature is Ed25519 over the exact bytes of the `board` object, so that anybody can keep one
+//! and prove later what was shown.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use ed25519_dalek::{Signer, SigningKey};
+use serde::Serialize;
+
+use crate::admission::UnixTime;
+use crate::admission::policy::PollRule;
+use crate::admission::room::{HoldReason, RoomFacts, RoomState};
+
+/// Signs boards.
+#[derive(Clone)]
+pub struct BoardKey(SigningKey);
+
+impl std::fmt::Debug for BoardKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BoardKey")
+    }
+}
+
+#[derive(Serialize)]
+struct Board<'a> {
+    v: u8,
+    room: &'a str,
+    epoch: u32,
+    state: &'static str,
+    reason: Option<&'static str>,
+    cursor: u64,
+    issued: u64,
+    rate: f64,
+    show_rate: f64,
+    remaining: Option<u64>,
+    message: Option<&'a str>,
+    poll: Poll,
+    generation: u64,
+    time_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Poll {
+    min_ms: u128,
+    max_ms: u128,
+    divisor: u32,
+    scale: f64,
+}
+
+/// What a board says besides the room's own facts.
+#[derive(Clone, Copy, Debug)]
+pub struct Notice<'a> {
+    /// The room's name.
+    pub room: &'a str,
+    /// How often to look again.
+    pub poll: &'a PollRule,
+    /// Clients multiply their interval by this.
+    pub scale: f64,
+    /// Id of the operator's message.
+    pub message: Option<&'a str>,
+    /// Generation of the configuration.
+    pub generation: u64,
+    /// Server time.
+    pub time: UnixTime,
+}
+
+impl BoardKey {
+    /// From 32 secret bytes.
+    #[must_use]
+    pub fn new(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// The public half, base64.
+    #[must_use]
+    pub fn public(&self) -> String {
+        STANDARD.encode(self.0.verifying_key().as_bytes())
+    }
+
+    /// The board's bytes.
+    #[must_use]
+    pub fn board(&self, facts: &RoomFacts, notice: &Notice<'_>) -> Bytes {
+        let (state, reason) = state(facts.state);
+        let board = Board {
+            v: 1,
+            room: notice.room,
+            epoch: facts.epoch,
+            state,
+            reason,
+            cursor: facts.cursor,
+            issued: facts.issued,
+            rate: hundredths(facts.rate),
+            show_rate: hundredths(facts.show_rate),
+            remaining: facts.remaining,
+            message: notice.message,
+            poll: Poll {
+                min_ms: notice.poll.min.as_millis(),
+                max_ms: notice.poll.max.as_millis(),
+                divisor: notice.poll.divisor,
+                scale: notice.scale,
+            },
+            generation: notice.generation,
+            time_ms: notice.time.0,
+        };
+        // Numbers and short strings only: this cannot fail.
+        let board = serde_json::to_string(&board).unwrap_or_default();
+        let signature = STANDARD.encode(self.0.sign(board.as_bytes()).to_bytes());
+        Bytes::from(format!(r#"{{"board":{board},"key":"b1","sig":"{signature}"}}"#))
+    }
+}
+
+/// State and reason as they are written on boards and metrics.
+#[must_use]
+pub fn state(state: RoomState) -> (&'static str, Option<&'static str>) {
+    match state {
+        RoomState::Open => ("open", None),
+        RoomState::Queueing => ("queueing", None),
+        RoomState::Held(reason) => ("held", Some(reason_name(reason))),
+    }
+}
+
+/// The word for why a line stands still.
+#[must_use]
+pub fn reason_name(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::Operator => "operator",
+        HoldReason::Upstream => "upstream",
+        HoldReason::Store => "recovery",
+    }
+}
+
+fn hundredths(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::{Signature, Verifier};
+    use std::time::Duration;
+
+    #[test]
+    fn a_board_is_small_and_its_signature_covers_its_bytes() {
+        let key = BoardKey::new(&[5; 32]);
+        let facts = RoomFacts {
+            state: RoomState::Held(HoldReason::Upstream),
+            epoch: 1,
+            cursor: 99_999_999,
+            issued: 123_456_789,
+            rate: 12.345_678,
+            show_rate: 0.876_5,
+            active: 10,
+            front_row: 2,
+            outstanding: 5,
+            seats: 12,
+            kappa: 0.5,
+            remaining: Some(558_000),
+        };
+        let poll = PollRule { min: Duration::from_secs(5), max: Duration::from_secs(120), divisor: 10 };
+        let notice = Notice {
+            room: "bonus-mobilita",
+            poll: &poll,
+            scale: 1.0,
+            message: Some("a1b2c3d4"),
+            generation: 17,
+            time: UnixTime(1_793_318_400_000),
+        };
+        let bytes = key.board(&facts, &notice);
+        assert!(bytes.len() <= 512, "{}", bytes.len());
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!((&parsed["board"]["state"], &parsed["board"]["reason"]), (&"held".into(), &"upstream".into()));
+        let board = &text[text.find(":{").unwrap() + 1..text.find(r#","key""#).unwrap()];
+        let signature = STANDARD.decode(parsed["sig"].as_str().unwrap()).unwrap();
+        let verifying = key.0.verifying_key();
+        verifying.verify(board.as_bytes(), &Signature::from_slice(&signature).unwrap()).unwrap();
+    }
+}

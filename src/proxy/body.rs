@@ -1,0 +1,238 @@
+//! Bodies: what goes up, what comes down, and how the permit follows them to the end.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use super::exchange::{Exchange, discard};
+use super::record::Record;
+use crate::admission::Outcome;
+
+/// How far a request's body has got.
+#[derive(Debug, Default)]
+pub struct UploadState(AtomicU8);
+
+const UNFINISHED: u8 = 0;
+const FINISHED: u8 = 1;
+const TOO_LONG: u8 = 2;
+const BROKEN: u8 = 3;
+
+impl UploadState {
+    /// All of it has been read.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.load(Ordering::Acquire) == FINISHED
+    }
+
+    /// It is longer than the route allows.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.0.load(Ordering::Acquire) == TOO_LONG
+    }
+
+    /// The client did not send all of it.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.0.load(Ordering::Acquire) == BROKEN
+    }
+}
+
+/// The body of a request on its way up, cut off at the route's limit.
+#[derive(Debug)]
+pub struct Upload {
+    body: Option<Incoming>,
+    left: u64,
+    state: Arc<UploadState>,
+}
+
+/// Why an upload ended early.
+#[derive(Debug)]
+pub enum UploadError {
+    /// Longer than the route allows.
+    TooLong,
+    /// The client's connection failed.
+    Client(hyper::Error),
+}
+
+impl std::fmt::Display for UploadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLong => f.write_str("the body is longer than the route allows"),
+            Self::Client(_) => f.write_str("the client did not send all of the body"),
+        }
+    }
+}
+
+impl std::error::Error for UploadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::TooLong => None,
+            Self::Client(error) => Some(error),
+        }
+    }
+}
+
+impl Upload {
+    /// The body of a request, at most `limit` bytes of it.
+    #[must_use]
+    pub fn new(body: Incoming, limit: u64) -> (Self, Arc<UploadState>) {
+        let state = Arc::new(UploadState::default());
+        let body = (!body.is_end_stream()).then_some(body);
+        if body.is_none() {
+            state.0.store(FINISHED, Ordering::Release);
+        }
+        (Self { body, left: limit, state: Arc::clone(&state) }, state)
+    }
+
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        let state = Arc::new(UploadState(AtomicU8::new(FINISHED)));
+        Self { body: None, left: 0, state }
+    }
+
+    fn end(&self, state: u8) {
+        let _ = self.state.0.compare_exchange(UNFINISHED, state, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
+        let frame = match ready!(Pin::new(body).poll_frame(context)) {
+            None => {
+                self.end(FINISHED);
+                return Poll::Ready(None);
+            }
+            Some(Err(error)) => {
+                self.end(BROKEN);
+                return Poll::Ready(Some(Err(UploadError::Client(error))));
+            }
+            Some(Ok(frame)) => frame,
+        };
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        if length > self.left {
+            self.end(TOO_LONG);
+            return Poll::Ready(Some(Err(UploadError::TooLong)));
+        }
+        self.left -= length;
+        if self.is_end_stream() {
+            self.end(FINISHED);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// The body of an answer: our own bytes, or the upstream's with the permit in tow.
+#[derive(Debug)]
+pub enum Answer {
+    /// Ours.
+    Own(Option<Bytes>),
+    /// The upstream's.
+    Relay(Box<Relay>),
+}
+
+/// An upstream's body on its way down. When it ends, or is dropped, its exchange is settled.
+#[derive(Debug)]
+pub struct Relay {
+    body: Option<Incoming>,
+    exchange: Option<Exchange>,
+    record: Record,
+}
+
+impl Relay {
+    /// Couples a body with the exchange that it belongs to.
+    #[must_use]
+    pub fn new(body: Incoming, exchange: Exchange, record: Record) -> Self {
+        let mut relay = Self { body: Some(body), exchange: Some(exchange), record };
+        if relay.body.as_ref().is_some_and(Body::is_end_stream) {
+            relay.finish();
+        }
+        relay
+    }
+
+    fn finish(&mut self) {
+        self.record.complete();
+        if let Some(exchange) = self.exchange.take() {
+            exchange.finish(Outcome::Served);
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let relay = match &mut *self {
+            Self::Own(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Relay(relay) => relay,
+        };
+        let Some(body) = relay.body.as_mut() else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                relay.record.sent(frame.data_ref().map_or(0, Bytes::len));
+                if relay.body.as_ref().is_some_and(Body::is_end_stream) {
+                    relay.finish();
+                }
+            }
+            None => relay.finish(),
+            Some(Err(_)) => {
+                // The upstream died in the middle. Passing the error on closes the client's
+                // connection without a clean end, so that the truncation is seen.
+                relay.record.truncated();
+                if let Some(exchange) = relay.exchange.take() {
+                    exchange.close(Outcome::Dropped);
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Relay(relay) => relay.body.as_ref().is_none_or(Body::is_end_stream),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Relay(relay) => {
+                relay.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+            }
+        }
+    }
+}
+
+impl Drop for Relay {
+    /// The client left before the end: the upstream is still at work, so the permit stays with it.
+    fn drop(&mut self) {
+        if let (Some(body), Some(exchange)) = (self.body.take(), self.exchange.take()) {
+            discard(body, exchange);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Connections to one upstream address: opened by pingora's connector, driven by hyper's client.
+//!
+//! Idle ones are kept last in, first out. A request that cannot be repeated gets one that was used a
+//! moment ago, or a fresh one, because an upstream may close an idle connection at any time.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use pingora_core::connectors::TransportConnector;
+use pingora_core::upstreams::peer::HttpPeer;
+
+use super::body::Upload;
+use crate::admission::Moment;
+
+/// Idle connections kept per address, at most.
+const IDLE_MAX: usize = 1_024;
+/// A request that cannot be repeated is not sent on a connection idle for longer.
+const FRESH_MAX: Duration = Duration::from_secs(1);
+
+/// A connection that can carry one request.
+#[derive(Debug)]
+pub struct Connection {
+    /// Where the request goes in.
+    pub sender: SendRequest<Upload>,
+    /// It carried a request before, so the upstream may have closed it meanwhile.
+    pub reused: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<Upload>,
+    since: Moment,
+}
+
+/// Idle connections of one address.
+#[derive(Debug, Default)]
+pub struct Pool {
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// No connection could be opened.
+#[derive(Debug)]
+pub struct ConnectError(pub String);
+
+impl Pool {
+    /// An idle connection, the most recently used first; `None` if there is none good enough.
+    #[must_use]
+    pub fn take(&self, repeatable: bool, keep_alive: Duration, now: Moment) -> Option<Connection> {
+        let oldest = if repeatable { keep_alive } else { FRESH_MAX.min(keep_alive / 2) };
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(candidate) = idle.pop() {
+            if now.since(candidate.since) > oldest {
+                if now.since(candidate.since) <= keep_alive {
+                    idle.push(candidate);
+                }
+                return None;
+            }
+            if candidate.sender.is_ready() {
+                return Some(Connection { sender: candidate.sender, reused: true });
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose exchange is finished on both sides.
+    pub fn put(&self, sender: SendRequest<Upload>, now: Moment) {
+        if sender.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(Idle { sender, since: now });
+        }
+    }
+
+    /// Closes what was idle for too long or was closed by the other side.
+    pub fn sweep(&self, keep_alive: Duration, now: Moment) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|one| now.since(one.since) <= keep_alive && !one.sender.is_closed());
+    }
+
+    /// Idle connections.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// None is idle.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Opens a connection to `address` within `timeout`.
+///
+/// # Errors
+/// [`ConnectError`] with the cause in words.
+pub async fn open(
+    connector: &TransportConnector,
+    address: SocketAddr,
+    timeout: Duration,
+) -> Result<Connection, ConnectError> {
+    // A socket address, so nothing is resolved here.
+    let mut peer = HttpPeer::new(address, false, String::new());
+    peer.options.connection_timeout = Some(timeout);
+    let opening = async {
+        let stream = connector.new_stream(&peer).await.map_err(|error| ConnectError(error.to_string()))?;
+        let io = TokioIo::new(stream);
+        let (sender, driver) = handshake(io).await.map_err(|error| ConnectError(error.to_string()))?;
+        tokio::spawn(async move {
+            // How the exchange ended is told to whoever holds the sender or the body.
+            let _ = driver.await;
+        });
+        Ok(Connection { sender, reused: false })
+    };
+    match tokio::time::timeout(timeout, opening).await {
+        Ok(opened) => opened,
+        Err(_) => Err(ConnectError("no answer in time".to_owned())),
+    }
+}

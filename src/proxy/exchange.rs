@@ -1,0 +1,153 @@
+//! The upstream's half of an exchange. It outlives the client.
+//!
+//! Real backends keep working for clients that left, so a permit is free only when the *upstream* is
+//! finished: whoever drops an exchange in the middle hands it to a task that reads on and throws away
+//! (at most 64 KiB, at most the route's timeout), and only then frees the permit. An upload that was
+//! not finished cannot be finished any more: its connection is closed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::SendRequest;
+
+use super::body::{Upload, UploadState};
+use super::cluster::Visit;
+use crate::admission::{Moment, Outcome};
+use crate::clock::Clock;
+use crate::config::settings::OnClientGone;
+use crate::store::gate::Permit;
+
+/// Most bytes read on for nobody.
+const DISCARD_MAX: usize = 64 * 1024;
+
+/// What is under way at an upstream.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Freed when this value is gone.
+    pub permit: Permit,
+    /// Where it is under way.
+    pub visit: Visit,
+    /// The connection that it is on.
+    pub sender: SendRequest<Upload>,
+    /// How far the request's body has got.
+    pub upload: Arc<UploadState>,
+    /// After this nobody reads on.
+    pub abandon_at: Moment,
+    /// What to do when the client leaves.
+    pub on_client_gone: OnClientGone,
+    /// Reads the time.
+    pub clock: Clock,
+}
+
+impl Exchange {
+    /// The upstream is finished: its connection is free for the next.
+    pub fn finish(self, outcome: Outcome) {
+        let Self { permit, visit, sender, upload, clock, .. } = self;
+        // An early answer leaves the request half sent: such a connection is not used again.
+        if upload.is_finished() {
+            visit.address.pool.put(sender, clock.now());
+        }
+        permit.settle(outcome);
+    }
+
+    /// The upstream is finished because the connection is: it is not used again.
+    pub fn close(self, outcome: Outcome) {
+        self.permit.settle(outcome);
+    }
+
+    fn is_worth_finishing(&self) -> bool {
+        self.on_client_gone == OnClientGone::Finish && self.upload.is_finished()
+    }
+}
+
+/// A request that was sent, its head still awaited.
+pub type Pending = Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<http::Request<Upload>>>> + Send>>;
+
+/// Awaits the head of an answer. Dropped before it came, it hands the wait to a task of its own.
+pub struct Awaiting {
+    pending: Option<Pending>,
+    exchange: Option<Exchange>,
+    outcome: Outcome,
+}
+
+impl Awaiting {
+    /// Starts to wait.
+    #[must_use]
+    pub fn new(pending: Pending, exchange: Exchange) -> Self {
+        // A client that leaves says nothing about the upstream; a timeout does, see `timed_out`.
+        Self { pending: Some(pending), exchange: Some(exchange), outcome: Outcome::Ignored }
+    }
+
+    /// Polls for the head; cancel-safe.
+    pub async fn head(&mut self) -> Option<Result<Response<Incoming>, TrySendError<http::Request<Upload>>>> {
+        let head = self.pending.as_mut()?.await;
+        self.pending = None;
+        Some(head)
+    }
+
+    /// The route's time is over; whatever still comes is too late.
+    pub fn timed_out(&mut self) {
+        self.outcome = Outcome::Dropped;
+    }
+
+    /// The exchange, once the head is here or will never be.
+    #[must_use]
+    pub fn into_exchange(mut self) -> Option<Exchange> {
+        self.exchange.take()
+    }
+}
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        let (Some(pending), Some(exchange)) = (self.pending.take(), self.exchange.take()) else { return };
+        let outcome = self.outcome;
+        if !exchange.is_worth_finishing() {
+            drop(pending);
+            exchange.close(outcome);
+            return;
+        }
+        tokio::spawn(async move {
+            let abandon_at = exchange.clock.instant(exchange.abandon_at);
+            match tokio::time::timeout_at(abandon_at, pending).await {
+                Ok(Ok(response)) => read_on(response.into_body(), exchange, outcome).await,
+                Ok(Err(_)) => exchange.close(outcome),
+                Err(_) => exchange.close(Outcome::Dropped),
+            }
+        });
+    }
+}
+
+/// The client left in the middle of the answer.
+pub fn discard(body: Incoming, exchange: Exchange) {
+    if exchange.is_worth_finishing() {
+        tokio::spawn(read_on(body, exchange, Outcome::Served));
+    } else {
+        drop(body);
+        exchange.close(Outcome::Ignored);
+    }
+}
+
+async fn read_on(mut body: Incoming, exchange: Exchange, outcome: Outcome) {
+    let abandon_at = exchange.clock.instant(exchange.abandon_at);
+    let reading = async {
+        let mut left = DISCARD_MAX;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else { return false };
+            left = rest;
+        }
+        true
+    };
+    if tokio::time::timeout_at(abandon_at, reading).await.unwrap_or(false) {
+        exchange.finish(outcome);
+    } else {
+        exchange.close(outcome);
+    }
+}

@@ -1,0 +1,258 @@
+//! Sending a request on, and bringing its answer back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use hyper::body::Incoming;
+
+use super::body::{Answer, Relay, Upload, UploadState};
+use super::cluster::{Cluster, Visit};
+use super::connection::{Connection, open};
+use super::exchange::{Awaiting, Exchange};
+use super::headers;
+use super::record::Record;
+use crate::admission::{Moment, Outcome};
+use crate::clock::Clock;
+use crate::config::settings::RouteSettings;
+use crate::metrics::Metrics;
+use crate::store::gate::Permit;
+
+/// Something broke on the way; whose side it was on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No connection to any address.
+    Unreachable,
+    /// The upstream closed or answered nonsense before a head came.
+    Broken,
+    /// No head of an answer within the route's time.
+    Timeout,
+    /// The client's body was longer than the route allows.
+    BodyTooLong,
+    /// The client did not send what it promised.
+    Client,
+}
+
+impl Fault {
+    /// The reason code for logs, metrics and machines.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unreachable => "upstream_unreachable",
+            Self::Broken => "upstream_broken",
+            Self::Timeout => "upstream_timeout",
+            Self::BodyTooLong => "body_too_long",
+            Self::Client => "client_gone",
+        }
+    }
+}
+
+/// What is needed to send a request on.
+#[derive(Debug)]
+pub struct Sending<'a> {
+    /// Where to.
+    pub cluster: &'a Arc<Cluster>,
+    /// Under which rules.
+    pub route: &'a RouteSettings,
+    /// Reads the time.
+    pub clock: &'a Clock,
+    /// Counts.
+    pub metrics: &'a Metrics,
+}
+
+/// A head of a request, ready for the upstream.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Method.
+    pub method: Method,
+    /// Path and query as they were judged.
+    pub target: Uri,
+    /// Fields, fit for the upstream.
+    pub fields: HeaderMap,
+}
+
+impl Head {
+    fn with(self, body: Upload) -> Request<Upload> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.target;
+        *request.headers_mut() = self.fields;
+        request
+    }
+}
+
+/// An answer's head, its body still with the upstream.
+#[derive(Debug)]
+pub struct Arrived {
+    response: Response<Incoming>,
+    exchange: Exchange,
+}
+
+impl Arrived {
+    /// The answer's fields.
+    pub fn fields(&mut self) -> &mut HeaderMap {
+        self.response.headers_mut()
+    }
+
+    /// The answer's status.
+    #[must_use]
+    pub fn status(&self) -> http::StatusCode {
+        self.response.status()
+    }
+
+    /// The answer for the client; the record speaks when its body is over.
+    #[must_use]
+    pub fn into_answer(self, record: Record) -> Response<Answer> {
+        let (mut parts, body) = self.response.into_parts();
+        // Our own version, not that of the hop behind us.
+        parts.version = http::Version::HTTP_11;
+        Response::from_parts(parts, Answer::Relay(Box::new(Relay::new(body, self.exchange, record))))
+    }
+}
+
+/// Sends a request and awaits the head of its answer.
+///
+/// # Errors
+/// [`Fault`]; the permit is settled, or stays with the upstream for as long as that is at work.
+pub async fn send(
+    sending: &Sending<'_>,
+    mut head: Head,
+    body: Incoming,
+    mut permit: Permit,
+) -> Result<Arrived, Fault> {
+    let Sending { cluster, route, clock, .. } = *sending;
+    let (upload, state) = Upload::new(body, route.body_limit);
+    if cluster.settings.announce_limit {
+        head.fields.insert(headers::LIMIT, permit.limit().into());
+    }
+    cluster.earn_retry();
+    let repeatable = state.is_finished() && is_idempotent(&head.method);
+    if state.is_finished() && !head.fields.contains_key(CONTENT_LENGTH) && has_meaningful_body(&head.method) {
+        // A POST without a body must say so, or some upstreams wait for one.
+        head.fields.insert(CONTENT_LENGTH, 0.into());
+    }
+    let deadline = clock.now().after(route.timeout);
+    let (mut visit, mut connection) = reach(sending, repeatable, &permit, deadline).await?;
+    let spare = (repeatable && connection.reused).then(|| head.clone());
+    let mut request = head.with(upload);
+    permit.sent();
+    let mut attempt = 0;
+    loop {
+        let reused = connection.reused;
+        let pending = Box::pin(connection.sender.try_send_request(request));
+        let exchange = Exchange {
+            permit,
+            visit,
+            sender: connection.sender,
+            upload: Arc::clone(&state),
+            abandon_at: deadline.after(route.timeout),
+            on_client_gone: route.on_client_gone,
+            clock: *clock,
+        };
+        let (answer, mut exchange) = await_head(pending, exchange, deadline, clock).await?;
+        let mut error = match answer {
+            Ok(response) => {
+                exchange.permit.first_byte();
+                exchange.visit.address.reached();
+                return Ok(Arrived { response, exchange });
+            }
+            Err(error) => error,
+        };
+        // Handed back unsent: nothing of it reached the upstream, so any request may go again.
+        let again = error.take_message().or_else(|| {
+            let spare = spare.as_ref().filter(|_| reused && attempt == 0 && cluster.spend_retry())?;
+            Some(spare.clone().with(Upload::empty()))
+        });
+        let Some(again) = again.filter(|_| attempt == 0) else {
+            return Err(broken(exchange, &state));
+        };
+        attempt += 1;
+        sending.metrics.retries.with_label_values(&[&cluster.name]).inc();
+        let Exchange { permit: held, visit: at, .. } = exchange;
+        (permit, visit, request) = (held, at, again);
+        connection = fresh(sending, &visit, deadline).await?;
+    }
+}
+
+/// An address and a connection to it; another address if the first cannot be reached.
+async fn reach(
+    sending: &Sending<'_>,
+    repeatable: bool,
+    permit: &Permit,
+    deadline: Moment,
+) -> Result<(Visit, Connection), Fault> {
+    let Sending { cluster, clock, .. } = *sending;
+    for _ in 0..REACH_ATTEMPTS {
+        let now = clock.now();
+        let visit = cluster.choose(permit.limit(), now).ok_or(Fault::Unreachable)?;
+        let idle = visit.address.pool.take(repeatable, cluster.settings.keep_alive, now);
+        if let Some(connection) = idle {
+            return Ok((visit, connection));
+        }
+        if let Ok(connection) = fresh(sending, &visit, deadline).await {
+            return Ok((visit, connection));
+        }
+    }
+    Err(Fault::Unreachable)
+}
+
+/// Addresses tried for one request; nothing was sent to those that could not be reached.
+const REACH_ATTEMPTS: usize = 2;
+
+async fn fresh(sending: &Sending<'_>, visit: &Visit, deadline: Moment) -> Result<Connection, Fault> {
+    let Sending { cluster, clock, .. } = *sending;
+    let left = deadline.since(clock.now()).max(Duration::from_millis(1));
+    let timeout = cluster.settings.connect_timeout.min(left);
+    match open(&cluster.connector, visit.address.address, timeout).await {
+        Ok(connection) => Ok(connection),
+        Err(error) => {
+            visit.address.unreachable(clock.now());
+            tracing::debug!(upstream = cluster.name, address = %visit.address.address, error = error.0, "no connection");
+            Err(Fault::Unreachable)
+        }
+    }
+}
+
+type Sent = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Upload>>>;
+
+/// One absolute deadline for the head. Cancelled, the wait goes on in a task of its own.
+async fn await_head(
+    pending: super::exchange::Pending,
+    exchange: Exchange,
+    deadline: Moment,
+    clock: &Clock,
+) -> Result<(Sent, Exchange), Fault> {
+    let mut awaiting = Awaiting::new(pending, exchange);
+    let head = match tokio::time::timeout_at(clock.instant(deadline), awaiting.head()).await {
+        Ok(Some(head)) => head,
+        Ok(None) => return Err(Fault::Broken),
+        Err(_) => {
+            awaiting.timed_out();
+            return Err(Fault::Timeout);
+        }
+    };
+    awaiting.into_exchange().map(|exchange| (head, exchange)).ok_or(Fault::Broken)
+}
+
+fn broken(exchange: Exchange, upload: &UploadState) -> Fault {
+    if upload.is_too_long() {
+        exchange.close(Outcome::Ignored);
+        Fault::BodyTooLong
+    } else if upload.is_broken() {
+        exchange.close(Outcome::Ignored);
+        Fault::Client
+    } else {
+        exchange.close(Outcome::Dropped);
+        Fault::Broken
+    }
+}
+
+/// Methods that may be sent twice (RFC 9110 §9.2.2).
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE)
+}
+
+fn has_meaningful_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}

@@ -1,0 +1,213 @@
+//! The request path. A request is identified, takes a token from its user's bucket, passes the
+//! waiting room, holds a permit while the upstream answers, and its latency moves the limit.
+//!
+//! One non-async [`admit`], so that nothing moves between its checks; one load of the configuration,
+//! so that a reload never splits a request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+
+use super::asked::Asked;
+use super::body::Answer;
+use super::desk;
+use super::forward::{self, Head, Sending};
+use super::headers::{self, Origin};
+use super::identify::{Identity, Sources, identify};
+use super::live::{Bypass, Live, Quota, Route};
+use super::record::{Decision, Record};
+use super::refuse;
+use super::session::{self, Entry};
+use super::Proxy;
+use crate::admission::{Class, Moment, Refusal};
+use crate::store::buckets::Verdict;
+use crate::store::gate::Knock;
+
+/// A request that may go on to its upstream.
+#[derive(Debug)]
+struct Admitted {
+    route: Arc<Route>,
+    class: Class,
+    entry: Entry,
+    knock: Knock,
+    _bypass: Option<Bypass>,
+}
+
+/// Answers one request, whatever it is.
+pub async fn handle(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: SocketAddr) -> Response<Answer> {
+    let (live, now) = (proxy.live.load_full(), proxy.clock.now());
+    let mut record = Record::new(&proxy.witness, now, request.method(), String::new());
+    let asked = match Asked::read(&request, peer, &live.settings) {
+        Ok(asked) => asked,
+        Err(refusal) => return refuse::unread(&live, &refusal, &request, record),
+    };
+    record.request_id = asked.request_id(request.headers(), proxy.fresh_id());
+    if desk::is_ours(&asked.path) {
+        return desk::answer(proxy, &live, &asked, request, record).await;
+    }
+    match admit(proxy, &live, &asked, &request, now, &mut record) {
+        Ok(admitted) => go_on(proxy, &live, &asked, request, admitted, record).await,
+        Err(refusal) => refuse::refuse(&live, &refusal, &asked, request, record).await,
+    }
+}
+
+/// The decision, in the order of the sentence.
+fn admit(
+    proxy: &Proxy,
+    live: &Live,
+    asked: &Asked,
+    request: &Request<Incoming>,
+    now: Moment,
+    record: &mut Record,
+) -> Result<Admitted, Refusal> {
+    let route = live.route(&asked.host, &asked.path).ok_or(Refusal::Unrouted)?;
+    record.route = Arc::clone(&route.name);
+    if declared_length(request) > route.settings.body_limit {
+        return Err(Refusal::BodyTooLong);
+    }
+    let bypass = if route.is_bypass(&asked.path) { route.bypass() } else { None };
+    let entry = if bypass.is_some() {
+        Entry::past(Class::Finish)
+    } else {
+        let room = route.room.as_deref();
+        let sources = sources(proxy, live);
+        let named = room.map(|room| (room.line.name.as_str(), room.line.id));
+        let who = identify(request.headers(), asked.peer, asked.client, named, &sources);
+        record.user = who.user;
+        take_token(proxy, live, route.quota.as_ref(), &who, asked, now)?;
+        match room {
+            Some(room) => session::check_in(proxy, room, route, &who, asked, now)?,
+            None => Entry::past(route.settings.class),
+        }
+    };
+    record.class = entry.class;
+    if route.cluster.is_down(now) {
+        return Err(Refusal::UpstreamDown);
+    }
+    let knock = route.cluster.gate.knock(now);
+    Ok(Admitted { route: Arc::clone(route), class: entry.class, entry, knock, _bypass: bypass })
+}
+
+/// A token of the user's bucket, then of the network's. A navigation that would only be told to wait
+/// is never told that it asked too often: it gets the page.
+fn take_token(
+    proxy: &Proxy,
+    live: &Live,
+    quota: Option<&Quota>,
+    who: &Identity,
+    asked: &Asked,
+    now: Moment,
+) -> Result<(), Refusal> {
+    let Some(quota) = quota else { return Ok(()) };
+    match spend(proxy, live, quota, who, now) {
+        Err(Refusal::OverQuota { .. }) if asked.navigation && who.pass.is_none() => {
+            Err(Refusal::Waiting { held: None, not_sent: false })
+        }
+        spent => spent,
+    }
+}
+
+/// Takes from both buckets or from none.
+pub(super) fn spend(proxy: &Proxy, live: &Live, quota: &Quota, who: &Identity, now: Moment) -> Result<(), Refusal> {
+    let (rules, bytes) = (&quota.settings, live.settings.buckets_bytes);
+    let (user, network) = (who.user.0 ^ quota.salt, who.network.0 ^ quota.salt);
+    let mine = proxy.buckets.take(user, &rules.user, bytes, now);
+    if let Verdict::Empty(empty) = mine {
+        return Err(over_quota(&rules.user, empty.retry_after));
+    }
+    let mut ours = proxy.buckets.take(network, &rules.prefix, bytes, now);
+    if mine == Verdict::TableFull || ours == Verdict::TableFull {
+        proxy.witness.metrics.bucket_table_full.inc();
+    }
+    if ours == Verdict::TableFull {
+        ours = proxy.buckets.take_shared(&rules.prefix, now);
+    }
+    if let Verdict::Empty(empty) = ours {
+        proxy.buckets.give_back(user, &rules.user);
+        return Err(over_quota(&rules.prefix, empty.retry_after));
+    }
+    Ok(())
+}
+
+fn over_quota(quota: &crate::admission::policy::Quota, retry_after: std::time::Duration) -> Refusal {
+    let window = std::time::Duration::from_nanos(quota.depth_ns());
+    Refusal::OverQuota { retry_after, burst: quota.burst(), window }
+}
+
+/// Where identities come from, today.
+pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live) -> Sources<'a> {
+    Sources {
+        settings: &live.settings.identity,
+        trusted: &live.settings.edge.trusted_proxies,
+        ring: &proxy.ring,
+        event: &proxy.event,
+    }
+}
+
+fn declared_length(request: &Request<Incoming>) -> u64 {
+    let field = request.headers().get(http::header::CONTENT_LENGTH);
+    field.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+/// Waits for the permit if need be, sends the request on, and brings the answer back.
+async fn go_on(
+    proxy: &Arc<Proxy>,
+    live: &Arc<Live>,
+    asked: &Asked,
+    request: Request<Incoming>,
+    admitted: Admitted,
+    mut record: Record,
+) -> Response<Answer> {
+    let Admitted { route, entry, knock, class, _bypass } = admitted;
+    record.class = class;
+    let begun = proxy.clock.now();
+    let permit = match knock {
+        Knock::Permit(permit) => Some(permit),
+        Knock::Wait(wait) => wait.permit(&proxy.clock).await,
+        Knock::Full => None,
+    };
+    let waited = proxy.clock.now().since(begun);
+    record.waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+    let Some(permit) = permit else {
+        let retry_after = route.cluster.gate.wait_max();
+        return refuse::refuse(live, &Refusal::Saturated { retry_after }, asked, request, record).await;
+    };
+    let origin = Origin {
+        peer_trusted: asked.peer_trusted,
+        peer: asked.peer,
+        secure: asked.secure,
+        host: &asked.host,
+        request_id: &record.request_id,
+    };
+    let (parts, body) = request.into_parts();
+    let mut fields = parts.headers;
+    headers::towards_upstream(&mut fields, &origin);
+    let head = Head { method: parts.method, target: asked.target(), fields };
+    let sending = Sending {
+        cluster: &route.cluster,
+        route: &route.settings,
+        clock: &proxy.clock,
+        metrics: &proxy.witness.metrics,
+    };
+    let sent = proxy.clock.now();
+    let mut arrived = match forward::send(&sending, head, body, permit).await {
+        Ok(arrived) => arrived,
+        Err(fault) => return refuse::fault(live, fault, asked, record),
+    };
+    let first_byte = proxy.clock.now().since(sent).as_secs_f64();
+    let histogram = proxy.witness.metrics.first_byte.with_label_values(&[&route.cluster.name]);
+    histogram.observe(first_byte);
+    let personal = !route.settings.shared && (route.room.is_some() || live.settings.identity.header.is_some());
+    let told = headers::towards_client(arrived.fields(), personal);
+    if let Some(room) = &route.room {
+        session::hear(proxy, room, &entry, &told);
+    }
+    if let Some(cookie) = &entry.cookie {
+        headers::set_cookie(arrived.fields(), cookie);
+    }
+    record.decided(Decision::Forwarded, entry.reason, arrived.status());
+    arrived.into_answer(record)
+}

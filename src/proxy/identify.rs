@@ -1,0 +1,297 @@
+//! Who asks: from a request to keys. Nothing here is kept or logged in clear.
+//!
+//! First source that yields: a header that a trusted proxy set (names a person), a pass or ticket, a
+//! credential (a bucket key only, never proof of one person), the address. The address is the first
+//! one, from right to left in the forwarded chain, that no trusted proxy vouches for.
+
+use std::hash::Hasher;
+use std::net::{IpAddr, Ipv6Addr};
+
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE, FORWARDED};
+use ipnet::IpNet;
+use sha2::Sha256;
+use siphasher::sip::SipHasher13;
+
+use crate::admission::ticket::{Claims, KeyRing, Kind, RoomId};
+use crate::admission::{PrefixKey, UserKey};
+use crate::config::settings::{Credential, ForwardedHeader, IdentitySettings};
+
+/// Longest identity that is looked at, bytes. Beyond it the source yields nothing.
+const IDENTITY_MAX: usize = 512;
+/// Most hops of a forwarded chain that are walked.
+const HOPS_MAX: usize = 32;
+
+/// The keys behind every hash of an identity.
+#[derive(Clone, Debug)]
+pub struct EventKey {
+    mac: Hmac<Sha256>,
+    sip: [u8; 16],
+}
+
+impl EventKey {
+    /// From 32 secret bytes.
+    #[must_use]
+    pub fn new(secret: &[u8; 32]) -> Self {
+        let mac: Hmac<Sha256> =
+            Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
+        let derived: [u8; 32] = mac.clone().chain_update(b"tornello-address-v1").finalize().into_bytes().into();
+        let [a, b, ..] = derived.as_chunks::<16>().0 else { return Self { mac, sip: [0; 16] } };
+        let mut sip = *a;
+        for (to, from) in sip.iter_mut().zip(b) {
+            *to ^= from;
+        }
+        Self { mac, sip }
+    }
+
+    /// The key of an identity: `HMAC(event key, identity)`, 64 bit of it.
+    #[must_use]
+    pub fn identity(&self, source: &str, identity: &[u8]) -> UserKey {
+        let mac = self.mac.clone().chain_update(source).chain_update([0]).chain_update(identity);
+        let full: [u8; 32] = mac.finalize().into_bytes().into();
+        let [a, b, c, d, e, f, g, h, ..] = full;
+        UserKey(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    /// The key of an address cut to `bits_v4` or `bits_v6`.
+    fn prefix(&self, address: IpAddr, bits_v4: u32, bits_v6: u32) -> PrefixKey {
+        let cut = match address.to_canonical() {
+            IpAddr::V4(v4) => u128::from(v4.to_bits() & (u32::MAX << (32 - bits_v4))) | 1 << 127 | 1 << 32,
+            IpAddr::V6(v6) => v6.to_bits() & (u128::MAX << (128 - bits_v6)),
+        };
+        let mut hasher = SipHasher13::new_with_key(&self.sip);
+        hasher.write_u32(bits_v4);
+        hasher.write_u128(cut);
+        PrefixKey(hasher.finish())
+    }
+
+    /// One subscriber: an IPv4 address, an IPv6 /64.
+    #[must_use]
+    pub fn subscriber(&self, address: IpAddr) -> PrefixKey {
+        self.prefix(address, 32, 64)
+    }
+
+    /// One network: an IPv4 /24, an IPv6 /48.
+    #[must_use]
+    pub fn network(&self, address: IpAddr) -> PrefixKey {
+        self.prefix(address, 24, 48)
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// Whose bucket.
+    pub user: UserKey,
+    /// Whose wide bucket.
+    pub network: PrefixKey,
+    /// A trusted source names a person.
+    pub person: bool,
+    /// A ticket of the route's room that verified.
+    pub ticket: Option<Claims>,
+    /// A pass of the route's room that verified.
+    pub pass: Option<Claims>,
+}
+
+/// What identification needs besides the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// Which sources count.
+    pub settings: &'a IdentitySettings,
+    /// Who may vouch for others.
+    pub trusted: &'a [IpNet],
+    /// Keys of tickets and passes.
+    pub ring: &'a KeyRing,
+    /// Key of identities.
+    pub event: &'a EventKey,
+}
+
+/// Recognises a client. `room` is the route's, by name and id.
+#[must_use]
+pub fn identify(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    client: IpAddr,
+    room: Option<(&str, RoomId)>,
+    sources: &Sources<'_>,
+) -> Identity {
+    let token = |kind, header, cookie_kind: &str| {
+        let (name, id) = room?;
+        let shown = headers.get(header).map(http::HeaderValue::as_bytes);
+        let text = shown.or_else(|| cookie(headers, |found| is_ours(found, cookie_kind, name)))?;
+        sources.ring.verify(kind, text).ok().filter(|claims| claims.room == id)
+    };
+    let (ticket, pass) =
+        (token(Kind::Ticket, TICKET_HEADER, "ticket"), token(Kind::Pass, PASS_HEADER, "pass"));
+    let named = named(headers, peer, sources);
+    let user = named
+        .or_else(|| pass.or(ticket).map(|claims| claims.user_key()))
+        .or_else(|| credential(headers, sources))
+        .unwrap_or(UserKey(sources.event.subscriber(client).0));
+    Identity { user, network: sources.event.network(client), person: named.is_some(), ticket, pass }
+}
+
+/// Apps that hold no cookies send their ticket in this header.
+pub const TICKET_HEADER: &str = "tornello-ticket";
+/// Apps that hold no cookies send their pass in this header.
+pub const PASS_HEADER: &str = "tornello-pass";
+
+/// Whether a cookie is ours, of this kind and for this room.
+fn is_ours(found: &[u8], kind: &str, room: &str) -> bool {
+    let plain = found.strip_prefix(b"__Host-").unwrap_or(found);
+    let rest = plain.strip_prefix(b"tornello-").and_then(|rest| rest.strip_prefix(kind.as_bytes()));
+    rest.and_then(|rest| rest.strip_prefix(b"-")) == Some(room.as_bytes())
+}
+
+fn named(headers: &HeaderMap, peer: IpAddr, sources: &Sources<'_>) -> Option<UserKey> {
+    let header = sources.settings.header.as_ref()?;
+    let value = headers.get(header)?.as_bytes();
+    let believed = is_trusted(peer, sources.trusted) && !value.is_empty() && value.len() <= IDENTITY_MAX;
+    believed.then(|| sources.event.identity("header", value))
+}
+
+fn credential(headers: &HeaderMap, sources: &Sources<'_>) -> Option<UserKey> {
+    let value = match sources.settings.credential.as_ref()? {
+        Credential::Cookie(name) => cookie(headers, |found| found == name.as_bytes())?,
+        Credential::Authorization => headers.get(AUTHORIZATION)?.as_bytes(),
+    };
+    let usable = !value.is_empty() && value.len() <= IDENTITY_MAX * 16;
+    usable.then(|| sources.event.identity("credential", value))
+}
+
+/// The value of the first cookie whose name `wanted` accepts. Works on bytes: somebody else's odd cookie
+/// must not hide ours.
+fn cookie(headers: &HeaderMap, wanted: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let mut named = pairs.filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        pair.split_at_checked(equals)
+    });
+    named.find(|(name, _)| wanted(name)).and_then(|(_, value)| value.get(1..))
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|net| net.contains(&address))
+}
+
+/// The client's address: the peer, or what trusted proxies say of whom they speak for.
+#[must_use]
+pub fn client_address(headers: &HeaderMap, peer: IpAddr, header: ForwardedHeader, trusted: &[IpNet]) -> IpAddr {
+    if !is_trusted(peer, trusted) {
+        return peer.to_canonical();
+    }
+    let name = match header {
+        ForwardedHeader::XForwardedFor => http::HeaderName::from_static("x-forwarded-for"),
+        ForwardedHeader::Forwarded => FORWARDED,
+    };
+    let mut address = peer;
+    let lines: Vec<&str> = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("?")).collect();
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(HOPS_MAX) {
+        let hop = match header {
+            ForwardedHeader::XForwardedFor => hop.trim(),
+            ForwardedHeader::Forwarded => forwarded_for(hop),
+        };
+        // A hop that cannot be read ends the chain: whoever wrote it is the last that is known.
+        let Some(next) = hop_address(hop) else { break };
+        address = next;
+        if !is_trusted(address, trusted) {
+            break;
+        }
+    }
+    address.to_canonical()
+}
+
+/// The `for` parameter of one element of `Forwarded` (RFC 7239).
+fn forwarded_for(element: &str) -> &str {
+    let mut parameters = element.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+    let found = parameters.find(|(name, _)| name.eq_ignore_ascii_case("for"));
+    found.map_or("", |(_, value)| value.trim_matches('"'))
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    if let Ok(address) = hop.parse() {
+        return Some(address);
+    }
+    if let Ok(socket) = hop.parse::<std::net::SocketAddr>() {
+        return Some(socket.ip());
+    }
+    let inner = hop.strip_prefix('[')?.strip_suffix(']')?;
+    inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn chain(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        headers
+    }
+
+    fn client(lines: &[&str], peer: &str) -> String {
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        let peer = peer.parse().unwrap();
+        client_address(&chain(lines), peer, ForwardedHeader::XForwardedFor, &trusted).to_string()
+    }
+
+    #[test]
+    fn the_chain_is_walked_from_right_to_left_over_trusted_hops_only() {
+        assert_eq!(client(&["1.1.1.1, 192.0.2.7"], "10.0.0.1"), "192.0.2.7");
+        assert_eq!(client(&["192.0.2.7, 10.0.0.9"], "10.0.0.1"), "192.0.2.7");
+        assert_eq!(client(&["192.0.2.7", "10.0.0.9"], "10.0.0.1"), "192.0.2.7");
+        assert_eq!(client(&["192.0.2.7"], "203.0.113.5"), "203.0.113.5", "an untrusted peer cannot speak");
+        assert_eq!(client(&["192.0.2.7, unknown"], "10.0.0.1"), "10.0.0.1");
+        assert_eq!(client(&["[2001:db8::1]:443"], "fd00::1"), "2001:db8::1");
+        assert_eq!(client(&[], "10.0.0.1"), "10.0.0.1");
+        assert_eq!(client(&["::ffff:192.0.2.7"], "::ffff:10.0.0.1"), "192.0.2.7");
+    }
+
+    #[test]
+    fn an_ipv6_subscriber_is_a_64_and_mapped_addresses_are_ipv4() {
+        let key = EventKey::new(&[1; 32]);
+        let subscriber = |address: &str| key.subscriber(address.parse().unwrap());
+        assert_eq!(subscriber("2001:db8::1"), subscriber("2001:db8::ffff:1"));
+        assert_ne!(subscriber("2001:db8::1"), subscriber("2001:db8:0:1::1"));
+        assert_eq!(subscriber("::ffff:192.0.2.7"), subscriber("192.0.2.7"));
+        assert_ne!(subscriber("192.0.2.7"), subscriber("192.0.2.8"));
+    }
+
+    #[test]
+    fn a_header_names_a_person_only_behind_a_trusted_proxy() {
+        let settings =
+            IdentitySettings { header: Some("x-user".parse().unwrap()), ..IdentitySettings::default() };
+        let (trusted, event) = (["10.0.0.0/8".parse().unwrap()], EventKey::new(&[1; 32]));
+        let ring = KeyRing::new(crate::admission::ticket::Key::new(1, &[1; 32]), Vec::new());
+        let sources = Sources { settings: &settings, trusted: &trusted, ring: &ring, event: &event };
+        let mut headers = HeaderMap::new();
+        headers.insert("x-user", "RSSMRA80A01H501U".parse().unwrap());
+        let from = |peer: &str| {
+            let peer = peer.parse().unwrap();
+            identify(&headers, peer, peer, None, &sources)
+        };
+        assert!(from("10.0.0.1").person);
+        assert!(!from("192.0.2.1").person);
+        assert_eq!(from("10.0.0.1").user, from("10.0.0.2").user);
+        assert_ne!(from("10.0.0.1").user, from("192.0.2.1").user);
+    }
+
+    proptest! {
+        /// A model in a few lines: drop trusted hops from the right, the next one is the client.
+        #[test]
+        fn agrees_with_a_model(hops in prop::collection::vec((0u8..2, 1u8..250), 0..8)) {
+            let hops: Vec<String> = hops.iter().map(|(trusted, host)| if *trusted == 1 { format!("10.0.0.{host}") } else { format!("192.0.2.{host}") }).collect();
+            let joined = hops.join(", ");
+            let lines: Vec<&str> = if hops.is_empty() { vec![] } else { vec![&joined] };
+            let expected = hops.iter().rev().find(|hop| !hop.starts_with("10.")).or(hops.first()).map_or("10.0.0.1", String::as_str);
+            prop_assert_eq!(client(&lines, "10.0.0.1"), expected);
+        }
+    }
+}

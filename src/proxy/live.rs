@@ -1,0 +1,120 @@
+//! What one request loads, once: the configuration in force, built.
+//!
+//! A reload builds another one of these and swaps the pointer. Clusters, gates and lines that did not
+//! change are carried over, so that nothing that is under way or waiting notices.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::cluster::Cluster;
+use super::path::is_under;
+use crate::config::settings::{QuotaSettings, RoomSettings, RouteSettings, Settings};
+use crate::pages::Pages;
+use crate::store::line::Line;
+
+/// A room: its line, which lives on, and its rules of today.
+#[derive(Debug)]
+pub struct Room {
+    /// The line.
+    pub line: Arc<Line>,
+    /// The rules.
+    pub settings: RoomSettings,
+    /// The clusters behind its routes; its seats follow the narrowest.
+    pub clusters: Vec<Arc<Cluster>>,
+    /// Id of the operator's message; `None` if there is none.
+    pub message_id: Option<String>,
+    /// Its messages as JSON.
+    pub messages: bytes::Bytes,
+}
+
+/// A quota with the salt that keeps its buckets apart from others'.
+#[derive(Clone, Copy, Debug)]
+pub struct Quota {
+    /// Mixed into bucket keys.
+    pub salt: u64,
+    /// The rules.
+    pub settings: QuotaSettings,
+}
+
+/// A route, with everything that it names looked up.
+#[derive(Debug)]
+pub struct Route {
+    /// Name in the configuration.
+    pub name: Arc<str>,
+    /// What the operator decided.
+    pub settings: RouteSettings,
+    /// Where it leads.
+    pub cluster: Arc<Cluster>,
+    /// The room before it.
+    pub room: Option<Arc<Room>>,
+    /// The quota of its users.
+    pub quota: Option<Quota>,
+    /// Bypassing requests under way.
+    pub bypassing: Arc<AtomicU32>,
+}
+
+/// A request under way on a bypass path; counts until dropped.
+#[derive(Debug)]
+pub struct Bypass(Arc<AtomicU32>);
+
+impl Drop for Bypass {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Route {
+    /// Whether the path is one of the route's bypass paths.
+    #[must_use]
+    pub fn is_bypass(&self, path: &str) -> bool {
+        self.settings.bypass_paths.iter().any(|prefix| is_under(path, prefix))
+    }
+
+    /// Takes one of the route's bypassing places; `None` if the budget is used up.
+    #[must_use]
+    pub fn bypass(&self) -> Option<Bypass> {
+        let taken = self.bypassing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+            (now < self.settings.bypass_limit).then_some(now + 1)
+        });
+        taken.is_ok().then(|| Bypass(Arc::clone(&self.bypassing)))
+    }
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub struct Live {
+    /// As validated.
+    pub settings: Settings,
+    /// Longest prefix first, routes with a host before those without.
+    pub routes: Vec<Arc<Route>>,
+    /// By name.
+    pub rooms: BTreeMap<String, Arc<Room>>,
+    /// By name.
+    pub clusters: BTreeMap<String, Arc<Cluster>>,
+    /// Prebuilt answers.
+    pub pages: Pages,
+    /// The quota of requests that change our own state.
+    pub door: Quota,
+    /// Counts up with each configuration put in place.
+    pub generation: u64,
+}
+
+impl Live {
+    /// The route of a request: its host's routes before those of any host, longest prefix first.
+    #[must_use]
+    pub fn route(&self, host: &str, path: &str) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|route| {
+            let host_fits = route.settings.host.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(host));
+            host_fits && is_under(path, &route.settings.path)
+        })
+    }
+}
+
+/// The order in which routes are tried.
+pub fn sort_routes(routes: &mut [Arc<Route>]) {
+    routes.sort_by(|a, b| {
+        let key = |route: &Route| (route.settings.host.is_none(), usize::MAX - route.settings.path.len());
+        key(a).cmp(&key(b)).then_with(|| a.settings.path.cmp(&b.settings.path))
+    });
+}

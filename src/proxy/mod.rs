@@ -1,0 +1,84 @@
+//! The data plane: from a request to an answer. The only folder that knows the HTTP engines.
+
+pub mod access_log;
+pub mod asked;
+pub mod board;
+pub mod body;
+pub mod cluster;
+pub mod connection;
+pub mod desk;
+pub mod exchange;
+pub mod forward;
+pub mod handle;
+pub mod headers;
+pub mod identify;
+pub mod live;
+pub mod path;
+pub mod record;
+pub mod refuse;
+pub mod session;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+pub use access_log::AccessLog;
+pub use body::Answer;
+pub use handle::handle;
+pub use identify::EventKey;
+pub use path::normalise;
+pub use record::Witness;
+
+use crate::admission::ticket::KeyRing;
+use crate::clock::Clock;
+use crate::store::buckets::Buckets;
+use board::BoardKey;
+use live::Live;
+
+/// Everything that the request path shares.
+#[derive(Debug)]
+pub struct Proxy {
+    /// The configuration in force; loaded once a request.
+    pub live: ArcSwap<Live>,
+    /// Everybody's buckets.
+    pub buckets: Buckets,
+    /// Keys of tickets and passes.
+    pub ring: KeyRing,
+    /// Key of identities.
+    pub event: EventKey,
+    /// Key of boards.
+    pub board_key: BoardKey,
+    /// Log and metrics.
+    pub witness: Witness,
+    /// Reads the time.
+    pub clock: Clock,
+    ids: AtomicU64,
+}
+
+impl Proxy {
+    /// Brings the shared parts together.
+    #[must_use]
+    pub fn new(live: Live, ring: KeyRing, event: EventKey, board_key: BoardKey, witness: Witness) -> Arc<Self> {
+        let clock = witness.clock;
+        let live = ArcSwap::from_pointee(live);
+        let mut first = [0; 8];
+        // Only uniqueness is asked of request ids; without randomness they start at the wall clock.
+        let seeded = getrandom::fill(&mut first).is_ok();
+        let ids = if seeded { u64::from_le_bytes(first) } else { clock.unix().0 << 20 };
+        Arc::new(Self { live, buckets: Buckets::default(), ring, event, board_key, witness, clock, ids: ids.into() })
+    }
+
+    /// A new reference for a request.
+    fn fresh_id(&self) -> u64 {
+        self.ids.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
+
+    /// Sixteen random bytes. Panics without the system's randomness: a guessable ticket is worse than
+    /// one failed request.
+    fn random_id(&self) -> [u8; 16] {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).expect("the system gives random bytes");
+        id
+    }
+}

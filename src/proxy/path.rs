@@ -1,0 +1,146 @@
+//! The path as it is judged, which is the path that the upstream gets.
+//!
+//! Routes are decided on one normal form, so that no spelling of a path reaches another route than
+//! the upstream would serve it under. What can be read in two ways is refused, not guessed.
+//! Normal form (RFC 3986 §6.2.2): escapes of unreserved bytes decoded, others in upper case, dot
+//! segments removed, runs of `/` made one.
+
+use std::borrow::Cow;
+
+/// Why a path is refused. The text goes into the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadPath(pub &'static str);
+
+/// The normal form of `path` (without query); borrowed if it is normal already.
+///
+/// # Errors
+/// [`BadPath`] for what upstreams read differently: encoded slashes, backslashes and NULs, broken
+/// escapes, control or non-ASCII bytes, dot segments above the root.
+pub fn normalise(path: &str) -> Result<Cow<'_, str>, BadPath> {
+    if !path.starts_with('/') {
+        return Err(BadPath("the path does not begin with a slash"));
+    }
+    if is_normal(path.as_bytes()) {
+        return Ok(Cow::Borrowed(path));
+    }
+    let decoded = unescape(path.as_bytes())?;
+    resolve(&decoded).map(Cow::Owned)
+}
+
+/// Quick look: no escape, no dot segment, no empty segment, nothing odd.
+fn is_normal(path: &[u8]) -> bool {
+    let mut previous = 0;
+    path.iter().all(|byte| {
+        let odd = matches!(byte, b'%' | b'\\' | 0..=b' ' | 0x7f..)
+            || (previous == b'/' && matches!(byte, b'/' | b'.'));
+        previous = *byte;
+        !odd
+    })
+}
+
+fn unescape(path: &[u8]) -> Result<String, BadPath> {
+    let mut out = String::with_capacity(path.len());
+    let mut bytes = path.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => {
+                let digits = (bytes.next().and_then(hex), bytes.next().and_then(hex));
+                let (Some(high), Some(low)) = digits else {
+                    return Err(BadPath("a percent sign is not followed by two hexadecimal digits"));
+                };
+                match high << 4 | low {
+                    b'/' | b'\\' | 0 => return Err(BadPath("an encoded slash, backslash or NUL")),
+                    plain @ (b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~') => {
+                        out.push(char::from(plain));
+                    }
+                    other => {
+                        out.push('%');
+                        out.push(char::from(HEX[usize::from(other >> 4)]));
+                        out.push(char::from(HEX[usize::from(other & 15)]));
+                    }
+                }
+            }
+            b'\\' => return Err(BadPath("a backslash")),
+            0..=b' ' | 0x7f.. => return Err(BadPath("a byte that must be escaped")),
+            plain => out.push(char::from(plain)),
+        }
+    }
+    Ok(out)
+}
+
+const HEX: [u8; 16] = *b"0123456789ABCDEF";
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+fn resolve(path: &str) -> Result<String, BadPath> {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut directory = false;
+    for segment in path.split('/').skip(1) {
+        directory = matches!(segment, "" | "." | "..");
+        match segment {
+            "" | "." => {}
+            ".." => {
+                kept.pop().ok_or(BadPath("the path leads above the root"))?;
+            }
+            name => kept.push(name),
+        }
+    }
+    let mut out = String::with_capacity(path.len());
+    for segment in &kept {
+        out.push('/');
+        out.push_str(segment);
+    }
+    if directory || kept.is_empty() {
+        out.push('/');
+    }
+    Ok(out)
+}
+
+/// Whether `path` lies under `prefix`, at a segment border: `/a` covers `/a` and `/a/b`, not `/ab`.
+#[must_use]
+pub fn is_under(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn spellings_of_one_path_become_one() {
+        for spelling in ["/wallet/a", "//wallet/a", "/./wallet/a", "/x/../wallet/a", "/%77allet/%61", "/wallet//a", "/x/%2e%2E/wallet/a", "/wallet/./a"] {
+            assert_eq!(normalise(spelling).unwrap(), "/wallet/a", "{spelling}");
+        }
+        assert_eq!(normalise("/wallet/a/..").unwrap(), "/wallet/");
+        assert_eq!(normalise("/%e0%a4").unwrap(), "/%E0%A4");
+        assert_eq!(normalise("/a;b=c:@!$&'()*+,=").unwrap(), "/a;b=c:@!$&'()*+,=");
+        assert_eq!(normalise("/...").unwrap(), "/...");
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        for path in ["", "wallet", "*", "/a%2fb", "/a%5Cb", "/a\\b", "/a%00", "/a%", "/a%4", "/a%zz", "/..", "/a/../..", "/%2e%2e/x", "/a b", "/é"] {
+            assert!(normalise(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_covers_whole_segments() {
+        assert!(is_under("/a", "/a") && is_under("/a/b", "/a") && is_under("/a/b", "/"));
+        assert!(!is_under("/ab", "/a") && !is_under("/", "/a"));
+    }
+
+    proptest! {
+        #[test]
+        fn normal_is_normal(path in "/[ -~]{0,40}") {
+            if let Ok(normal) = normalise(&path) {
+                prop_assert_eq!(normalise(&normal).unwrap().into_owned(), normal.clone().into_owned());
+                prop_assert!(!normal.contains("//") && !normal.split('/').any(|part| part == "." || part == ".."));
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Refusals and faults as answers: a page for people who navigate, problem+json for everything else.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Incoming};
+
+use super::asked::Asked;
+use super::body::Answer;
+use super::forward::Fault;
+use super::live::{Live, Route, Room};
+use super::record::{Decision, Record};
+use crate::admission::Refusal;
+use crate::pages::{Language, Problem, RateLimit, Reason, RetryAfter};
+
+/// A refused body is read on to this length and time, so that the client sees our answer rather than
+/// a reset connection.
+const DRAIN_MAX: usize = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Says no to a request that was understood.
+pub async fn refuse(
+    live: &Live,
+    refusal: &Refusal,
+    asked: &Asked,
+    request: Request<Incoming>,
+    mut record: Record,
+) -> Response<Answer> {
+    drain(request).await;
+    let route = live.route(&asked.host, &asked.path);
+    let room = route.and_then(|route| route.room.as_deref());
+    let answer = match refusal {
+        Refusal::Waiting { not_sent, .. } if asked.html && !not_sent => waiting(live, room, asked, &record),
+        Refusal::OverQuota { .. } => over_quota(live, refusal, asked, route.map(|route| &**route), &record),
+        _ => told(live, reason(refusal), retry_after(refusal, room), asked, room, &record),
+    };
+    record.decided(Decision::Refused, refusal.reason(), answer.status());
+    answer
+}
+
+/// Says no to a request that could not even be read.
+pub fn unread(live: &Live, refusal: &Refusal, request: &Request<Incoming>, mut record: Record) -> Response<Answer> {
+    let detail = if let Refusal::Ambiguous(why) = refusal { Some(*why) } else { None };
+    let html = crate::pages::wants_html(request.headers());
+    let answer = if html {
+        live.pages.notice(Reason::BadRequest, Language::negotiate(request.headers()), &record.request_id, None)
+    } else {
+        live.pages.problem(&Problem { detail, ..Problem::new(Reason::BadRequest) })
+    };
+    record.decided(Decision::Refused, refusal.reason(), answer.status());
+    answer.map(own)
+}
+
+/// Says what broke.
+pub fn fault(live: &Live, fault: Fault, asked: &Asked, mut record: Record) -> Response<Answer> {
+    let reason = match fault {
+        Fault::Unreachable => Reason::UpstreamDown,
+        Fault::Broken => Reason::BadGateway,
+        Fault::Timeout => Reason::GatewayTimeout,
+        Fault::BodyTooLong => Reason::TooLarge,
+        Fault::Client => Reason::BadRequest,
+    };
+    let answer = told(live, reason, None, asked, None, &record);
+    record.decided(Decision::Fault, fault.reason(), answer.status());
+    answer
+}
+
+/// An answer of our own endpoints that is no success.
+pub fn problem(live: &Live, mut record: Record, reason: Reason, detail: Option<&str>) -> Response<Answer> {
+    let request_id = Some(record.request_id.as_str());
+    let answer = live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason) });
+    record.decided(Decision::Own, reason.code(), answer.status());
+    answer.map(own)
+}
+
+fn own(bytes: Bytes) -> Answer {
+    Answer::Own(Some(bytes))
+}
+
+/// The waiting page: the same prebuilt bytes for everybody.
+fn waiting(live: &Live, room: Option<&Room>, asked: &Asked, record: &Record) -> Response<Answer> {
+    let Some(room) = room else { return told(live, Reason::Waiting, None, asked, None, record) };
+    let retry = RetryAfter::after(room.settings.policy.poll.min);
+    let page = live.pages.waiting(&room.line.name, asked.language, retry);
+    page.map_or_else(|| told(live, Reason::Waiting, None, asked, Some(room), record), |page| page.map(own))
+}
+
+fn over_quota(
+    live: &Live,
+    refusal: &Refusal,
+    asked: &Asked,
+    route: Option<&Route>,
+    record: &Record,
+) -> Response<Answer> {
+    let Refusal::OverQuota { retry_after, burst, window } = *refusal else {
+        return told(live, Reason::OverQuota, None, asked, None, record);
+    };
+    // Clients that hammer on 429 and obey 503 get what they obey.
+    let status = live.settings.edge.legacy_503_for_429.then_some(StatusCode::SERVICE_UNAVAILABLE);
+    let retry = RetryAfter::after(retry_after);
+    let policy = route.and_then(|route| route.settings.quota.as_deref()).unwrap_or("door");
+    let mut answer = if asked.html {
+        let mut page = live.pages.notice(Reason::OverQuota, asked.language, &record.request_id, Some(retry));
+        *page.status_mut() = status.unwrap_or(page.status());
+        page
+    } else {
+        live.pages.problem(&Problem {
+            status,
+            retry_after: Some(retry),
+            request_id: Some(&record.request_id),
+            violated_policy: Some(policy),
+            ..Problem::new(Reason::OverQuota)
+        })
+    };
+    let limit = RateLimit { policy, burst: u64::from(burst), window, remaining: 0, reset: retry_after };
+    limit.write(answer.headers_mut());
+    answer.map(own)
+}
+
+fn told(
+    live: &Live,
+    reason: Reason,
+    retry_after: Option<RetryAfter>,
+    asked: &Asked,
+    room: Option<&Room>,
+    record: &Record,
+) -> Response<Answer> {
+    let answer = if asked.html {
+        live.pages.notice(reason, asked.language, &record.request_id, retry_after)
+    } else {
+        live.pages.problem(&Problem {
+            retry_after,
+            request_id: Some(&record.request_id),
+            room: room.map(|room| room.line.name.as_str()),
+            ..Problem::new(reason)
+        })
+    };
+    answer.map(own)
+}
+
+fn reason(refusal: &Refusal) -> Reason {
+    match refusal {
+        Refusal::Ambiguous(_) => Reason::BadRequest,
+        Refusal::Unrouted => Reason::NotFound,
+        Refusal::OverQuota { .. } => Reason::OverQuota,
+        Refusal::Waiting { not_sent: true, .. } => Reason::NotSent,
+        Refusal::Waiting { held: Some(_), .. } => Reason::Held,
+        Refusal::Waiting { held: None, .. } => Reason::Waiting,
+        Refusal::Saturated { .. } => Reason::Saturated,
+        Refusal::UpstreamDown => Reason::UpstreamDown,
+        Refusal::BodyTooLong => Reason::TooLarge,
+    }
+}
+
+fn retry_after(refusal: &Refusal, room: Option<&Room>) -> Option<RetryAfter> {
+    match refusal {
+        Refusal::Saturated { retry_after } => Some(RetryAfter::after(*retry_after)),
+        Refusal::Waiting { .. } => room.map(|room| RetryAfter::after(room.settings.policy.poll.min)),
+        _ => None,
+    }
+}
+
+/// Reads on what is left of a small body. One that waits for `100 Continue` is not asked for.
+async fn drain(request: Request<Incoming>) {
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() || expects_continue(&parts.headers) {
+        return;
+    }
+    let _ = tokio::time::timeout(DRAIN_TIME, Limited::new(body, DRAIN_MAX).collect()).await;
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}

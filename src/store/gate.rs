@@ -1,0 +1,221 @@
+//! The gate before one upstream: its limiter, and the short queue of those who wait for a permit.
+//!
+//! Invariant (promise 1): a [`Permit`] exists only for a request let through below the limit, and
+//! whoever holds the last reference to the upstream's work holds the permit. Dropping it settles.
+//! Permits go to the queue in order; nobody who comes later overtakes it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::admission::limiter::{Dispatch, Limiter};
+use crate::admission::policy::LimitPolicy;
+use crate::admission::queue::FifoQueue;
+use crate::admission::{Moment, Outcome};
+use crate::clock::Clock;
+
+/// One upstream's gate.
+#[derive(Debug)]
+pub struct Gate {
+    state: Mutex<State>,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct State {
+    policy: LimitPolicy,
+    limiter: Limiter,
+    queue: FifoQueue<oneshot::Sender<Permit>>,
+}
+
+/// One unfinished request at the upstream. Freed on drop, whatever happened.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    dispatch: Dispatch,
+    outcome: Outcome,
+}
+
+/// A place in the short queue. Dropping it gives the place up.
+#[derive(Debug)]
+pub struct Wait {
+    granted: oneshot::Receiver<Permit>,
+    deadline: Moment,
+}
+
+/// What the gate says at once.
+#[derive(Debug)]
+pub enum Knock {
+    /// Go on.
+    Permit(Permit),
+    /// Wait, but not beyond the deadline.
+    Wait(Wait),
+    /// Not even room to wait.
+    Full,
+}
+
+/// What metrics and rooms see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateFacts {
+    /// Most requests that may be unfinished.
+    pub limit: u32,
+    /// Requests unfinished.
+    pub in_flight: u32,
+    /// Requests in the short queue.
+    pub queued: usize,
+    /// Requests are unfinished and nothing comes back.
+    pub stalled: bool,
+}
+
+impl Gate {
+    /// A gate at the policy's initial limit.
+    #[must_use]
+    pub fn new(policy: LimitPolicy, clock: Clock) -> Arc<Self> {
+        let limiter = Limiter::new(&policy, clock.now());
+        let state = State { policy, limiter, queue: FifoQueue::default() };
+        Arc::new(Self { state: Mutex::new(state), clock })
+    }
+
+    /// Asks for a permit.
+    pub fn knock(self: &Arc<Self>, now: Moment) -> Knock {
+        let mut state = self.lock();
+        let State { policy, limiter, queue } = &mut *state;
+        if queue.is_empty()
+            && let Some(dispatch) = limiter.try_acquire(policy, now)
+        {
+            return Knock::Permit(self.permit(dispatch));
+        }
+        if policy.wait.is_zero() {
+            return Knock::Full;
+        }
+        let (grant, granted) = oneshot::channel();
+        let deadline = now.after(policy.wait);
+        match queue.push(deadline, grant) {
+            Ok(()) => Knock::Wait(Wait { granted, deadline }),
+            Err(_) => Knock::Full,
+        }
+    }
+
+    /// Asks for a permit without waiting; health probes do.
+    pub fn try_permit(self: &Arc<Self>) -> Option<Permit> {
+        let mut state = self.lock();
+        let State { policy, limiter, .. } = &mut *state;
+        limiter.try_acquire(policy, self.clock.now()).map(|dispatch| self.permit(dispatch))
+    }
+
+    /// New rules, from now on. What is under way goes on.
+    pub fn govern(self: &Arc<Self>, policy: LimitPolicy) {
+        self.lock().policy = policy;
+        self.pump();
+    }
+
+    /// Drops those who left or waited too long, and hands out what is free.
+    pub fn pump(self: &Arc<Self>) {
+        let grants = {
+            let mut state = self.lock();
+            state.queue.sweep(self.clock.now(), |waiter| !waiter.is_closed());
+            self.grants(&mut state)
+        };
+        send(grants);
+    }
+
+    /// A look.
+    #[must_use]
+    pub fn facts(&self, now: Moment) -> GateFacts {
+        let state = self.lock();
+        GateFacts {
+            limit: state.limiter.limit(&state.policy),
+            in_flight: state.limiter.in_flight(),
+            queued: state.queue.len(),
+            stalled: state.limiter.is_stalled(&state.policy, now),
+        }
+    }
+
+    /// Longest wait in the short queue.
+    #[must_use]
+    pub fn wait_max(&self) -> Duration {
+        self.lock().policy.wait
+    }
+
+    fn permit(self: &Arc<Self>, dispatch: Dispatch) -> Permit {
+        Permit { gate: Arc::clone(self), dispatch, outcome: Outcome::Ignored }
+    }
+
+    fn release(self: &Arc<Self>, dispatch: &Dispatch, outcome: Outcome) {
+        let grants = {
+            let mut state = self.lock();
+            let State { policy, limiter, .. } = &mut *state;
+            limiter.release(policy, dispatch, outcome, self.clock.now());
+            self.grants(&mut state)
+        };
+        send(grants);
+    }
+
+    fn grants(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Permit>, Permit)> {
+        let State { policy, limiter, queue } = state;
+        let mut grants = Vec::new();
+        if queue.is_empty() {
+            return grants;
+        }
+        let now = self.clock.now();
+        while limiter.has_room(policy) {
+            let Some(waiter) = queue.pop(now, |waiter| !waiter.is_closed()) else { break };
+            let Some(dispatch) = limiter.try_acquire(policy, now) else { break };
+            grants.push((waiter, self.permit(dispatch)));
+        }
+        grants
+    }
+
+    /// A panic elsewhere must not take the gate with it: counts are consistent at every unlock.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Outside the lock: a permit that nobody takes is dropped here and goes to the next in the queue.
+fn send(grants: Vec<(oneshot::Sender<Permit>, Permit)>) {
+    for (waiter, permit) in grants {
+        drop(waiter.send(permit));
+    }
+}
+
+impl Wait {
+    /// The permit, or `None` when the time for waiting is over.
+    pub async fn permit(self, clock: &Clock) -> Option<Permit> {
+        let deadline = clock.instant(self.deadline);
+        tokio::time::timeout_at(deadline, self.granted).await.ok()?.ok()
+    }
+}
+
+impl Permit {
+    /// The request goes out now.
+    pub fn sent(&mut self) {
+        self.dispatch.sent(self.gate.clock.now());
+        self.outcome = Outcome::Dropped;
+    }
+
+    /// The head of the answer is here.
+    pub fn first_byte(&mut self) {
+        self.dispatch.first_byte(self.gate.clock.now());
+    }
+
+    /// How it ended; the permit is free when this value is gone.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+
+    /// The limit under which it was given, for upstreams that check promise 1 themselves: among the
+    /// requests that they hold, the one let through last had at most its limit unfinished with it.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.dispatch.limit()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.gate.release(&self.dispatch, self.outcome);
+    }
+}
+

@@ -1,0 +1,138 @@
+//! A room with its lock, its durable blocks and its board.
+//!
+//! The only place where a [`Room`] is locked. A number is given only from a durable block; the cursor
+//! is published only when it is durable. If the disk fails, nobody is called and nobody joins, and
+//! those inside go on.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::admission::policy::RoomPolicy;
+use crate::admission::room::{BlockUsedUp, HoldReason, Load, Room, RoomFacts, RoomMarks};
+use crate::admission::ticket::RoomId;
+use crate::admission::Moment;
+
+/// Numbers reserved at a time, at least.
+const BLOCK: u64 = 1_000;
+/// Longest wait of a join for a durable block.
+const BLOCK_WAIT: Duration = Duration::from_millis(900);
+
+/// One waiting room as the shell sees it.
+#[derive(Debug)]
+pub struct Line {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its id in tickets.
+    pub id: RoomId,
+    room: Mutex<Room>,
+    more: Notify,
+    board: ArcSwap<Bytes>,
+}
+
+/// A step that waits for the disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    /// What must be durable first.
+    pub marks: RoomMarks,
+    cursor: u64,
+}
+
+impl Line {
+    /// A room as its marks say it was left.
+    #[must_use]
+    pub fn restore(name: &str, policy: &RoomPolicy, marks: RoomMarks, now: Moment) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            id: RoomId::of(name),
+            room: Mutex::new(Room::restore(policy, marks, now)),
+            more: Notify::new(),
+            board: ArcSwap::from_pointee(Bytes::new()),
+        })
+    }
+
+    /// Runs one short step on the room. Nothing in it may wait.
+    pub fn with<T>(&self, step: impl FnOnce(&mut Room) -> T) -> T {
+        step(&mut self.lock())
+    }
+
+    /// Gives the next number; waits for a durable block if need be. `None` if none came in time.
+    pub async fn join(&self) -> Option<u64> {
+        let given = async {
+            loop {
+                let more = self.more.notified();
+                match self.with(Room::join) {
+                    Ok(number) => return number,
+                    Err(BlockUsedUp) => more.await,
+                }
+            }
+        };
+        tokio::time::timeout(BLOCK_WAIT, given).await.ok()
+    }
+
+    /// First half of a step: what the room would do, if it were durable. `None` if nothing must be.
+    #[must_use]
+    pub fn plan(&self, policy: &RoomPolicy, load: Load, durable: RoomMarks, now: Moment) -> Option<Pending> {
+        let mut room = self.lock();
+        let cursor = room.step(policy, load, now);
+        let marks = room.marks();
+        let spare = durable.reserved.saturating_sub(marks.issued);
+        let used = marks.issued.saturating_sub(durable.issued);
+        let block = BLOCK.max(used.saturating_mul(4));
+        let reserved = if spare < block / 2 { marks.issued + block } else { durable.reserved };
+        let wanted = RoomMarks { epoch: marks.epoch, issued: marks.issued, reserved, cursor };
+        (wanted != durable).then_some(Pending { marks: wanted, cursor })
+    }
+
+    /// Second half: the marks are on the disk.
+    pub fn publish(&self, pending: &Pending, now: Moment) {
+        let mut room = self.lock();
+        room.reserve(pending.marks.reserved);
+        room.call_up_to(pending.cursor, now);
+        drop(room);
+        self.more.notify_waiters();
+    }
+
+    /// Marks for a clean stop: nothing is uncertain.
+    #[must_use]
+    pub fn final_marks(&self) -> RoomMarks {
+        let marks = self.lock().marks();
+        RoomMarks { reserved: marks.issued, ..marks }
+    }
+
+    /// A look.
+    #[must_use]
+    pub fn facts(&self, policy: &RoomPolicy) -> RoomFacts {
+        self.lock().facts(policy)
+    }
+
+    /// The board's bytes, the same for all.
+    #[must_use]
+    pub fn board(&self) -> Bytes {
+        Bytes::clone(&self.board.load())
+    }
+
+    /// Puts up a new board.
+    pub fn put_up(&self, board: Bytes) {
+        self.board.store(Arc::new(board));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a room must not call now, as its upstream and its store stand.
+#[must_use]
+pub fn hold(upstream_down: bool, stalled: bool, store_failed: bool) -> Option<HoldReason> {
+    if store_failed {
+        Some(HoldReason::Store)
+    } else if upstream_down || stalled {
+        Some(HoldReason::Upstream)
+    } else {
+        None
+    }
+}
