@@ -1,0 +1,334 @@
+//! Engines B, C and D: hyper's HTTP/1 client connection over a stream of pingora's connector (B) or over a plain TCP stream
+//! (C, D), with its connection future in a task of its own (B, C) or driven by the exchange itself (D).
+//!
+//! A link is pooled only when the answer was read to its end, the upload was given to the socket to its end, and hyper itself
+//! says that it is ready for another request.
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use pingora_core::connectors::TransportConnector;
+use pingora_core::upstreams::peer::BasicPeer;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::exchange::{Connection, Event, Fault, Length, Listener, Order, Part};
+use super::upload::Upload;
+use super::wire::{Socket, Wire, Written};
+
+type Driving = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// Who polls hyper's connection.
+enum Driver {
+    Task(JoinHandle<()>),
+    Own(Option<Driving>),
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Self::Task(task) = self {
+            task.abort();
+        }
+    }
+}
+
+/// One connection and hyper's two halves of it.
+struct Link {
+    sender: SendRequest<Upload>,
+    driver: Driver,
+    written: Arc<Written>,
+    socket: Option<Socket>,
+}
+
+/// How links are made.
+enum Dial {
+    Pingora(Box<TransportConnector>, Box<BasicPeer>),
+    Tcp(SocketAddr),
+}
+
+/// hyper's client with a pool of its own towards one address.
+pub(crate) struct ClientEngine {
+    dial: Dial,
+    own_driver: bool,
+    /// Whether the socket swallows write errors until the read side has spoken (see `wire`).
+    patient: bool,
+    idle: Mutex<Vec<Link>>,
+}
+
+impl ClientEngine {
+    pub(crate) fn over_pingora(addr: SocketAddr, patient: bool) -> Self {
+        let peer = BasicPeer::new(&addr.to_string());
+        let dial = Dial::Pingora(Box::new(TransportConnector::new(None)), Box::new(peer));
+        Self { dial, own_driver: false, patient, idle: Mutex::default() }
+    }
+
+    pub(crate) fn over_tcp(addr: SocketAddr, own_driver: bool, patient: bool) -> Self {
+        Self { dial: Dial::Tcp(addr), own_driver, patient, idle: Mutex::default() }
+    }
+
+    /// The most recently used link that is still good; `look` adds one system call that sees a close the reactor has not.
+    fn take(&self, look: bool) -> Option<Link> {
+        loop {
+            let mut link = self.idle.lock().unwrap().pop()?;
+            if let Driver::Own(driving) = &mut link.driver {
+                let mut context = Context::from_waker(Waker::noop());
+                let open = driving.as_mut().is_some_and(|driving| driving.as_mut().poll(&mut context).is_pending());
+                if !open {
+                    continue;
+                }
+            }
+            let quiet = !look || link.socket.as_ref().is_none_or(Socket::is_quiet);
+            if quiet && link.sender.is_ready() && !link.sender.is_closed() {
+                return Some(link);
+            }
+        }
+    }
+
+    fn put(&self, link: Link) {
+        self.idle.lock().unwrap().push(link);
+    }
+
+    async fn dial(&self) -> Result<Link, Fault> {
+        match &self.dial {
+            Dial::Pingora(connector, peer) => {
+                let stream = connector.new_stream(&**peer).await.map_err(Fault::unsent)?;
+                self.handshake(stream, None).await
+            }
+            Dial::Tcp(addr) => {
+                let stream = TcpStream::connect(addr).await.map_err(Fault::unsent)?;
+                stream.set_nodelay(true).map_err(Fault::unsent)?;
+                let socket = Socket::new(stream);
+                self.handshake(socket.clone(), Some(socket)).await
+            }
+        }
+    }
+
+    async fn handshake<S>(&self, stream: S, socket: Option<Socket>) -> Result<Link, Fault>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (wire, written) = Wire::new(stream, self.patient);
+        let (sender, connection) = http1::handshake(TokioIo::new(wire)).await.map_err(Fault::unsent)?;
+        let connection = connection.with_upgrades();
+        let driver = if self.own_driver {
+            Driver::Own(Some(Box::pin(connection)))
+        } else {
+            // Errors of the connection reach the exchange through the sender and the body.
+            Driver::Task(tokio::spawn(async move { drop(connection.await) }))
+        };
+        Ok(Link { sender, driver, written, socket })
+    }
+
+    pub(crate) async fn exchange(&self, order: Order) -> Connection {
+        let mut listener = Listener::new(order.events.clone());
+        // A request that may be repeated can go out on trust; any other is worth one look at the socket.
+        let link = match self.take(!order.method.is_idempotent()) {
+            Some(link) => Ok(link),
+            None => self.dial().await,
+        };
+        let mut link = match link {
+            Ok(link) => link,
+            Err(fault) => {
+                listener.tell(Event::Fault(fault)).await;
+                return Connection::Closed;
+            }
+        };
+        if listener.is_gone() {
+            self.put(link);
+            return Connection::Pooled;
+        }
+        let written_before = link.written.bytes.load(Relaxed);
+        let ended = drive(&mut link.driver, run(&mut link.sender, order, &mut listener)).await;
+        match ended {
+            Err(mut fault) => {
+                fault.unsent = link.written.bytes.load(Relaxed) == written_before;
+                listener.tell(Event::Fault(fault)).await;
+                Connection::Closed
+            }
+            Ok(Upshot::Abandoned) => Connection::Closed,
+            Ok(Upshot::Whole { reusable }) => {
+                let connection = if reusable && !link.written.broken.load(Relaxed) {
+                    self.settle(link).await
+                } else {
+                    Connection::Closed
+                };
+                listener.tell(Event::End).await;
+                connection
+            }
+        }
+    }
+
+    /// Pools the link once hyper is ready again; what is not ready at once (in practice: within a turn) is closed.
+    async fn settle(&self, mut link: Link) -> Connection {
+        let Link { sender, driver, .. } = &mut link;
+        let ready = drive(driver, async { tokio::time::timeout(Duration::from_millis(50), sender.ready()).await }).await;
+        if !matches!(ready, Ok(Ok(()))) {
+            return Connection::Closed;
+        }
+        self.put(link);
+        Connection::Pooled
+    }
+
+    /// One bare GET whose answer is counted and thrown away: what the load measures.
+    pub(crate) async fn fetch(&self, path: &'static str) -> usize {
+        let mut link = match self.take(false) {
+            Some(link) => link,
+            None => self.dial().await.unwrap(),
+        };
+        let bytes = fetch_on(&mut link, path).await;
+        self.put(link);
+        bytes
+    }
+
+    /// Opens `count` connections at the same time, uses each once and leaves them idle in the pool.
+    pub(crate) async fn fill(&self, count: usize, path: &'static str) {
+        let mut idle = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut link = self.dial().await.unwrap();
+            fetch_on(&mut link, path).await;
+            idle.push(link);
+        }
+        self.idle.lock().unwrap().extend(idle);
+    }
+}
+
+async fn fetch_on(link: &mut Link, path: &'static str) -> usize {
+    let mut request = http::Request::builder().uri(path).body(Upload::empty()).unwrap();
+    request.headers_mut().insert(header::HOST, HeaderValue::from_static("service.example"));
+    let Link { sender, driver, .. } = link;
+    let mut bytes = 0;
+    drive(driver, async {
+        tokio::time::timeout(Duration::from_secs(30), async {
+            let mut response = sender.try_send_request(request).await.unwrap();
+            while let Some(frame) = response.body_mut().frame().await {
+                bytes += frame.unwrap().data_ref().map_or(0, bytes::Bytes::len);
+            }
+            sender.ready().await.unwrap();
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+    bytes
+}
+
+/// Runs `work` to its end, polling the connection beside it where nobody else does.
+async fn drive<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        let Driver::Own(driving) = &mut *driver else { return Poll::Pending };
+        let Some(connection) = driving else { return Poll::Pending };
+        if connection.as_mut().poll(context).is_ready() {
+            *driving = None;
+        }
+        // What the connection has just delivered is taken in this turn, not after another trip through the scheduler.
+        work.as_mut().poll(context)
+    })
+    .await
+}
+
+/// How an exchange that met no fault ended.
+enum Upshot {
+    Whole { reusable: bool },
+    Abandoned,
+}
+
+async fn run(sender: &mut SendRequest<Upload>, order: Order, listener: &mut Listener) -> Result<Upshot, Fault> {
+    let Order { method, path, headers, length, head_deadline, parts, .. } = order;
+    let (body, mut parts) = match length {
+        Length::Empty => (Upload::empty(), Some(parts)),
+        Length::Known(bytes) => (Upload::new(parts, Some(bytes)), None),
+        Length::Unknown => (Upload::new(parts, None), None),
+    };
+    let upload = body.ended();
+    let mut request = http::Request::builder().method(method).uri(path).body(body).unwrap();
+    *request.headers_mut() = headers;
+    request.headers_mut().insert(header::HOST, HeaderValue::from_static("service.example"));
+    let early = listener.sender();
+    // The callback cannot wait; an informational head beyond the channel's room is dropped.
+    hyper::ext::on_informational(&mut request, move |response| drop(early.try_send(Event::Early(response.status()))));
+    let answer = tokio::time::timeout(head_deadline, sender.try_send_request(request)).await;
+    let mut response = match answer {
+        Err(_) => return Err(Fault::maybe_sent("head deadline")),
+        Ok(Err(mut error)) => {
+            let given_back = error.take_message().is_some();
+            return Err(Fault { unsent: given_back, ..Fault::maybe_sent(describe(error.error())) });
+        }
+        Ok(Ok(response)) => response,
+    };
+    if !listener.tell(Event::Head(response.status())).await {
+        return Ok(Upshot::Abandoned);
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let upgraded = hyper::upgrade::on(&mut response).await.map_err(|error| Fault::maybe_sent(describe(&error)))?;
+        if let Some(parts) = parts.take() {
+            tunnel(TokioIo::new(upgraded), parts, listener).await;
+        }
+        return Ok(Upshot::Abandoned);
+    }
+    while let Some(frame) = response.body_mut().frame().await {
+        let frame = frame.map_err(|error| Fault::maybe_sent(describe(&error)))?;
+        let event = match frame.into_data() {
+            Ok(data) => Event::Data(data),
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) => Event::Trailers(trailers),
+                Err(_) => continue,
+            },
+        };
+        if !listener.tell(event).await {
+            return Ok(Upshot::Abandoned);
+        }
+    }
+    Ok(Upshot::Whole { reusable: upload.load(Relaxed) })
+}
+
+/// Moves bytes both ways at once; ends when either side does.
+async fn tunnel(io: impl AsyncRead + AsyncWrite, mut parts: mpsc::Receiver<Part>, listener: &mut Listener) {
+    let (mut read, mut write) = tokio::io::split(io);
+    let up = async {
+        while let Some(Part::Data(data)) = parts.recv().await {
+            if write.write_all(&data).await.is_err() {
+                break;
+            }
+        }
+    };
+    let down = async {
+        let mut buffer = bytes::BytesMut::new();
+        loop {
+            buffer.reserve(16 * 1024);
+            match read.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {
+                    if !listener.tell(Event::Data(buffer.split().freeze())).await {
+                        break;
+                    }
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+    }
+}
+
+fn describe(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

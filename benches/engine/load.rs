@@ -1,0 +1,166 @@
+//! What each engine costs: CPU time of this process per exchange on keep-alive, and resident bytes per idle connection.
+//!
+//! The upstream is the same executable in another process, so that its work and its memory are not counted. CPU time is what the
+//! scheduler accounted to the only thread that works here, in nanoseconds. Memory is measured in a fresh process per engine,
+//! because an allocator keeps what it once had.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{Build, Engine};
+
+/// The variable that tells a re-executed copy of this bench what it is.
+pub(crate) const ROLE: &str = "TORNELLO_ENGINE_ROLE";
+
+const CONCURRENT: usize = 64;
+const EXCHANGES_PER_ROUND: usize = 16_000;
+const ROUNDS: usize = 5;
+const IDLE: usize = 2_000;
+
+/// The smallest answer, and one that stretches buffers.
+pub(crate) const PATHS: [&str; 2] = ["/small", "/large"];
+const SMALL: usize = 200;
+const LARGE: usize = 64 * 1024;
+
+/// The upstream process; it ends when its standard input closes.
+pub(crate) struct Backend {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Backend {
+    pub(crate) fn start() -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .env(ROLE, "upstream")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let stdin = child.stdin.take();
+        Self { child, stdin, addr: line.trim().parse().unwrap() }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        drop(self.child.wait());
+    }
+}
+
+/// Serves [`PATHS`] until standard input closes.
+pub(crate) fn serve() {
+    current_thread().block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let whole = |bytes: usize| Arc::new([super::upstream::answer(200, &"x".repeat(bytes))].concat().into_bytes());
+            let (small, large) = (whole(SMALL), whole(LARGE));
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (small, large) = (Arc::clone(&small), Arc::clone(&large));
+                drop(stream.set_nodelay(true));
+                tokio::spawn(async move {
+                    let mut head = Vec::with_capacity(1024);
+                    while matches!(stream.read_buf(&mut head).await, Ok(bytes) if bytes > 0) {
+                        if head.ends_with(b"\r\n\r\n") {
+                            let answer = if head.starts_with(b"GET /large") { &large } else { &small };
+                            if stream.write_all(answer).await.is_err() {
+                                return;
+                            }
+                            head.clear();
+                        }
+                    }
+                });
+            }
+        });
+        drop(tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0])).await);
+    });
+}
+
+fn current_thread() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Median CPU time per exchange in microseconds for each engine, rounds taken in turn, with the quickest and the slowest.
+pub(crate) fn cpu(builds: &[Build], addr: SocketAddr) -> Vec<[f64; 3]> {
+    let runtime = current_thread();
+    let engines: Vec<Arc<Engine>> = builds.iter().map(|build| runtime.block_on(async { Arc::new(build(addr)) })).collect();
+    let mut rounds = vec![Vec::new(); engines.len()];
+    for round in 0..=ROUNDS {
+        for (engine, times) in engines.iter().zip(&mut rounds) {
+            let before = cpu_ns();
+            runtime.block_on(burst(engine));
+            let spent_us = (cpu_ns() - before) as f64 / 1_000.0;
+            // The first round fills the pools and is not counted.
+            if round > 0 {
+                times.push(spent_us / EXCHANGES_PER_ROUND as f64);
+            }
+        }
+    }
+    rounds
+        .into_iter()
+        .map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            [times[ROUNDS / 2], times[0], times[ROUNDS - 1]]
+        })
+        .collect()
+}
+
+async fn burst(engine: &Arc<Engine>) {
+    let workers: Vec<_> = (0..CONCURRENT)
+        .map(|_| {
+            let engine = Arc::clone(engine);
+            tokio::spawn(async move {
+                for _ in 0..EXCHANGES_PER_ROUND / CONCURRENT {
+                    assert_eq!(engine.fetch(PATHS[0]).await, SMALL, "a short answer");
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+}
+
+fn cpu_ns() -> u64 {
+    let account = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the scheduler's account (Linux)");
+    account.split_whitespace().next().and_then(|ns| ns.parse().ok()).expect("nanoseconds on a CPU")
+}
+
+/// Resident bytes per idle connection of one engine after an answer from `path`, measured in a fresh process.
+pub(crate) fn idle_bytes(engine: usize, path: &str, addr: SocketAddr) -> u64 {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .env(ROLE, format!("idle {engine} {path} {addr}"))
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("bytes per idle connection")
+}
+
+/// The measured process: one exchange to warm up, then [`IDLE`] connections at once, all left idle.
+pub(crate) fn fill(builds: &[Build], role: &str) {
+    let words: Vec<&str> = role.split(' ').collect();
+    let build = builds[words[1].parse::<usize>().unwrap()];
+    let path = PATHS.into_iter().find(|path| *path == words[2]).unwrap();
+    let runtime = current_thread();
+    runtime.block_on(async {
+        let engine = build(words[3].parse().unwrap());
+        engine.fetch(path).await;
+        let before = resident_bytes();
+        engine.fill(IDLE, path).await;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        println!("{}", resident_bytes().saturating_sub(before) / IDLE as u64);
+    });
+}
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
