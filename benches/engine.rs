@@ -7,6 +7,7 @@
 //! - B: hyper's client connection over the same kind of stream
 //! - C: hyper's client connection over a plain TCP stream
 //! - D: as C, but the exchange polls the connection itself instead of a second task
+//! - E: as D, but only the socket is pooled: every exchange begins with a fresh hyper connection
 
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +35,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine::cases::{self, Verdict};
-use engine::client::ClientEngine;
+use engine::client::{ClientEngine, Manner};
 use engine::exchange::{Connection, Order};
 use engine::session::SessionEngine;
 use engine::{departures, load};
@@ -48,15 +49,29 @@ pub(crate) enum Engine {
 /// Makes an engine towards an address.
 pub(crate) type Build = fn(SocketAddr) -> Engine;
 
-const NAMES: [&str; 4] = ["A", "B", "C", "D"];
-const BUILDS: [Build; 4] = [
+const NAMES: [&str; 7] = ["A", "B", "C", "D", "E", "F", "G"];
+const PLAIN: Manner = Manner { own_driver: false, socket_only: false, read_bytes: None, patient: true };
+const BUILDS: [Build; 7] = [
     |addr| Engine::Session(Box::new(SessionEngine::new(addr, 4_096))),
-    |addr| Engine::Client(Box::new(ClientEngine::over_pingora(addr, true))),
-    |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, false, true))),
-    |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, true, true))),
+    |addr| Engine::Client(Box::new(ClientEngine::over_pingora(addr, PLAIN))),
+    |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, PLAIN))),
+    |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, Manner { own_driver: true, ..PLAIN }))),
+    |addr| {
+        let manner = Manner { own_driver: true, socket_only: true, ..PLAIN };
+        Engine::Client(Box::new(ClientEngine::over_tcp(addr, manner)))
+    },
+    |addr| {
+        let manner = Manner { own_driver: true, socket_only: true, read_bytes: Some(32 * 1024), ..PLAIN };
+        Engine::Client(Box::new(ClientEngine::over_tcp(addr, manner)))
+    },
+    |addr| {
+        let manner = Manner { own_driver: true, read_bytes: Some(32 * 1024), ..PLAIN };
+        Engine::Client(Box::new(ClientEngine::over_tcp(addr, manner)))
+    },
 ];
 /// hyper without the wire that lets the read side have the last word.
-const BARE: Build = |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, false, false)));
+const BARE: Build =
+    |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, Manner { patient: false, ..PLAIN })));
 
 impl Engine {
     pub(crate) async fn exchange(&self, order: Order) -> Connection {
@@ -77,6 +92,14 @@ impl Engine {
         match self {
             Self::Session(engine) => engine.fill(count, path).await,
             Self::Client(engine) => engine.fill(count, path).await,
+        }
+    }
+
+    /// How a close that the reactor has not told yet is seen before a request that must not be lost.
+    pub(crate) fn sees_a_close(&self) -> &'static str {
+        match self {
+            Self::Client(engine) if engine.can_look() => "seen, the kernel asked",
+            _ => "seen, after a turn of the reactor",
         }
     }
 
@@ -110,13 +133,18 @@ fn play<R: Future<Output = Verdict>>(threads: usize, case: impl Fn(Build) -> R +
                         _ => tokio::runtime::Builder::new_multi_thread(),
                     };
                     let runtime = builder.enable_all().build().unwrap();
-                    let verdict = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), case(*build)).await });
+                    let verdict = runtime.block_on(async {
+                        tokio::time::timeout(Duration::from_secs(60), case(*build)).await
+                    });
                     runtime.shutdown_timeout(Duration::from_millis(100));
                     verdict.unwrap_or_else(|_| Verdict::new(false, "never ended"))
                 })
             })
             .collect();
-        playing.into_iter().map(|cell| cell.join().unwrap_or_else(|_| Verdict::new(false, "panicked"))).collect()
+        playing
+            .into_iter()
+            .map(|cell| cell.join().unwrap_or_else(|_| Verdict::new(false, "panicked")))
+            .collect()
     })
 }
 
@@ -140,11 +168,14 @@ fn matrix() {
         ("upstream dies mid-body: length, chunked; close, reset", play(2, cases::truncation)),
         ("pooled connection closed while idle", play(2, departures::stale)),
         ("the same, not yet noticed by the reactor", play(1, departures::stale_unnoticed)),
+        ("stray bytes after an answer, at once and while idle", play(2, cases::unasked)),
         ("1xx before the answer", play(2, cases::interim)),
         ("HEAD, 204, 304 with Content-Length", play(2, cases::bodyless)),
     ];
-    println!("| case | A `HttpSession` | B hyper, pingora's stream | C hyper, TCP | D as C, one task |");
-    println!("|---|---|---|---|---|");
+    println!(
+        "| case | A `HttpSession` | B hyper, pingora's stream | C hyper, TCP | D as C, one task | E as D, pooled sockets |"
+    );
+    println!("|---|---|---|---|---|---|");
     for (name, verdicts) in &rows {
         let cells: Vec<String> = verdicts.iter().map(cell).collect();
         println!("| {name} | {} |", cells.join(" | "));
@@ -152,27 +183,37 @@ fn matrix() {
     let backend = load::Backend::start();
     let mut idle = Vec::new();
     for path in load::PATHS {
-        let bytes: Vec<u64> = (0..BUILDS.len()).map(|engine| load::idle_bytes(engine, path, backend.addr)).collect();
+        let bytes: Vec<u64> =
+            (0..BUILDS.len()).map(|engine| load::idle_bytes(engine, path, backend.addr)).collect();
         let size = if path == load::PATHS[0] { "200 B" } else { "64 KiB" };
-        let cells: Vec<String> = bytes.iter().map(|bytes| format!("{:.1} KiB", *bytes as f64 / 1024.0)).collect();
+        let cells: Vec<String> =
+            bytes.iter().map(|bytes| format!("{:.1} KiB", *bytes as f64 / 1024.0)).collect();
         println!("| resident per idle connection after a {size} answer | {} |", cells.join(" | "));
         idle.push(bytes);
     }
-    let cpu = load::cpu(&BUILDS, backend.addr);
-    let cells: Vec<String> = cpu.iter().map(|[median, min, max]| format!("{median:.1} ({min:.1}-{max:.1})")).collect();
-    println!("| CPU per exchange on keep-alive, µs | {} |", cells.join(" | "));
+    let mut cpu = Vec::new();
+    for (size, name) in ["200 B", "64 KiB"].into_iter().enumerate() {
+        let times = load::cpu(&BUILDS, size, backend.addr);
+        let cells: Vec<String> =
+            times.iter().map(|[median, min, max]| format!("{median:.1} ({min:.1}-{max:.1})")).collect();
+        println!("| CPU per exchange of {name} on keep-alive, µs: median (range) | {} |", cells.join(" | "));
+        cpu.push(times);
+    }
+    let [small, large] =
+        [0, 1].map(|size: usize| cpu[size].iter().map(|[median, ..]| *median).collect::<Vec<f64>>());
     let bare = play_bare();
     println!();
     let kept = |engine: usize| rows.iter().filter(|(_, verdicts)| verdicts[engine].kept).count();
     let scores: Vec<String> =
         NAMES.iter().enumerate().map(|(at, name)| format!("{name}={}/{}", kept(at), rows.len())).collect();
     println!(
-        "engine: kept {} cpu_us {} ratio B/A={:.2} C/B={:.2} D/C={:.2} idle_bytes {:?} after_64k {:?} bare_hyper_413_reset={bare}/100",
+        "engine: kept {} cpu_us {small:.2?} cpu_us_64k {large:.2?} ratio B/A={:.2} C/B={:.2} D/C={:.2} E/C={:.2} idle_bytes {:?} \
+         idle_bytes_64k {:?} hyper_without_patient_wire_413_then_reset={bare}/100",
         scores.join(" "),
-        cpu.iter().map(|[median, ..]| format!("{median:.2}")).collect::<Vec<_>>().join(" "),
-        cpu[1][0] / cpu[0][0],
-        cpu[2][0] / cpu[1][0],
-        cpu[3][0] / cpu[2][0],
+        small[1] / small[0],
+        small[2] / small[1],
+        small[3] / small[2],
+        small[4] / small[2],
         idle[0],
         idle[1],
     );

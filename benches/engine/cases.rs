@@ -41,7 +41,13 @@ pub(crate) struct Ask {
 }
 
 pub(crate) fn get(path: &'static str) -> Ask {
-    Ask { method: Method::GET, path, headers: HeaderMap::new(), length: Length::Empty, head_deadline: Duration::from_secs(5) }
+    Ask {
+        method: Method::GET,
+        path,
+        headers: HeaderMap::new(),
+        length: Length::Empty,
+        head_deadline: Duration::from_secs(5),
+    }
 }
 
 pub(crate) fn post(path: &'static str, length: Length) -> Ask {
@@ -127,7 +133,7 @@ pub(crate) async fn duplex(build: fn(std::net::SocketAddr) -> Engine) -> Verdict
         drop(call.parts.send(Part::End).await);
         let end = call.answer(PATIENCE).await;
         if !(end.whole && end.pooled && next_is_own(&engine).await) {
-            complaints.push(format!("{name}: not finished or not pooled ({:?})", end.fault));
+            complaints.push(format!("{name}: not finished or not pooled ({})", end.why()));
         }
     }
     Verdict::without(&complaints, "chunked and with a length")
@@ -136,21 +142,22 @@ pub(crate) async fn duplex(build: fn(std::net::SocketAddr) -> Engine) -> Verdict
 const FLOOD: usize = 12 * 1024 * 1024;
 const PIECE: usize = 64 * 1024;
 
-/// The upstream sends all of its answer before it reads the upload, both larger than the buffers between.
+/// The upstream sends nearly all of its answer before it reads the upload, both larger than the buffers between; the last bytes
+/// follow the whole upload.
 pub(crate) async fn talks_first(build: fn(std::net::SocketAddr) -> Engine) -> Verdict {
     let upstream = Upstream::start(async |mut line| {
         if line.head().await.is_none() {
             return;
         }
-        line.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {FLOOD}\r\n\r\n")).await;
+        line.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", FLOOD + 4)).await;
         let piece = vec![b'd'; PIECE];
         for _ in 0..FLOOD / PIECE {
             if !line.say(&piece).await {
                 return;
             }
         }
-        let whole = line.exactly(FLOOD).await.is_some();
-        line.note(if whole { "upload whole" } else { "upload cut" });
+        let end = if line.exactly(FLOOD).await.is_some() { "LAST" } else { "" };
+        line.say(end).await;
         line.echo_paths().await;
     })
     .await;
@@ -168,10 +175,10 @@ pub(crate) async fn talks_first(build: fn(std::net::SocketAddr) -> Engine) -> Ve
     });
     let answer = call.answer(PATIENCE).await;
     uploader.abort();
-    let uploaded = upstream.noted(|note| note == "upload whole").await;
-    let kept = answer.body.len() == FLOOD && uploaded;
-    let how = format!("{} of 12 MiB down, upload {}", answer.body.len() >> 20, if uploaded { "whole" } else { "stuck" });
-    Verdict::new(kept, if kept { "12 MiB each way".to_owned() } else { how })
+    let kept =
+        answer.whole && answer.pooled && answer.body.len() == FLOOD + 4 && answer.body.ends_with(b"LAST");
+    let how = format!("deadlock after {} of 12 MiB", answer.body.len() >> 20);
+    Verdict::new(kept, if kept { "no deadlock".to_owned() } else { how })
 }
 
 /// An early refusal while the caller holds half an upload back: seen, and the connection not used again.
@@ -192,12 +199,11 @@ pub(crate) async fn early_refusal(build: fn(std::net::SocketAddr) -> Engine) -> 
     let engine = Arc::new(build(upstream.addr));
     let call = post("/half", Length::Known(1_000_000)).start(&engine);
     let parts = call.parts.clone();
-    // More than pingora's write buffer holds, which keeps a body with a length back until it is full.
     drop(parts.send(Part::Data(Bytes::from(vec![b'h'; 8_000]))).await);
     let refusal = call.answer(PATIENCE).await;
     let mut complaints = Vec::new();
     if refusal.status != 413 || refusal.body != b"large" || !refusal.whole {
-        complaints.push(format!("answer not seen ({:?})", refusal.fault));
+        complaints.push(format!("answer not seen ({})", refusal.why()));
     }
     if refusal.pooled {
         complaints.push("connection pooled with half an upload on it".to_owned());
@@ -240,7 +246,8 @@ pub(crate) async fn no_length(build: fn(std::net::SocketAddr) -> Engine) -> Verd
     let upstream = Upstream::start(async |mut line| {
         let Some(head) = line.head().await else { return };
         let head = head.to_ascii_lowercase();
-        let framed = head.contains("\r\ntransfer-encoding: chunked\r\n") && !head.contains("\r\ncontent-length:");
+        let framed =
+            head.contains("\r\ntransfer-encoding: chunked\r\n") && !head.contains("\r\ncontent-length:");
         let mut body = Vec::new();
         loop {
             match line.chunk().await {
@@ -260,8 +267,9 @@ pub(crate) async fn no_length(build: fn(std::net::SocketAddr) -> Engine) -> Verd
     send(&call, b"length").await;
     drop(call.parts.send(Part::End).await);
     let answer = call.answer(PATIENCE).await;
-    let kept = answer.whole && answer.pooled && answer.body == b"true without length" && next_is_own(&engine).await;
-    Verdict::new(kept, if kept { engine.frames_unknown().to_owned() } else { format!("{:?}", answer.fault) })
+    let kept =
+        answer.whole && answer.pooled && answer.body == b"true without length" && next_is_own(&engine).await;
+    Verdict::new(kept, if kept { engine.frames_unknown().to_owned() } else { answer.why().to_owned() })
 }
 
 /// Trailers of the request (announced, then not announced) and of the response.
@@ -290,7 +298,8 @@ pub(crate) async fn trailers(build: fn(std::net::SocketAddr) -> Engine) -> Verdi
         let answer = call.answer(PATIENCE).await;
         if answer.body != b"yes" {
             if announced {
-                complaints.push(format!("request's lost{}", if answer.whole { "" } else { ", and no answer" }));
+                complaints
+                    .push(format!("request's lost{}", if answer.whole { "" } else { ", and no answer" }));
             } else {
                 praise = "both ways; the request's only if announced";
             }
@@ -308,7 +317,10 @@ pub(crate) async fn upgrade(build: fn(std::net::SocketAddr) -> Engine) -> Verdic
         if line.head().await.is_none() {
             return;
         }
-        line.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nFIRST").await;
+        line.say(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nFIRST",
+        )
+        .await;
         if line.exactly(4).await.as_deref() != Some(b"ping") {
             return;
         }
@@ -349,6 +361,42 @@ pub(crate) async fn upgrade(build: fn(std::net::SocketAddr) -> Engine) -> Verdic
     Verdict::without(&complaints, "first frame seen, tunnel true duplex")
 }
 
+/// Bytes after the end of an answer, at once or while the connection is idle, never become somebody else's answer.
+pub(crate) async fn unasked(build: fn(std::net::SocketAddr) -> Engine) -> Verdict {
+    let upstream = Upstream::start(async |mut line| {
+        let Some(head) = line.head().await else { return };
+        let stray = answer(200, "/stray");
+        if head.contains("/together") {
+            line.say(answer(200, "/together") + &stray).await;
+        } else if head.contains("/later") {
+            line.say(answer(200, "/later")).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            line.say(stray).await;
+        } else {
+            line.say(answer(200, "/next")).await;
+        }
+        line.echo_paths().await;
+    })
+    .await;
+    let mut complaints = Vec::new();
+    for path in ["/together", "/later"] {
+        let engine = Arc::new(build(upstream.addr));
+        let before = upstream.accepted();
+        let first = get(path).start(&engine).answer(PATIENCE).await;
+        if !first.whole || first.body != path.as_bytes() {
+            complaints.push(format!("{path}: {}", first.why()));
+        }
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        if !next_is_own(&engine).await {
+            complaints.push(format!("{path}: the next request did not get its answer"));
+        }
+        if upstream.accepted() != before + 2 {
+            complaints.push(format!("{path}: connection used again"));
+        }
+    }
+    Verdict::without(&complaints, "connection thrown away")
+}
+
 /// One byte of the head every 100 ms does not move the deadline of the whole head.
 pub(crate) async fn dripping(build: fn(std::net::SocketAddr) -> Engine) -> Verdict {
     let upstream = Upstream::start(async |mut line| {
@@ -371,14 +419,18 @@ pub(crate) async fn dripping(build: fn(std::net::SocketAddr) -> Engine) -> Verdi
     let took_ms = begun.elapsed().as_millis();
     let in_time = (450..900).contains(&took_ms) && answer.fault.is_some() && !answer.pooled;
     let next = next_is_own(&engine).await;
-    Verdict::new(in_time && next, if in_time && next { "cut at 0.5 s".to_owned() } else { format!("{took_ms} ms {:?}", answer.fault) })
+    Verdict::new(
+        in_time && next,
+        if in_time && next { "cut at 0.5 s".to_owned() } else { format!("{took_ms} ms {}", answer.why()) },
+    )
 }
 
 /// An upstream that dies in the middle of its body is seen, whether it closes or resets.
 pub(crate) async fn truncation(build: fn(std::net::SocketAddr) -> Engine) -> Verdict {
     let upstream = Upstream::start(async |mut line| {
         let Some(head) = line.head().await else { return };
-        let framing = if head.contains("/length") { "Content-Length: 100" } else { "Transfer-Encoding: chunked" };
+        let framing =
+            if head.contains("/length") { "Content-Length: 100" } else { "Transfer-Encoding: chunked" };
         let body = if head.contains("/length") { "half" } else { "4\r\nhalf\r\n" };
         line.say(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{body}")).await;
         if head.contains("reset") {
@@ -407,7 +459,10 @@ pub(crate) async fn interim(build: fn(std::net::SocketAddr) -> Engine) -> Verdic
         line.head().await;
         line.say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await;
         tokio::time::sleep(Duration::from_millis(20)).await;
-        line.say("HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody").await;
+        line.say(
+            "HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+        )
+        .await;
         line.echo_paths().await;
     })
     .await;
@@ -441,7 +496,7 @@ pub(crate) async fn bodyless(build: fn(std::net::SocketAddr) -> Engine) -> Verdi
     for (path, method) in [("/head", Method::HEAD), ("/204", Method::GET), ("/304", Method::GET)] {
         let answer = Ask { method, ..get(path) }.start(&engine).answer(Duration::from_secs(1)).await;
         if !(answer.whole && answer.body.is_empty()) {
-            complaints.push(format!("{path}: {:?}", answer.fault));
+            complaints.push(format!("{path}: {}", answer.why()));
         } else if !answer.pooled || !next_is_own(&engine).await {
             complaints.push(format!("{path}: connection not usable"));
         }
@@ -451,4 +506,3 @@ pub(crate) async fn bodyless(build: fn(std::net::SocketAddr) -> Engine) -> Verdi
     }
     Verdict::without(&complaints, "one connection for all")
 }
-

@@ -1,5 +1,6 @@
-//! Engines B, C and D: hyper's HTTP/1 client connection over a stream of pingora's connector (B) or over a plain TCP stream
-//! (C, D), with its connection future in a task of its own (B, C) or driven by the exchange itself (D).
+//! Engines B to E: hyper's HTTP/1 client connection over a stream of pingora's connector (B) or over a plain TCP stream (the
+//! others), with its connection future in a task of its own (B, C) or driven by the exchange itself (D, E). E keeps nothing of
+//! hyper between two exchanges: its pool holds sockets.
 //!
 //! A link is pooled only when the answer was read to its end, the upload was given to the socket to its end, and hyper itself
 //! says that it is ready for another request.
@@ -57,33 +58,63 @@ enum Dial {
     Tcp(SocketAddr),
 }
 
+/// What is kept of a connection between two exchanges.
+enum Idle {
+    Link(Link),
+    Socket(Socket),
+}
+
+/// How hyper is used.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    /// The exchange polls the connection; else a task of its own does.
+    pub(crate) own_driver: bool,
+    /// The pool keeps the socket and drops hyper's state; needs `own_driver`.
+    pub(crate) socket_only: bool,
+    /// Bytes of one read; left to hyper, it grows from 8 KiB with what arrives, and stays.
+    pub(crate) read_bytes: Option<usize>,
+    /// The socket swallows write errors until the read side has spoken (see `wire`).
+    pub(crate) patient: bool,
+}
+
 /// hyper's client with a pool of its own towards one address.
 pub(crate) struct ClientEngine {
     dial: Dial,
-    own_driver: bool,
-    /// Whether the socket swallows write errors until the read side has spoken (see `wire`).
-    patient: bool,
-    idle: Mutex<Vec<Link>>,
+    manner: Manner,
+    idle: Mutex<Vec<Idle>>,
 }
 
 impl ClientEngine {
-    pub(crate) fn over_pingora(addr: SocketAddr, patient: bool) -> Self {
+    pub(crate) fn over_pingora(addr: SocketAddr, manner: Manner) -> Self {
         let peer = BasicPeer::new(&addr.to_string());
         let dial = Dial::Pingora(Box::new(TransportConnector::new(None)), Box::new(peer));
-        Self { dial, own_driver: false, patient, idle: Mutex::default() }
+        Self { dial, manner, idle: Mutex::default() }
     }
 
-    pub(crate) fn over_tcp(addr: SocketAddr, own_driver: bool, patient: bool) -> Self {
-        Self { dial: Dial::Tcp(addr), own_driver, patient, idle: Mutex::default() }
+    pub(crate) fn over_tcp(addr: SocketAddr, manner: Manner) -> Self {
+        Self { dial: Dial::Tcp(addr), manner, idle: Mutex::default() }
+    }
+
+    /// Whether the pool can look at the socket itself.
+    pub(crate) fn can_look(&self) -> bool {
+        matches!(self.dial, Dial::Tcp(_))
     }
 
     /// The most recently used link that is still good; `look` adds one system call that sees a close the reactor has not.
-    fn take(&self, look: bool) -> Option<Link> {
+    async fn take(&self, look: bool) -> Option<Link> {
         loop {
-            let mut link = self.idle.lock().unwrap().pop()?;
+            let idle = self.idle.lock().unwrap().pop()?;
+            let mut link = match idle {
+                Idle::Link(link) => link,
+                Idle::Socket(socket) if socket.is_quiet() => {
+                    return self.handshake(socket.clone(), Some(socket)).await.ok();
+                }
+                Idle::Socket(_) => continue,
+            };
             if let Driver::Own(driving) = &mut link.driver {
                 let mut context = Context::from_waker(Waker::noop());
-                let open = driving.as_mut().is_some_and(|driving| driving.as_mut().poll(&mut context).is_pending());
+                let open =
+                    driving.as_mut().is_some_and(|driving| driving.as_mut().poll(&mut context).is_pending());
                 if !open {
                     continue;
                 }
@@ -96,7 +127,15 @@ impl ClientEngine {
     }
 
     fn put(&self, link: Link) {
-        self.idle.lock().unwrap().push(link);
+        let idle = self.keep(link);
+        self.idle.lock().unwrap().push(idle);
+    }
+
+    fn keep(&self, mut link: Link) -> Idle {
+        match link.socket.take() {
+            Some(socket) if self.manner.socket_only => Idle::Socket(socket),
+            socket => Idle::Link(Link { socket, ..link }),
+        }
     }
 
     async fn dial(&self) -> Result<Link, Fault> {
@@ -118,10 +157,14 @@ impl ClientEngine {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (wire, written) = Wire::new(stream, self.patient);
-        let (sender, connection) = http1::handshake(TokioIo::new(wire)).await.map_err(Fault::unsent)?;
+        let (wire, written) = Wire::new(stream, self.manner.patient);
+        let (sender, connection) = http1::Builder::new()
+            .read_buf_exact_size(self.manner.read_bytes)
+            .handshake(TokioIo::new(wire))
+            .await
+            .map_err(Fault::unsent)?;
         let connection = connection.with_upgrades();
-        let driver = if self.own_driver {
+        let driver = if self.manner.own_driver {
             Driver::Own(Some(Box::pin(connection)))
         } else {
             // Errors of the connection reach the exchange through the sender and the body.
@@ -132,8 +175,13 @@ impl ClientEngine {
 
     pub(crate) async fn exchange(&self, order: Order) -> Connection {
         let mut listener = Listener::new(order.events.clone());
-        // A request that may be repeated can go out on trust; any other is worth one look at the socket.
-        let link = match self.take(!order.method.is_idempotent()) {
+        // A request that may be repeated can go out on trust; any other is worth one look at the socket, or where pingora
+        // hides it, a turn of the reactor.
+        let look = !order.method.is_idempotent();
+        if look && !self.can_look() {
+            tokio::task::yield_now().await;
+        }
+        let link = match self.take(look).await {
             Some(link) => Ok(link),
             None => self.dial().await,
         };
@@ -172,7 +220,9 @@ impl ClientEngine {
     /// Pools the link once hyper is ready again; what is not ready at once (in practice: within a turn) is closed.
     async fn settle(&self, mut link: Link) -> Connection {
         let Link { sender, driver, .. } = &mut link;
-        let ready = drive(driver, async { tokio::time::timeout(Duration::from_millis(50), sender.ready()).await }).await;
+        let ready =
+            drive(driver, async { tokio::time::timeout(Duration::from_millis(50), sender.ready()).await })
+                .await;
         if !matches!(ready, Ok(Ok(()))) {
             return Connection::Closed;
         }
@@ -182,7 +232,7 @@ impl ClientEngine {
 
     /// One bare GET whose answer is counted and thrown away: what the load measures.
     pub(crate) async fn fetch(&self, path: &'static str) -> usize {
-        let mut link = match self.take(false) {
+        let mut link = match self.take(false).await {
             Some(link) => link,
             None => self.dial().await.unwrap(),
         };
@@ -197,7 +247,7 @@ impl ClientEngine {
         for _ in 0..count {
             let mut link = self.dial().await.unwrap();
             fetch_on(&mut link, path).await;
-            idle.push(link);
+            idle.push(self.keep(link));
         }
         self.idle.lock().unwrap().extend(idle);
     }
@@ -247,7 +297,11 @@ enum Upshot {
     Abandoned,
 }
 
-async fn run(sender: &mut SendRequest<Upload>, order: Order, listener: &mut Listener) -> Result<Upshot, Fault> {
+async fn run(
+    sender: &mut SendRequest<Upload>,
+    order: Order,
+    listener: &mut Listener,
+) -> Result<Upshot, Fault> {
     let Order { method, path, headers, length, head_deadline, parts, .. } = order;
     let (body, mut parts) = match length {
         Length::Empty => (Upload::empty(), Some(parts)),
@@ -260,7 +314,9 @@ async fn run(sender: &mut SendRequest<Upload>, order: Order, listener: &mut List
     request.headers_mut().insert(header::HOST, HeaderValue::from_static("service.example"));
     let early = listener.sender();
     // The callback cannot wait; an informational head beyond the channel's room is dropped.
-    hyper::ext::on_informational(&mut request, move |response| drop(early.try_send(Event::Early(response.status()))));
+    hyper::ext::on_informational(&mut request, move |response| {
+        drop(early.try_send(Event::Early(response.status())))
+    });
     let answer = tokio::time::timeout(head_deadline, sender.try_send_request(request)).await;
     let mut response = match answer {
         Err(_) => return Err(Fault::maybe_sent("head deadline")),
@@ -274,7 +330,8 @@ async fn run(sender: &mut SendRequest<Upload>, order: Order, listener: &mut List
         return Ok(Upshot::Abandoned);
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let upgraded = hyper::upgrade::on(&mut response).await.map_err(|error| Fault::maybe_sent(describe(&error)))?;
+        let upgraded =
+            hyper::upgrade::on(&mut response).await.map_err(|error| Fault::maybe_sent(describe(&error)))?;
         if let Some(parts) = parts.take() {
             tunnel(TokioIo::new(upgraded), parts, listener).await;
         }

@@ -123,6 +123,13 @@ pub(crate) struct Answer {
     pub(crate) pooled: bool,
 }
 
+impl Answer {
+    /// What went wrong, in words.
+    pub(crate) fn why(&self) -> &str {
+        self.fault.as_ref().map_or("no fault was told", |fault| &fault.what)
+    }
+}
+
 impl Call {
     /// Listens to the end, giving up (and cancelling the exchange) after `patience` without an event.
     pub(crate) async fn answer(self, patience: Duration) -> Answer {

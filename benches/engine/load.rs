@@ -17,14 +17,13 @@ use super::{Build, Engine};
 pub(crate) const ROLE: &str = "TORNELLO_ENGINE_ROLE";
 
 const CONCURRENT: usize = 64;
-const EXCHANGES_PER_ROUND: usize = 16_000;
+const EXCHANGES_PER_ROUND: [usize; 2] = [16_000, 3_200];
 const ROUNDS: usize = 5;
 const IDLE: usize = 2_000;
 
 /// The smallest answer, and one that stretches buffers.
 pub(crate) const PATHS: [&str; 2] = ["/small", "/large"];
-const SMALL: usize = 200;
-const LARGE: usize = 64 * 1024;
+const BYTES: [usize; 2] = [200, 64 * 1024];
 
 /// The upstream process; it ends when its standard input closes.
 pub(crate) struct Backend {
@@ -61,8 +60,10 @@ pub(crate) fn serve() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
-            let whole = |bytes: usize| Arc::new([super::upstream::answer(200, &"x".repeat(bytes))].concat().into_bytes());
-            let (small, large) = (whole(SMALL), whole(LARGE));
+            let whole = |bytes: usize| {
+                Arc::new([super::upstream::answer(200, &"x".repeat(bytes))].concat().into_bytes())
+            };
+            let (small, large) = (whole(BYTES[0]), whole(BYTES[1]));
             while let Ok((mut stream, _)) = listener.accept().await {
                 let (small, large) = (Arc::clone(&small), Arc::clone(&large));
                 drop(stream.set_nodelay(true));
@@ -88,19 +89,20 @@ fn current_thread() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Median CPU time per exchange in microseconds for each engine, rounds taken in turn, with the quickest and the slowest.
-pub(crate) fn cpu(builds: &[Build], addr: SocketAddr) -> Vec<[f64; 3]> {
+/// CPU time per exchange of `PATHS[size]` in microseconds for each engine: median, least and most of rounds taken in turn.
+pub(crate) fn cpu(builds: &[Build], size: usize, addr: SocketAddr) -> Vec<[f64; 3]> {
     let runtime = current_thread();
-    let engines: Vec<Arc<Engine>> = builds.iter().map(|build| runtime.block_on(async { Arc::new(build(addr)) })).collect();
+    let engines: Vec<Arc<Engine>> =
+        builds.iter().map(|build| runtime.block_on(async { Arc::new(build(addr)) })).collect();
     let mut rounds = vec![Vec::new(); engines.len()];
     for round in 0..=ROUNDS {
         for (engine, times) in engines.iter().zip(&mut rounds) {
             let before = cpu_ns();
-            runtime.block_on(burst(engine));
+            runtime.block_on(burst(engine, size));
             let spent_us = (cpu_ns() - before) as f64 / 1_000.0;
             // The first round fills the pools and is not counted.
             if round > 0 {
-                times.push(spent_us / EXCHANGES_PER_ROUND as f64);
+                times.push(spent_us / EXCHANGES_PER_ROUND[size] as f64);
             }
         }
     }
@@ -113,13 +115,13 @@ pub(crate) fn cpu(builds: &[Build], addr: SocketAddr) -> Vec<[f64; 3]> {
         .collect()
 }
 
-async fn burst(engine: &Arc<Engine>) {
+async fn burst(engine: &Arc<Engine>, size: usize) {
     let workers: Vec<_> = (0..CONCURRENT)
         .map(|_| {
             let engine = Arc::clone(engine);
             tokio::spawn(async move {
-                for _ in 0..EXCHANGES_PER_ROUND / CONCURRENT {
-                    assert_eq!(engine.fetch(PATHS[0]).await, SMALL, "a short answer");
+                for _ in 0..EXCHANGES_PER_ROUND[size] / CONCURRENT {
+                    assert_eq!(engine.fetch(PATHS[size]).await, BYTES[size], "a short answer");
                 }
             })
         })
@@ -130,7 +132,8 @@ async fn burst(engine: &Arc<Engine>) {
 }
 
 fn cpu_ns() -> u64 {
-    let account = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the scheduler's account (Linux)");
+    let account =
+        std::fs::read_to_string("/proc/thread-self/schedstat").expect("the scheduler's account (Linux)");
     account.split_whitespace().next().and_then(|ns| ns.parse().ok()).expect("nanoseconds on a CPU")
 }
 

@@ -42,6 +42,10 @@ impl SessionEngine {
 
     pub(crate) async fn exchange(&self, order: Order) -> Connection {
         let mut listener = Listener::new(order.events.clone());
+        if !order.method.is_idempotent() {
+            // All that can be done about a close the reactor has not seen yet: give it a turn.
+            tokio::task::yield_now().await;
+        }
         let stream = match self.connector.get_stream(&self.peer).await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -87,7 +91,8 @@ impl SessionEngine {
         progress: &mut Progress,
     ) -> Result<bool, Fault> {
         let Order { method, path, headers, length, head_deadline, mut parts, .. } = order;
-        let mut request = http::Request::builder().method(method).uri(path).version(Version::HTTP_11).body(()).unwrap();
+        let mut request =
+            http::Request::builder().method(method).uri(path).version(Version::HTTP_11).body(()).unwrap();
         *request.headers_mut() = headers;
         request.headers_mut().insert(header::HOST, HeaderValue::from_static("service.example"));
         match length {
@@ -99,7 +104,10 @@ impl SessionEngine {
                 request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        session.write_request_header(Box::new(request.into_parts().0.into())).await.map_err(Fault::maybe_sent)?;
+        session
+            .write_request_header(Box::new(request.into_parts().0.into()))
+            .await
+            .map_err(Fault::maybe_sent)?;
         let mut deadline = pin!(tokio::time::sleep(head_deadline));
         while !progress.response_done {
             let open = (!progress.request_done || progress.upgraded) && !progress.write_broken;
@@ -166,7 +174,6 @@ impl SessionEngine {
 /// Sends a part; false if the upload was abandoned and the exchange with it.
 async fn write(session: &mut HttpSession, part: Option<Part>, progress: &mut Progress) -> bool {
     let sent = match part {
-        None if progress.upgraded => return false,
         None => return false,
         Some(Part::Data(data)) => {
             if progress.upgraded {

@@ -27,6 +27,7 @@ impl std::error::Error for Abandoned {}
 #[derive(Debug)]
 pub(crate) struct Upload {
     parts: Option<mpsc::Receiver<Part>>,
+    /// Bytes still to come, where the length is known.
     length: Option<u64>,
     ended: Arc<AtomicBool>,
 }
@@ -50,11 +51,23 @@ impl Body for Upload {
     type Data = Bytes;
     type Error = Abandoned;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Abandoned>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Abandoned>>> {
         let Some(parts) = &mut self.parts else { return Poll::Ready(None) };
         Poll::Ready(match ready!(parts.poll_recv(context)) {
             None => Some(Err(Abandoned)),
-            Some(Part::Data(data)) => Some(Ok(Frame::data(data))),
+            Some(Part::Data(data)) => {
+                if let Some(left) = &mut self.length {
+                    *left = left.saturating_sub(data.len() as u64);
+                    // hyper asks for nothing more once it has as much as was promised.
+                    if *left == 0 {
+                        self.ended.store(true, Relaxed);
+                    }
+                }
+                Some(Ok(Frame::data(data)))
+            }
             Some(Part::Trailers(trailers)) => {
                 self.ended.store(true, Relaxed);
                 Some(Ok(Frame::trailers(trailers)))
