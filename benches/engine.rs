@@ -8,6 +8,7 @@
 //! - C: hyper's client connection over a plain TCP stream
 //! - D: as C, but the exchange polls the connection itself instead of a second task
 //! - E: as D, but only the socket is pooled: every exchange begins with a fresh hyper connection
+//!   (which reads 32 KiB at a time, because it cannot learn)
 
 #![allow(
     clippy::unwrap_used,
@@ -17,12 +18,16 @@
 )]
 
 mod engine {
-    pub(crate) mod cases;
+    pub(crate) mod ask;
+    pub(crate) mod bodies;
     pub(crate) mod client;
     pub(crate) mod departures;
     pub(crate) mod exchange;
+    pub(crate) mod heads;
+    pub(crate) mod link;
     pub(crate) mod load;
     pub(crate) mod session;
+    pub(crate) mod talk;
     pub(crate) mod upload;
     pub(crate) mod upstream;
     pub(crate) mod wire;
@@ -34,11 +39,11 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use engine::cases::{self, Verdict};
+use engine::ask::Verdict;
 use engine::client::{ClientEngine, Manner};
 use engine::exchange::{Connection, Order};
 use engine::session::SessionEngine;
-use engine::{departures, load};
+use engine::{bodies, departures, heads, load};
 
 /// An engine under test.
 pub(crate) enum Engine {
@@ -49,25 +54,16 @@ pub(crate) enum Engine {
 /// Makes an engine towards an address.
 pub(crate) type Build = fn(SocketAddr) -> Engine;
 
-const NAMES: [&str; 7] = ["A", "B", "C", "D", "E", "F", "G"];
+const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
 const PLAIN: Manner = Manner { own_driver: false, socket_only: false, read_bytes: None, patient: true };
-const BUILDS: [Build; 7] = [
+const OWN: Manner = Manner { own_driver: true, ..PLAIN };
+const SOCKETS: Manner = Manner { socket_only: true, read_bytes: Some(32 * 1024), ..OWN };
+const BUILDS: [Build; 5] = [
     |addr| Engine::Session(Box::new(SessionEngine::new(addr, 4_096))),
     |addr| Engine::Client(Box::new(ClientEngine::over_pingora(addr, PLAIN))),
     |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, PLAIN))),
-    |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, Manner { own_driver: true, ..PLAIN }))),
-    |addr| {
-        let manner = Manner { own_driver: true, socket_only: true, ..PLAIN };
-        Engine::Client(Box::new(ClientEngine::over_tcp(addr, manner)))
-    },
-    |addr| {
-        let manner = Manner { own_driver: true, socket_only: true, read_bytes: Some(32 * 1024), ..PLAIN };
-        Engine::Client(Box::new(ClientEngine::over_tcp(addr, manner)))
-    },
-    |addr| {
-        let manner = Manner { own_driver: true, read_bytes: Some(32 * 1024), ..PLAIN };
-        Engine::Client(Box::new(ClientEngine::over_tcp(addr, manner)))
-    },
+    |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, OWN))),
+    |addr| Engine::Client(Box::new(ClientEngine::over_tcp(addr, SOCKETS))),
 ];
 /// hyper without the wire that lets the read side have the last word.
 const BARE: Build =
@@ -150,27 +146,27 @@ fn play<R: Future<Output = Verdict>>(threads: usize, case: impl Fn(Build) -> R +
 
 /// Plays the early refusal that is followed by a reset, beside hyper without its patient wire.
 async fn refusal_then_reset(build: Build) -> Verdict {
-    let seen = cases::refusals_seen(build).await;
+    let seen = bodies::refusals_seen(build).await;
     Verdict::new(seen == 100, format!("{seen} of 100 seen"))
 }
 
 fn matrix() {
     let rows: Vec<(&str, Vec<Verdict>)> = vec![
-        ("answer while the body is still being sent, part by part", play(2, cases::duplex)),
-        ("upstream answers before it reads, 12 MiB each way", play(2, cases::talks_first)),
-        ("early 413, half the upload held back", play(2, cases::early_refusal)),
+        ("answer while the body is still being sent, part by part", play(2, bodies::duplex)),
+        ("upstream answers before it reads: 12 MiB up, 48 down", play(2, bodies::talks_first)),
+        ("early 413, half the upload held back", play(2, bodies::early_refusal)),
         ("early 413, then a reset", play(2, refusal_then_reset)),
-        ("body without a length", play(2, cases::no_length)),
-        ("trailers", play(2, cases::trailers)),
-        ("101 with a first frame, then a busy tunnel", play(2, cases::upgrade)),
+        ("body without a length", play(2, bodies::no_length)),
+        ("trailers", play(2, bodies::trailers)),
+        ("101 with a first frame, then a busy tunnel", play(2, heads::upgrade)),
         ("caller hangs up: connecting, sending, awaiting, reading", play(2, departures::hang_ups)),
-        ("head dripping, 0.5 s deadline", play(2, cases::dripping)),
-        ("upstream dies mid-body: length, chunked; close, reset", play(2, cases::truncation)),
+        ("head dripping, 0.5 s deadline", play(2, heads::dripping)),
+        ("upstream dies mid-body: length, chunked; close, reset", play(2, heads::truncation)),
         ("pooled connection closed while idle", play(2, departures::stale)),
         ("the same, not yet noticed by the reactor", play(1, departures::stale_unnoticed)),
-        ("stray bytes after an answer, at once and while idle", play(2, cases::unasked)),
-        ("1xx before the answer", play(2, cases::interim)),
-        ("HEAD, 204, 304 with Content-Length", play(2, cases::bodyless)),
+        ("stray bytes after an answer, at once and while idle", play(2, heads::unasked)),
+        ("1xx before the answer", play(2, heads::interim)),
+        ("HEAD, 204, 304 with Content-Length", play(2, heads::bodyless)),
     ];
     println!(
         "| case | A `HttpSession` | B hyper, pingora's stream | C hyper, TCP | D as C, one task | E as D, pooled sockets |"
@@ -193,27 +189,41 @@ fn matrix() {
     }
     let mut cpu = Vec::new();
     for (size, name) in ["200 B", "64 KiB"].into_iter().enumerate() {
-        let times = load::cpu(&BUILDS, size, backend.addr);
-        let cells: Vec<String> =
-            times.iter().map(|[median, min, max]| format!("{median:.1} ({min:.1}-{max:.1})")).collect();
-        println!("| CPU per exchange of {name} on keep-alive, µs: median (range) | {} |", cells.join(" | "));
-        cpu.push(times);
+        let account = load::cpu(&BUILDS, size, backend.addr);
+        let cells: Vec<String> = account
+            .iter()
+            .map(|cost| {
+                format!("{:.1} ({:.1}-{:.1}); {:.2} of A", cost.median, cost.least, cost.most, cost.of_first)
+            })
+            .collect();
+        println!(
+            "| CPU per exchange of {name} on keep-alive, µs: median (range); ratio | {} |",
+            cells.join(" | ")
+        );
+        cpu.push(account);
     }
-    let [small, large] =
-        [0, 1].map(|size: usize| cpu[size].iter().map(|[median, ..]| *median).collect::<Vec<f64>>());
+    let of_a = |size: usize, engine: usize| cpu[size][engine].of_first;
+    let medians = |size: usize| cpu[size].iter().map(|cost| cost.median).collect::<Vec<f64>>();
     let bare = play_bare();
     println!();
     let kept = |engine: usize| rows.iter().filter(|(_, verdicts)| verdicts[engine].kept).count();
     let scores: Vec<String> =
         NAMES.iter().enumerate().map(|(at, name)| format!("{name}={}/{}", kept(at), rows.len())).collect();
     println!(
-        "engine: kept {} cpu_us {small:.2?} cpu_us_64k {large:.2?} ratio B/A={:.2} C/B={:.2} D/C={:.2} E/C={:.2} idle_bytes {:?} \
-         idle_bytes_64k {:?} hyper_without_patient_wire_413_then_reset={bare}/100",
+        "engine: kept {} cpu_us {:.2?} cpu_us_64k {:.2?} ratio B/A={:.2} C/B={:.2} D/C={:.2} E/D={:.2} \
+         ratio_64k B/A={:.2} C/B={:.2} D/C={:.2} E/D={:.2} idle_bytes {:?} idle_bytes_64k {:?} \
+         hyper_without_patient_wire_413_then_reset={bare}/100",
         scores.join(" "),
-        small[1] / small[0],
-        small[2] / small[1],
-        small[3] / small[2],
-        small[4] / small[2],
+        medians(0),
+        medians(1),
+        of_a(0, 1),
+        of_a(0, 2) / of_a(0, 1),
+        of_a(0, 3) / of_a(0, 2),
+        of_a(0, 4) / of_a(0, 3),
+        of_a(1, 1),
+        of_a(1, 2) / of_a(1, 1),
+        of_a(1, 3) / of_a(1, 2),
+        of_a(1, 4) / of_a(1, 3),
         idle[0],
         idle[1],
     );
@@ -221,7 +231,7 @@ fn matrix() {
 
 fn play_bare() -> usize {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(cases::refusals_seen(BARE))
+    runtime.block_on(bodies::refusals_seen(BARE))
 }
 
 fn cell(verdict: &Verdict) -> String {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Engine;
-use super::cases::{PATIENCE, Verdict, get, next_is_own, post};
+use super::ask::{PATIENCE, Verdict, get, next_is_own, post};
 use super::exchange::{Connection, Length, Part};
 use super::upstream::{Upstream, answer};
 

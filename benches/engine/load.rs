@@ -17,8 +17,10 @@ use super::{Build, Engine};
 pub(crate) const ROLE: &str = "TORNELLO_ENGINE_ROLE";
 
 const CONCURRENT: usize = 64;
-const EXCHANGES_PER_ROUND: [usize; 2] = [16_000, 3_200];
 const ROUNDS: usize = 5;
+/// A round takes every engine in turn this often, so that a machine that slows down does so for all of them.
+const TURNS: usize = 10;
+const EXCHANGES_PER_TURN: [usize; 2] = [1_600, 640];
 const IDLE: usize = 2_000;
 
 /// The smallest answer, and one that stretches buffers.
@@ -89,28 +91,52 @@ fn current_thread() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// CPU time per exchange of `PATHS[size]` in microseconds for each engine: median, least and most of rounds taken in turn.
-pub(crate) fn cpu(builds: &[Build], size: usize, addr: SocketAddr) -> Vec<[f64; 3]> {
+/// CPU time per exchange in microseconds over the rounds, and the median of the rounds' ratios to the first engine.
+pub(crate) struct Cost {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+    pub(crate) of_first: f64,
+}
+
+/// What an exchange of `PATHS[size]` costs each engine.
+pub(crate) fn cpu(builds: &[Build], size: usize, addr: SocketAddr) -> Vec<Cost> {
     let runtime = current_thread();
     let engines: Vec<Arc<Engine>> =
         builds.iter().map(|build| runtime.block_on(async { Arc::new(build(addr)) })).collect();
-    let mut rounds = vec![Vec::new(); engines.len()];
-    for round in 0..=ROUNDS {
-        for (engine, times) in engines.iter().zip(&mut rounds) {
-            let before = cpu_ns();
-            runtime.block_on(burst(engine, size));
-            let spent_us = (cpu_ns() - before) as f64 / 1_000.0;
-            // The first round fills the pools and is not counted.
-            if round > 0 {
-                times.push(spent_us / EXCHANGES_PER_ROUND[size] as f64);
-            }
-        }
+    for engine in &engines {
+        // Fills the pool; not counted.
+        runtime.block_on(burst(engine, size));
     }
-    rounds
-        .into_iter()
-        .map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            [times[ROUNDS / 2], times[0], times[ROUNDS - 1]]
+    let rounds: Vec<Vec<f64>> = (0..ROUNDS)
+        .map(|_| {
+            let mut spent_ns = vec![0; engines.len()];
+            for _ in 0..TURNS {
+                for (engine, spent_ns) in engines.iter().zip(&mut spent_ns) {
+                    let before = cpu_ns();
+                    runtime.block_on(burst(engine, size));
+                    *spent_ns += cpu_ns() - before;
+                }
+            }
+            let exchanges = (TURNS * EXCHANGES_PER_TURN[size]) as f64;
+            spent_ns.into_iter().map(|ns| ns as f64 / 1_000.0 / exchanges).collect()
+        })
+        .collect();
+    let sorted = |value: &dyn Fn(&Vec<f64>) -> f64| {
+        let mut values: Vec<f64> = rounds.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    (0..engines.len())
+        .map(|engine| {
+            let times = sorted(&|round| round[engine]);
+            let ratios = sorted(&|round| round[engine] / round[0]);
+            Cost {
+                median: times[ROUNDS / 2],
+                least: times[0],
+                most: times[ROUNDS - 1],
+                of_first: ratios[ROUNDS / 2],
+            }
         })
         .collect()
 }
@@ -120,7 +146,7 @@ async fn burst(engine: &Arc<Engine>, size: usize) {
         .map(|_| {
             let engine = Arc::clone(engine);
             tokio::spawn(async move {
-                for _ in 0..EXCHANGES_PER_ROUND[size] / CONCURRENT {
+                for _ in 0..EXCHANGES_PER_TURN[size] / CONCURRENT {
                     assert_eq!(engine.fetch(PATHS[size]).await, BYTES[size], "a short answer");
                 }
             })

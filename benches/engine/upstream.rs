@@ -117,7 +117,10 @@ impl Upstream {
         F: Fn(Line) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Inherited by what is accepted: an upstream that does not read must be felt soon, whatever this machine's defaults.
+        socket2::SockRef::from(&listener).set_recv_buffer_size(64 * 1024).unwrap();
+        Self::on(listener, script)
     }
 
     pub(crate) fn on<F, R>(listener: TcpListener, script: F) -> Self
