@@ -32,6 +32,8 @@ use crate::pages::{
 const ROOT: &str = "/.tornello/";
 const NOT_DURABLE: &str = "Places cannot be given at the moment; nothing is lost, ask again.";
 const CROSS_SITE: &str = "A page of another site must not take or use up a place.";
+/// Longest time between two looks of somebody in the front row.
+const FRONT_ROW_POLL_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 /// Longest form that is read.
 const FORM_MAX: usize = 4 * 1024;
 /// Longest time that sending one may take.
@@ -264,8 +266,9 @@ impl Visit<'_> {
     }
 
     fn front_row_poll_ms(&self) -> u64 {
-        let min = self.room.settings.policy.poll.min;
-        u64::try_from(min.as_millis().min(1_000)).unwrap_or(1_000)
+        // Often enough for a seat not to stand empty, seldom enough for the door's quota.
+        let pause = (self.room.settings.policy.poll.min / 2).min(FRONT_ROW_POLL_MAX);
+        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
     /// The personal page for those without JavaScript.
