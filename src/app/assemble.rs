@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pingora_core::connectors::TransportConnector;
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher13;
 
@@ -25,20 +24,12 @@ use crate::store::line::Line;
 const RESOLVE_WAIT: Duration = Duration::from_millis(500);
 
 /// What a configuration is built with.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Workshop {
     /// Where rooms left off.
     pub journal: Arc<Journal>,
-    /// Opens connections.
-    pub connector: Arc<TransportConnector>,
     /// Reads the time.
     pub clock: Clock,
-}
-
-impl std::fmt::Debug for Workshop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Workshop").field("journal", &self.journal).finish_non_exhaustive()
-    }
 }
 
 /// A configuration could not be built, although it was valid.
@@ -116,8 +107,7 @@ async fn clusters(
             continue;
         }
         let gate = old.map_or_else(|| Gate::new(upstream.limit, workshop.clock), |old| Arc::clone(&old.gate));
-        let connector = Arc::clone(&workshop.connector);
-        let cluster = Cluster::new(name, upstream.clone(), gate, connector, old.map(|old| &**old));
+        let cluster = Cluster::new(name, upstream.clone(), gate, old.map(|old| &**old));
         if tokio::time::timeout(RESOLVE_WAIT, cluster.discover()).await.is_err() {
             tracing::warn!(upstream = name, "its names are not resolved yet");
         }

@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::connectors::TransportConnector;
 use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 
@@ -97,8 +96,7 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let metrics = Arc::new(metrics);
     let journal = Arc::new(Journal::open(&settings.boot.state_directory).map_err(StartError::Journal)?);
     let secrets = journal.secrets(random()?).map_err(StartError::Journal)?;
-    let connector = Arc::new(TransportConnector::new(None));
-    let workshop = Workshop { journal: Arc::clone(&journal), connector, clock };
+    let workshop = Workshop { journal: Arc::clone(&journal), clock };
     let listeners = settings.boot.listen.iter().map(|address| bind(*address));
     let listeners = listeners.collect::<Result<Vec<_>, _>>().map_err(StartError::Listen)?;
     let admin_listener = bind(settings.boot.admin).map_err(StartError::Listen)?;

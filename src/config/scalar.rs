@@ -170,7 +170,7 @@ fn wanted(schema: &Value) -> String {
         return alternatives.iter().map(wanted).collect::<Vec<_>>().join(" or ");
     }
     match (type_of(schema), schema.get("format").and_then(Value::as_str)) {
-        ("string", Some(format)) => format!("a text with a {}", format.replace('-', " ")),
+        ("string", Some(format)) => format!("a text ({})", format.replace('-', " ")),
         ("string", None) => "a text".to_owned(),
         ("integer", _) => "a whole number".to_owned(),
         ("number", _) => "a number".to_owned(),

@@ -109,12 +109,10 @@ pub(super) fn example(schema: &Value) -> String {
 }
 
 /// A text that fits the schema of a text.
-pub(super) fn example_text(schema: &Value) -> &'static str {
-    schema
-        .get("format")
-        .and_then(Value::as_str)
-        .and_then(text::format)
-        .map_or("main", |format| format.example)
+pub(super) fn example_text(schema: &Value) -> &str {
+    let format = schema.get("format").and_then(Value::as_str).and_then(text::format);
+    let example = schema.pointer("/examples/0").and_then(Value::as_str);
+    example.or(format.map(|format| format.example)).unwrap_or("...")
 }
 
 /// Whether a value has the schema's type; a float may be written as an integer.

@@ -179,7 +179,7 @@ impl Shape<'_, '_> {
 }
 
 fn missing_key(name: &str, schema: &Value, path: &KeyPath) -> Finding {
-    let what = description(schema);
+    let what = format!("`{name}`: {}", description(schema));
     if path.is_root() {
         let keys = example(schema);
         let help = format!("add `[{name}]` with `{}`", keys.trim_matches(['{', '}', ' ']));

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use pingora_core::connectors::TransportConnector;
 use pingora_load_balancing::discovery::ServiceDiscovery;
 use pingora_load_balancing::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
 use pingora_load_balancing::{Backend, Backends};
@@ -73,8 +72,6 @@ pub struct Cluster {
     pub settings: UpstreamSettings,
     /// Its limit and short queue; lives on through reloads.
     pub gate: Arc<Gate>,
-    /// Opens connections.
-    pub connector: Arc<TransportConnector>,
     addresses: ArcSwap<Vec<Arc<Address>>>,
     backends: Backends,
     retries: AtomicI64,
@@ -95,7 +92,6 @@ impl Cluster {
         name: &str,
         settings: UpstreamSettings,
         gate: Arc<Gate>,
-        connector: Arc<TransportConnector>,
         predecessor: Option<&Self>,
     ) -> Arc<Self> {
         let known = predecessor.map(|old| old.addresses.load_full()).unwrap_or_default();
@@ -105,7 +101,6 @@ impl Cluster {
             name: name.to_owned(),
             settings,
             gate,
-            connector,
             addresses: ArcSwap::new(known),
             backends,
             retries: AtomicI64::new(RETRY_RESERVE),

@@ -1,4 +1,4 @@
-//! Connections to one upstream address: opened by pingora's connector, driven by hyper's client.
+//! Connections to one upstream address, driven by hyper's client over a plain TCP stream.
 //!
 //! Idle ones are kept last in, first out. A request that cannot be repeated gets one that was used a
 //! moment ago, or a fresh one, because an upstream may close an idle connection at any time.
@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use pingora_core::connectors::TransportConnector;
-use pingora_core::upstreams::peer::HttpPeer;
+use tokio::net::TcpStream;
 
 use super::body::Upload;
 use crate::admission::Moment;
@@ -99,18 +98,13 @@ impl Pool {
 ///
 /// # Errors
 /// [`ConnectError`] with the cause in words.
-pub async fn open(
-    connector: &TransportConnector,
-    address: SocketAddr,
-    timeout: Duration,
-) -> Result<Connection, ConnectError> {
-    // A socket address, so nothing is resolved here.
-    let mut peer = HttpPeer::new(address, false, String::new());
-    peer.options.connection_timeout = Some(timeout);
+pub async fn open(address: SocketAddr, timeout: Duration) -> Result<Connection, ConnectError> {
     let opening = async {
-        let stream = connector.new_stream(&peer).await.map_err(|error| ConnectError(error.to_string()))?;
-        let io = TokioIo::new(stream);
-        let (sender, driver) = handshake(io).await.map_err(|error| ConnectError(error.to_string()))?;
+        let stream = TcpStream::connect(address).await.map_err(|error| ConnectError(error.to_string()))?;
+        // Heads and bodies are written whole; waiting for more to send would only delay them.
+        stream.set_nodelay(true).map_err(|error| ConnectError(error.to_string()))?;
+        let shaken = handshake(TokioIo::new(stream)).await;
+        let (sender, driver) = shaken.map_err(|error| ConnectError(error.to_string()))?;
         tokio::spawn(async move {
             // How the exchange ended is told to whoever holds the sender or the body.
             let _ = driver.await;

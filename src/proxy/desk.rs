@@ -32,6 +32,8 @@ use crate::pages::{
 const ROOT: &str = "/.tornello/";
 const NOT_DURABLE: &str = "Places cannot be given at the moment; nothing is lost, ask again.";
 const CROSS_SITE: &str = "A page of another site must not take or use up a place.";
+/// Longest time between two looks of somebody in the front row.
+const FRONT_ROW_POLL_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 /// Longest form that is read.
 const FORM_MAX: usize = 4 * 1024;
 /// Longest time that sending one may take.
@@ -123,18 +125,18 @@ impl Visit<'_> {
             return refuse::problem(self.live, record, Reason::BadRequest, Some(CROSS_SITE));
         }
         let form = is_html_form(request.headers());
-        let back = match return_path(request, form).await {
-            Ok(back) => back,
+        let form = match read_form(request, form).await {
+            Ok(form) => form,
             Err(reason) => return refuse::problem(self.live, record, reason, None),
         };
         match step {
-            "tickets" => self.join(form, &back, record).await,
-            "claims" => self.claim(form, &back, record),
+            "tickets" => self.join(form.as_ref(), record).await,
+            "claims" => self.claim(form.as_ref(), record),
             _ => self.leave(record),
         }
     }
 
-    async fn join(&self, form: bool, back: &ReturnPath, record: Record) -> Response<Answer> {
+    async fn join(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
         let standing = self.standing().filter(|standing| standing.claim != Claim::Done);
         let (status, standing) = match standing {
             Some(standing) => (StatusCode::OK, standing),
@@ -146,7 +148,7 @@ impl Visit<'_> {
             }
         };
         let token = self.proxy.ring.sign(&standing.ticket);
-        let mut answer = if form { self.to_place(back) } else { self.told(status, &standing) };
+        let mut answer = form.map_or_else(|| self.told(status, &standing), |form| self.to_place(form));
         let cookie = cookie("ticket", &self.room.line.name, &token, self.asked.secure);
         set_cookie(answer.headers_mut(), &cookie);
         own(record, if status == StatusCode::CREATED { "joined" } else { "kept" }, answer)
@@ -164,36 +166,36 @@ impl Visit<'_> {
         self.stand(ticket)
     }
 
-    fn claim(&self, form: bool, back: &ReturnPath, record: Record) -> Response<Answer> {
+    fn claim(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
         let Some(ticket) = self.who.ticket else {
             return refuse::problem(self.live, record, Reason::NoTicket, None);
         };
         let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
         let policy = &self.room.settings.policy;
         let claim = self.room.line.with(|line| line.claim(policy, ticket.number, pass.id, self.now));
-        let (mut answer, reason) = match claim {
-            Claim::Admitted if form => (see_other(back.as_str()), "claimed"),
-            Claim::Admitted => {
+        let (mut answer, reason) = match (claim, form) {
+            (Claim::Admitted, Some(form)) => (see_other(form.back.as_str()), "claimed"),
+            (_, Some(form)) => (self.to_place(form), "not_yet"),
+            (Claim::Admitted, None) => {
                 let token = self.proxy.ring.sign(&pass);
                 let body = json!({ "room": self.room.line.name, "state": "admitted", "pass": token });
                 (json_answer(StatusCode::OK, &body), "claimed")
             }
-            _ if form => (self.to_place(back), "not_yet"),
-            Claim::FrontRow { ahead } => {
+            (Claim::FrontRow { ahead }, None) => {
                 let body = json!({
                     "room": self.room.line.name, "state": "front_row", "ahead": ahead,
                     "poll_after_ms": self.front_row_poll_ms(),
                 });
                 (json_answer(StatusCode::ACCEPTED, &body), "front_row")
             }
-            Claim::Waiting { ahead } => {
+            (Claim::Waiting { ahead }, None) => {
                 let body = json!({
                     "type": "about:blank", "title": "Not called yet", "status": 409, "reason": "not_called",
                     "room": self.room.line.name, "ahead": ahead, "poll_after_ms": self.poll_after_ms(ahead),
                 });
                 (problem_answer(StatusCode::CONFLICT, &body), "not_called")
             }
-            Claim::Done => {
+            (Claim::Done, None) => {
                 let body = json!({
                     "type": "about:blank", "title": "This number was used", "status": 410, "reason": "done",
                     "room": self.room.line.name,
@@ -251,9 +253,11 @@ impl Visit<'_> {
     /// The poll rule of the board, applied for those who do not compute it themselves.
     fn poll_after_ms(&self, ahead: u64) -> u64 {
         let rule = &self.room.settings.policy.poll;
-        let rate = self.room.line.facts(&self.room.settings.policy).rate;
-        let wait = if rate > 0.0 {
-            std::time::Duration::try_from_secs_f64(ahead as f64 / rate).unwrap_or(rule.max)
+        let facts = self.room.line.facts(&self.room.settings.policy);
+        let wait = if facts.rate > 0.0 {
+            std::time::Duration::try_from_secs_f64(ahead as f64 / facts.rate).unwrap_or(rule.max)
+        } else if ahead < u64::from(facts.seats) {
+            rule.min
         } else {
             rule.min * 3 * rule.divisor
         };
@@ -262,8 +266,9 @@ impl Visit<'_> {
     }
 
     fn front_row_poll_ms(&self) -> u64 {
-        let min = self.room.settings.policy.poll.min;
-        u64::try_from(min.as_millis().min(1_000)).unwrap_or(1_000)
+        // Often enough for a seat not to stand empty, seldom enough for the door's quota.
+        let pause = (self.room.settings.policy.poll.min / 2).min(FRONT_ROW_POLL_MAX);
+        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
     /// The personal page for those without JavaScript.
@@ -301,8 +306,8 @@ impl Visit<'_> {
         }
     }
 
-    fn to_place(&self, back: &ReturnPath) -> Response<Answer> {
-        see_other(&place_link(&self.room.line.name, back, None))
+    fn to_place(&self, form: &Form) -> Response<Answer> {
+        see_other(&place_link(&self.room.line.name, &form.back, form.language))
     }
 }
 
@@ -372,18 +377,30 @@ fn is_cross_site(request: &Request<Incoming>, asked: &Asked) -> bool {
     field("origin").is_some_and(foreign)
 }
 
-/// Where a form wants to go back to: its `return` field, else the page that it stood on. Reads and
-/// drops any other small body, so that the connection can be kept.
-async fn return_path(request: Request<Incoming>, form: bool) -> Result<ReturnPath, Reason> {
+/// What a form without JavaScript says.
+struct Form {
+    /// Where to go when inside: its `return` field, else the page that it stood on.
+    back: ReturnPath,
+    /// The language in which it was read.
+    language: Option<Language>,
+}
+
+/// Reads a form; `None` if none was asked for. Any other small body is read and dropped, so that the
+/// connection can be kept.
+async fn read_form(request: Request<Incoming>, form: bool) -> Result<Option<Form>, Reason> {
     let (parts, body) = request.into_parts();
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let referer = ReturnPath::from_referer(&parts.headers, host);
     let reading = Limited::new(body, FORM_MAX).collect();
     let read = tokio::time::timeout(FORM_TIME, reading).await.map_err(|_| Reason::BadRequest)?;
-    let text = read.map_err(|_| Reason::TooLarge)?.to_bytes();
-    let field = query_value(&String::from_utf8_lossy(&text), "return").filter(|_| form);
-    let field = field.and_then(|path| ReturnPath::parse(&path));
-    Ok(field.or(referer).unwrap_or_default())
+    let bytes = read.map_err(|_| Reason::TooLarge)?.to_bytes();
+    if !form {
+        return Ok(None);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let named = query_value(&text, "return").and_then(|path| ReturnPath::parse(&path));
+    let back = named.or_else(|| ReturnPath::from_referer(&parts.headers, host)).unwrap_or_default();
+    let language = query_value(&text, "lang").and_then(|tag| Language::from_tag(&tag));
+    Ok(Some(Form { back, language }))
 }
 
 /// The first value of `name` in an `application/x-www-form-urlencoded` text.

@@ -204,7 +204,7 @@ async fn fresh(sending: &Sending<'_>, visit: &Visit, deadline: Moment) -> Result
     let Sending { cluster, clock, .. } = *sending;
     let left = deadline.since(clock.now()).max(Duration::from_millis(1));
     let timeout = cluster.settings.connect_timeout.min(left);
-    match open(&cluster.connector, visit.address.address, timeout).await {
+    match open(visit.address.address, timeout).await {
         Ok(connection) => Ok(connection),
         Err(error) => {
             visit.address.unreachable(clock.now());

@@ -86,7 +86,7 @@ fn listen(judge: &mut Judge<'_, '_>) {
             format!("`listen.admin` is open to the world at {admin}"),
             help,
         )
-        .note("the admin listener has no password: who reaches it can open the room and stop the service")
+        .note("the admin listener has no password: who reaches it operates the gateway")
     });
 }
 

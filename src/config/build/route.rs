@@ -129,16 +129,19 @@ fn paths(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
 
 fn storing(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
     let identity = &judge.raw.identity;
-    let (why, other) = match (&route.room, &identity.header, &identity.credential) {
-        (Some(_), ..) => ("has a room", path.key("room")),
-        (None, Some(_), _) => ("knows people by `identity.header`", at(&["identity", "header"])),
-        (None, None, Some(_)) => ("knows people by `identity.credential`", at(&["identity", "credential"])),
+    const OWN_ROUTE: &str = "remove `shared`; what is the same for everybody can have a route without a room";
+    const NOBODY: &str = "remove `shared`: where people are recognised, every answer may be one person's";
+    let (why, other, help) = match (&route.room, &identity.header, &identity.credential) {
+        (Some(_), ..) => ("it has a room", path.key("room"), OWN_ROUTE),
+        (None, Some(_), _) => ("`identity.header` tells people apart", at(&["identity", "header"]), NOBODY),
+        (None, None, Some(_)) => {
+            ("`identity.credential` tells people apart", at(&["identity", "credential"]), NOBODY)
+        }
         (None, None, None) => return,
     };
     judge.refuse_if(route.shared, || {
-        let help = "remove `shared`, or move what is the same for everybody to a route without room, in a file \
-                    without identity";
-        Finding::error(path.key("shared"), format!("`{path}` is shared and {why}"), help).related(other, "because of this").note(
+        let message = format!("caches may share `{path}`, but {why}");
+        Finding::error(path.key("shared"), message, help).related(other, "because of this").note(
             "on 1 April 2020 a cache before INPS, Italy's social security, gave people the pages of others; \
              answers made for one person must not be stored",
         )

@@ -193,7 +193,7 @@ pub(crate) struct RawDoor {
 
 impl Default for RawDoor {
     fn default() -> Self {
-        Self { rate: Text::of("30/m"), burst: None, prefix: None }
+        Self { rate: Text::of("60/m"), burst: None, prefix: None }
     }
 }
 

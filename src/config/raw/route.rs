@@ -17,10 +17,13 @@ pub(crate) struct RawRoute {
     #[serde(default = "root")]
     pub(crate) path: Text<UrlPath>,
     /// The upstream that answers: a name in `[upstream]`. Hot.
+    #[schemars(extend("examples" = ["app"]))]
     pub(crate) upstream: String,
     /// The room people wait in: a name in `[room]`. Default: no room, nobody waits. Hot.
+    #[schemars(extend("examples" = ["main"]))]
     pub(crate) room: Option<String>,
     /// The quota users pay from: a name in `[quota]`. Default: no quota. Hot.
+    #[schemars(extend("examples" = ["person"]))]
     pub(crate) quota: Option<String>,
     /// How much requests without a pass matter when not all can be served. Hot.
     #[serde(default)]

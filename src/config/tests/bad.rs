@@ -32,7 +32,7 @@ const SHAPE: &[Bad] = &[
         "[upstream.app]",
         "add `addresses = ",
     ),
-    ("upstream = \"app\"\n", "", "[route.all]", "add `upstream = "),
+    ("upstream = \"app\"\n", "", "[route.all]", "add `upstream = \"app\"`"),
     ("{ address = \"10.0.0.6:8080\", weight = 2 }", "{ weight = 2 }", "{ weight = 2 }", "add `address = "),
     ("call = \"10m\"", "call = \"10m\"\n[room]\nhold = true", "hold = true", "write `[room.main]`"),
     ("[room.main]", "[room.Main]", "[room.Main]", "at most 40: `main`"),
@@ -187,8 +187,8 @@ const MEANING: &[Bad] = &[
     ("[\"/login/return\"]", "[\"/\"]", "bypass_paths", "leave `room` and `quota` out"),
     ("[\"/login/return\"]", "[\"/a\", \"/a\"]", "bypass_paths", "remove one of the two"),
     ("room = \"main\"", "room = \"main\"\nbypass_limit = 500", "bypass_limit = 500", "less than 200"),
-    ("room = \"main\"", "room = \"main\"\nshared = true", "shared = true", "remove `shared`"),
-    ("room = \"main\"", "shared = true", "shared = true", "without identity"),
+    ("room = \"main\"", "room = \"main\"\nshared = true", "shared = true", "can have a route without a room"),
+    ("room = \"main\"", "shared = true", "shared = true", "one person's"),
 ];
 
 fn errors(text: &str) -> Vec<Diagnostic> {

@@ -1,0 +1,174 @@
+//! What lies between hyper and the socket: it counts what left, and it lets the read side have the last word on a dead socket.
+//!
+//! An upstream that refuses an upload early answers and closes. The write then fails while the answer stands in the receive
+//! buffer, and hyper drops it. A patient wire swallows writes after such an error; the read that follows yields the answer, or
+//! the end of the stream. A link whose wire broke is never pooled.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What went out on a wire, readable while hyper owns the stream.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) bytes: AtomicU64,
+    pub(crate) broken: AtomicBool,
+}
+
+/// See the head of this file.
+pub(crate) struct Wire<S> {
+    stream: S,
+    patient: bool,
+    written: Arc<Written>,
+}
+
+impl<S> Wire<S> {
+    pub(crate) fn new(stream: S, patient: bool) -> (Self, Arc<Written>) {
+        let written = Arc::<Written>::default();
+        (Self { stream, patient, written: Arc::clone(&written) }, written)
+    }
+
+    fn account(&self, result: io::Result<usize>, offered: usize) -> io::Result<usize> {
+        match result {
+            Ok(bytes) => {
+                self.written.bytes.fetch_add(bytes as u64, Relaxed);
+                Ok(bytes)
+            }
+            Err(error) => {
+                let gone = matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
+                self.written.broken.store(true, Relaxed);
+                if self.patient && gone { Ok(offered) } else { Err(error) }
+            }
+        }
+    }
+
+    fn swallows(&self) -> bool {
+        self.patient && self.written.broken.load(Relaxed)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.swallows() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let result = ready!(Pin::new(&mut self.stream).poll_write(context, buf));
+        Poll::Ready(self.account(result, buf.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let offered = bufs.iter().map(|buf| buf.len()).sum();
+        if self.swallows() {
+            return Poll::Ready(Ok(offered));
+        }
+        let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, bufs));
+        Poll::Ready(self.account(result, offered))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.swallows() {
+            return Poll::Ready(Ok(()));
+        }
+        let result = ready!(Pin::new(&mut self.stream).poll_flush(context));
+        Poll::Ready(self.account(result.map(|()| 0), 0).map(drop))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// A TCP stream of which the pool keeps a handle, so that it can look at the socket while hyper owns the stream.
+#[derive(Clone)]
+pub(crate) struct Socket(Arc<TcpStream>);
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self(Arc::new(stream))
+    }
+
+    /// Asks the kernel, not the reactor: true if the peer has neither closed nor sent anything.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = socket2::SockRef::from(&*self.0).peek(&mut byte);
+        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(context))?;
+            // `try_read_buf` fills the spare room without clearing it first.
+            match self.0.try_read_buf(buf) {
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(context))?;
+            match self.0.try_write_vectored(bufs) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+    }
+}

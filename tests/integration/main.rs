@@ -1,0 +1,1 @@
+//! The gateway as a process and as a library, over real sockets.
