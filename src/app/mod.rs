@@ -82,6 +82,8 @@ impl std::error::Error for StartError {
 pub struct Options {
     /// The configuration's file, for reloads.
     pub file: Option<std::path::PathBuf>,
+    /// What was read from it.
+    pub text: String,
     /// One line a request on standard output.
     pub access_log: bool,
 }
@@ -106,7 +108,7 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let ring = KeyRing::new(Key::new(1, &secrets.ticket), Vec::new());
     let proxy =
         Proxy::new(live, ring, EventKey::new(&secrets.event), BoardKey::new(&secrets.board), witness);
-    let reloader = Arc::new(Reloader::new(Arc::clone(&proxy), workshop, options.file));
+    let reloader = Arc::new(Reloader::new(Arc::clone(&proxy), workshop, options.file, &options.text));
     let (stop, stopped) = channel::channel(false);
     let caps = Arc::new(Caps::default());
     let files_max = open_files_max().unwrap_or(usize::MAX);

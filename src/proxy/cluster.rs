@@ -184,9 +184,10 @@ impl Cluster {
     }
 
     /// The address for the next request: of two drawn at random the one with less in flight for its
-    /// weight. `None` if the operator drained them all.
+    /// weight; not `avoid`, which was just tried, if there is another. `None` if the operator drained
+    /// them all.
     #[must_use]
-    pub fn choose(&self, limit: u32, now: Moment) -> Option<Visit> {
+    pub fn choose(&self, limit: u32, avoid: Option<SocketAddr>, now: Moment) -> Option<Visit> {
         let all = self.addresses.load();
         let usable = |strict: bool| {
             let fit = all.iter().filter(move |one| !one.is_drained() && (!strict || one.is_fit(now)));
@@ -195,6 +196,9 @@ impl Cluster {
         let mut fit = usable(true);
         if fit.is_empty() {
             fit = usable(false);
+        }
+        if fit.len() > 1 {
+            fit.retain(|one| Some(one.address) != avoid);
         }
         let weights: u32 = fit.iter().map(|one| one.weight()).sum();
         let roomy = |one: &Address| {

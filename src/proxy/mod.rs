@@ -17,6 +17,7 @@ pub mod path;
 pub mod record;
 pub mod refuse;
 pub mod session;
+pub mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
