@@ -71,10 +71,20 @@ pub fn fault(live: &Live, fault: Fault, asked: &Asked, mut record: Record) -> Re
     answer
 }
 
-/// An answer of our own endpoints that is no success.
-pub fn problem(live: &Live, mut record: Record, reason: Reason, detail: Option<&str>) -> Response<Answer> {
-    let request_id = Some(record.request_id.as_str());
-    let answer = live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason) });
+/// An answer of our own endpoints that is no success: a page for people, whose forms come here.
+pub fn problem(
+    live: &Live,
+    asked: &Asked,
+    mut record: Record,
+    reason: Reason,
+    detail: Option<&str>,
+) -> Response<Answer> {
+    let answer = if asked.html {
+        live.pages.notice(reason, asked.language, &record.request_id, None)
+    } else {
+        let request_id = Some(record.request_id.as_str());
+        live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason) })
+    };
     record.decided(Decision::Own, reason.code(), answer.status());
     answer.map(own)
 }

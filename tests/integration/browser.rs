@@ -255,6 +255,28 @@ async fn the_waiting_page_is_one_flight_on_the_wire() {
     assert!(plain.text().starts_with("<!doctype html>") && plain.body.len() > zipped.body.len());
 }
 
+#[tokio::test]
+async fn whoever_sends_a_form_is_answered_with_a_page() {
+    let day = Day::begin(ONE_SEAT).await;
+    let form = "return=%2Fdomanda%3Fmodulo%3D1&lang=it";
+    // The ticket is gone, with the cookies.
+    let reply = day.submit("/.tornello/v1/rooms/sala/claims", form).await;
+    assert_eq!(reply.status, 303);
+    let place = reply.headers["location"].to_str().unwrap();
+    assert_eq!(place, "/.tornello/rooms/sala/place?return=%2Fdomanda%3Fmodulo%3D1&lang=it");
+    let page = day.navigate(place, &[]).await.text();
+    assert!(page.contains("Non troviamo il tuo posto") && page.contains("sala&#x2f;tickets"), "{page}");
+    let reply = day.submit("/.tornello/v1/rooms/altra/tickets", form).await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.headers["content-type"]),
+        (404, &"text/html; charset=utf-8".parse().unwrap())
+    );
+    let long = format!("{form}&x={}", "x".repeat(5000));
+    let reply = day.submit("/.tornello/v1/rooms/sala/tickets", &long).await;
+    assert_eq!(reply.status, 413);
+    assert!(reply.text().contains("I dati inviati sono troppo grandi"), "{}", reply.text());
+}
+
 /// The picture in the README, at the path in `TORNELLO_SCREENSHOT`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute and writes a picture"]
@@ -268,8 +290,9 @@ seats = { floor = 20, ceiling = 20 }
 message = { en = "There is enough for every application that arrives by 18:00 on Friday." }
 poll = { min = "1s" }
 "#;
-    let browser = Browser::open(ENGLISH).await.expect("a picture needs a browser");
-    browser.view(1000, 760, 1.0).await;
+    let british = Habits { language: "en-GB,en", javascript: true };
+    let browser = Browser::open(british).await.expect("a picture needs a browser");
+    browser.view(1000, 760, 1.25).await;
     let day = Day::begin(room).await;
     let mut inside = VecDeque::new();
     for _ in 0..SEATS {

@@ -81,6 +81,13 @@ impl Day {
         ask(self.address(), Method::GET, path, &fields, "").await
     }
 
+    /// One of our forms, sent by a browser without JavaScript.
+    pub(super) async fn submit(&self, path: &str, form: &str) -> Reply {
+        let kind = "application/x-www-form-urlencoded";
+        let fields = [("accept", "text/html"), ("accept-language", "it"), ("content-type", kind)];
+        ask(self.address(), Method::POST, path, &fields, form).await
+    }
+
     /// What is public of the room.
     pub(super) async fn board(&self) -> Value {
         let path = "/.tornello/v1/rooms/sala/board";

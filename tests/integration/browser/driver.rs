@@ -141,6 +141,7 @@ fn capabilities(profile: &Path, habits: Habits) -> Capabilities {
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        "--hide-scrollbars",
         "--no-first-run",
         "--remote-debugging-pipe",
         "--window-size=1000,760",
