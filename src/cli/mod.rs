@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod check;
+pub mod demo;
 pub mod init;
 pub mod reload;
 pub mod run;
@@ -35,6 +36,8 @@ pub enum Command {
     Run(run::Run),
     /// Check a configuration: everything that is wrong with it, at once.
     Check(check::Check),
+    /// Play a click day on this machine, without the gateway and with it.
+    Demo(demo::Demo),
     /// Write the smallest real configuration for a service.
     Init(init::Init),
     /// Make a running gateway read its configuration again.
@@ -61,6 +64,7 @@ impl Command {
         match self {
             Self::Run(run) => run.execute(),
             Self::Check(check) => check.execute(),
+            Self::Demo(demo) => demo.execute(),
             Self::Init(init) => init.execute(),
             Self::Reload(reload) => reload.execute(),
             Self::Status(status) => status.execute(),

@@ -7,7 +7,7 @@
 //! Invariants: busy ≤ slots, except after the slots were cut, until the work in hand is done;
 //! in flight = queued + being worked on + answered but not yet handed over.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ struct State {
     slots: usize,
     busy: usize,
     in_flight: u64,
+    limits: Limits,
     queue: VecDeque<Job>,
     steps: HashMap<StepKey, StepLog>,
     error_rate: f64,
@@ -65,11 +66,46 @@ pub(super) struct Done {
 
 /// One request received whose answer is not yet handed over in full. Ends when dropped.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Lane>);
+pub(super) struct InFlight {
+    lane: Arc<Lane>,
+    limit: Option<u64>,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.state().in_flight -= 1;
+        let mut state = self.lane.state();
+        state.in_flight -= 1;
+        if let Some(limit) = self.limit {
+            state.limits.remove(limit);
+        }
+    }
+}
+
+/// The limits that the requests in flight carry.
+#[derive(Debug, Default)]
+struct Limits(BTreeMap<u64, u64>);
+
+impl Limits {
+    fn add(&mut self, limit: u64) {
+        *self.0.entry(limit).or_default() += 1;
+    }
+
+    fn remove(&mut self, limit: u64) {
+        if let Some(count) = self.0.get_mut(&limit) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&limit);
+            }
+        }
+    }
+
+    /// Whether so many in flight break the promise that the gateway made with each of them.
+    ///
+    /// Whichever of those here was let through last was let through with at most its own limit
+    /// unfinished, all others here among them. So more than the highest limit here is one too many,
+    /// whatever order they arrived in and however the limit moved meanwhile.
+    fn broken_by(&self, in_flight: u64) -> bool {
+        self.0.last_key_value().is_some_and(|(highest, _)| in_flight > *highest)
     }
 }
 
@@ -83,6 +119,7 @@ impl Lane {
                 slots,
                 busy: 0,
                 in_flight: 0,
+                limits: Limits::default(),
                 queue: VecDeque::new(),
                 steps: HashMap::new(),
                 error_rate: 0.0,
@@ -109,6 +146,10 @@ impl Lane {
             let mut state = self.state();
             state.in_flight += 1;
             let in_flight = state.in_flight;
+            if let Some(limit) = limit {
+                state.limits.add(limit);
+            }
+            let over = state.limits.broken_by(in_flight);
             let attempt = match key {
                 None => state.truth.requests,
                 Some(key) => {
@@ -122,7 +163,7 @@ impl Lane {
             let truth = &mut state.truth;
             truth.requests += 1;
             truth.limited += u64::from(limit.is_some());
-            truth.over_limit += u64::from(limit.is_some_and(|limit| in_flight > limit));
+            truth.over_limit += u64::from(over);
             if self.scarce {
                 truth.pool_requests += 1;
                 truth.in_flight_max = truth.in_flight_max.max(in_flight);
@@ -131,7 +172,7 @@ impl Lane {
             let (person, step) = key.unwrap_or_default();
             let mut chance = Chance::new(self.seed ^ mix(person), (u64::from(step) << 32) | attempt);
             let service = service.draw(&mut chance);
-            state.queue.push_back(Job { service, key, answer, unfinished: InFlight(Arc::clone(self)) });
+            state.queue.push_back(Job { service, key, answer, unfinished: InFlight { lane: Arc::clone(self), limit } });
         }
         self.start_work();
         answered

@@ -105,7 +105,7 @@ pub(super) fn retry_after(reply: &Reply) -> Option<Duration> {
 fn room_in(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once(ROOMS)?;
     let name = rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).next()?;
-    (!name.is_empty() && rest.get(name.len()..)?.starts_with('/')).then_some(name)
+    (!name.is_empty()).then_some(name)
 }
 
 fn is_json(reply: &Reply) -> bool {
@@ -182,8 +182,11 @@ mod tests {
 
     #[test]
     fn so_does_a_page() {
-        let body = r#"<body data-join="/.tornello/v1/rooms/cards/tickets">"#;
-        assert_eq!(offer(&reply(503, "text/html", Some("5"), body)), Offer::Place("cards".into()));
+        for path in ["/.tornello/v1/rooms/cards/tickets", "/.tornello/v1/rooms/cards"] {
+            let body = format!(r#"<body data-room="{path}">"#);
+            assert_eq!(offer(&reply(503, "text/html", Some("5"), &body)), Offer::Place("cards".into()));
+        }
+        assert_eq!(offer(&reply(503, "text/html", None, "/.tornello/v1/rooms/")), Offer::Nothing);
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub struct OriginTruth {
     pub pool_requests: u64,
     /// Most requests of one pool that were received and not yet answered in full, queued ones included.
     pub in_flight_max: u64,
-    /// Requests that arrived when more were in flight, themselves included, than their `Tornello-Limit` said.
+    /// Requests that arrived when more were in flight, themselves included, than the highest
+    /// `Tornello-Limit` among those in flight.
     pub over_limit: u64,
     /// Requests that carried a `Tornello-Limit`.
     pub limited: u64,
