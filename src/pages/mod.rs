@@ -9,6 +9,7 @@
 //! parameter in an address that belongs to the service. With JavaScript the same links switch in
 //! place and leave the service's own fragment alone.
 
+mod coding;
 mod estimate;
 mod language;
 mod layout;
@@ -30,6 +31,7 @@ mod tests;
 use bytes::Bytes;
 use http::Response;
 
+pub use coding::Coding;
 pub use estimate::Estimate;
 pub use language::Language;
 pub use negotiate::{is_html_form, is_navigation, wants_html};
@@ -67,8 +69,14 @@ impl Pages {
 
     /// The waiting page of `room`: shared bytes. `None` if no such room was built.
     #[must_use]
-    pub fn waiting(&self, room: &str, language: Language, retry: RetryAfter) -> Option<Response<Bytes>> {
-        Some(self.waiting.page(room, language)?.response(Some(retry)))
+    pub fn waiting(
+        &self,
+        room: &str,
+        language: Language,
+        coding: Coding,
+        retry: RetryAfter,
+    ) -> Option<Response<Bytes>> {
+        Some(self.waiting.page(room, language, coding)?.response(Some(retry)))
     }
 
     /// A page that says what happened and what to do, with a reference code for the help desk.

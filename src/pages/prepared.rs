@@ -1,12 +1,16 @@
-//! A response that is ready: status, fields and shared bytes. Handing it out formats nothing but
-//! `Retry-After`.
+//! A response that is ready: status, fields and shared bytes. Handing it out formats and compresses
+//! nothing; it only writes `Retry-After`.
+
+use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    REFERRER_POLICY, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -33,6 +37,16 @@ impl Prepared {
         }
         response
     }
+
+    /// The same response, compressed.
+    pub(super) fn gzipped(&self) -> Result<Self, String> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let written = encoder.write_all(&self.body).and_then(|()| encoder.finish());
+        let body = written.map_err(|error| format!("compressing a page: {error}"))?;
+        let mut headers = self.headers.clone();
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        Ok(Self { status: self.status, headers, body: body.into() })
+    }
 }
 
 /// What everything that we say ourselves has in common: stored by nobody, sniffed by nobody.
@@ -41,7 +55,7 @@ pub(super) fn common_headers(kind: &'static str, language: Language) -> HeaderMa
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Language, Cookie"));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding, Accept-Language, Cookie"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers
 }

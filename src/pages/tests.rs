@@ -1,14 +1,13 @@
 //! What every page must keep: size, policy, escaping, and the same bytes for everybody.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::io::Read as _;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, RETRY_AFTER, SET_COOKIE};
+use flate2::read::GzDecoder;
+use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, RETRY_AFTER, SET_COOKIE};
 use http::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 
@@ -46,7 +45,7 @@ fn every_page(pages: &Pages, room: &str) -> Vec<Response<Bytes>> {
     let back = ReturnPath::parse("/prenota?giorno=1&ora=2").unwrap();
     let mut all = Vec::new();
     for language in Language::all() {
-        all.push(pages.waiting(room, language, retry()).unwrap());
+        all.push(pages.waiting(room, language, Coding::Identity, retry()).unwrap());
         all.extend(Reason::ALL.map(|reason| pages.notice(reason, language, "01JAB-cd", Some(retry()))));
         let states = [
             State::Waiting,
@@ -104,12 +103,28 @@ fn the_waiting_page_fits_the_first_flight() {
     let long = "Oggi le prenotazioni chiudono alle 18. ".repeat(12);
     let pages = Pages::build(&[room("sala", "Prenotazione della carta d'identità", Some(&long))]).unwrap();
     for language in Language::all() {
-        let page = pages.waiting("sala", language, retry()).unwrap();
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-        gzip.write_all(page.body()).unwrap();
-        let compressed = gzip.finish().unwrap().len();
-        assert!(compressed <= 14_000, "{}: {compressed} bytes compressed", language.tag());
-        assert!(page.body().len() <= 40_000, "{}: {} bytes", language.tag(), page.body().len());
+        let page = pages.waiting("sala", language, Coding::Identity, retry()).unwrap();
+        let zipped = pages.waiting("sala", language, Coding::Gzip, retry()).unwrap();
+        let fields: usize =
+            zipped.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let (tag, wire) = (language.tag(), zipped.body().len() + fields);
+        assert!(wire <= 14_000, "{tag}: {wire} bytes with the head");
+        assert!(page.body().len() <= 40_000, "{tag}: {} bytes", page.body().len());
+    }
+}
+
+#[test]
+fn compressed_is_the_same_page() {
+    let pages = Pages::build(&[room("sala", "Titolo", Some("Messaggio"))]).unwrap();
+    for language in Language::all() {
+        let plain = pages.waiting("sala", language, Coding::Identity, retry()).unwrap();
+        let zipped = pages.waiting("sala", language, Coding::Gzip, retry()).unwrap();
+        let mut read = Vec::new();
+        GzDecoder::new(&zipped.body()[..]).read_to_end(&mut read).unwrap();
+        assert_eq!(read, plain.body()[..]);
+        let mut fields = zipped.headers().clone();
+        assert_eq!(fields.remove(CONTENT_ENCODING).unwrap(), "gzip");
+        assert_eq!((zipped.status(), &fields), (plain.status(), plain.headers()));
     }
 }
 
@@ -155,7 +170,7 @@ fn every_page_is_ours_alone_and_says_so() {
     for page in every_page(&pages, "sala") {
         let headers = page.headers();
         assert_eq!(headers["cache-control"], "no-store");
-        assert_eq!(headers["vary"], "Accept, Accept-Language, Cookie");
+        assert_eq!(headers["vary"], "Accept, Accept-Encoding, Accept-Language, Cookie");
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert_eq!(headers["referrer-policy"], "same-origin");
         assert_eq!(headers["content-type"], "text/html; charset=utf-8");
@@ -173,24 +188,27 @@ fn every_page_is_ours_alone_and_says_so() {
 fn everybody_gets_the_same_bytes_and_builds_agree() {
     let rooms = [room("a", "A", Some("m")), room("b", "B", None)];
     let (one, two) = (Pages::build(&rooms).unwrap(), Pages::build(&rooms).unwrap());
-    let first = one.waiting("a", language("it"), retry()).unwrap();
-    let again = one.waiting("a", language("it"), RetryAfter::after(Duration::from_secs(90))).unwrap();
+    let first = one.waiting("a", language("it"), Coding::Identity, retry()).unwrap();
+    let again = one.waiting("a", language("it"), Coding::Identity, RetryAfter::after(Duration::from_secs(90))).unwrap();
     assert_eq!(first.body().as_ptr(), again.body().as_ptr(), "shared, not copied");
     assert_eq!(
         (&first.headers()[RETRY_AFTER], &again.headers()[RETRY_AFTER]),
         (&"5".parse().unwrap(), &"90".parse().unwrap())
     );
-    assert_eq!(first.body(), two.waiting("a", language("it"), retry()).unwrap().body());
-    assert_ne!(first.body(), one.waiting("b", language("it"), retry()).unwrap().body());
-    assert_ne!(first.body(), one.waiting("a", language("en"), retry()).unwrap().body());
-    assert!(one.waiting("c", language("it"), retry()).is_none());
+    let zipped = |pages: &Pages| pages.waiting("a", language("it"), Coding::Gzip, retry()).unwrap();
+    assert_eq!(zipped(&one).body().as_ptr(), zipped(&one).body().as_ptr());
+    assert_eq!(zipped(&one).body(), zipped(&two).body());
+    assert_eq!(first.body(), two.waiting("a", language("it"), Coding::Identity, retry()).unwrap().body());
+    assert_ne!(first.body(), one.waiting("b", language("it"), Coding::Identity, retry()).unwrap().body());
+    assert_ne!(first.body(), one.waiting("a", language("en"), Coding::Identity, retry()).unwrap().body());
+    assert!(one.waiting("c", language("it"), Coding::Identity, retry()).is_none());
 }
 
 #[test]
 fn every_pane_is_there_and_the_asked_one_is_first_seen() {
     let pages = Pages::build(&[room("sala", "Titolo", None)]).unwrap();
     for asked in Language::all() {
-        let page = pages.waiting("sala", asked, retry()).unwrap();
+        let page = pages.waiting("sala", asked, Coding::Identity, retry()).unwrap();
         assert!(
             text(&page).contains(&format!("<div class=\"pane first\" id=\"{0}\" lang=\"{0}\"", asked.tag()))
         );
@@ -218,7 +236,7 @@ fn words_of_the_operator_stay_words() {
                 assert_eq!(found, expected, "{payload}: {mark}");
             }
         }
-        let page = pages.waiting("sala", language("it"), retry()).unwrap();
+        let page = pages.waiting("sala", language("it"), Coding::Identity, retry()).unwrap();
         assert_eq!(data(text(&page))["title"], payload);
     }
 }
@@ -243,12 +261,12 @@ fn what_clients_send_stays_text() {
 fn a_message_is_shown_in_the_readers_language_or_marked_as_another() {
     let mut sala = room("sala", "Titolo", Some("Chiude alle 18"));
     let pages = Pages::build(std::slice::from_ref(&sala)).unwrap();
-    let page = pages.waiting("sala", language("en"), retry()).unwrap();
+    let page = pages.waiting("sala", language("en"), Coding::Identity, retry()).unwrap();
     assert!(text(&page).contains("<p data-f=\"text\">Chiude alle 18</p>"));
     assert!(text(&page).contains("<p data-f=\"text\" lang=\"it\">Chiude alle 18</p>"));
     sala.messages = BTreeMap::new();
     let pages = Pages::build(&[sala]).unwrap();
-    let page = pages.waiting("sala", language("en"), retry()).unwrap();
+    let page = pages.waiting("sala", language("en"), Coding::Identity, retry()).unwrap();
     assert!(text(&page).contains("data-f=\"message\" hidden>"));
 }
 

@@ -1,5 +1,6 @@
-//! The waiting page: rendered once for each room and language, the same bytes for everybody. It
-//! holds no address, ticket or time; what is personal the page fetches by itself.
+//! The waiting page: rendered and compressed once for each room and language, the same bytes for
+//! everybody. It holds no address, ticket or time; what is personal the page fetches by itself. So
+//! its compressed length tells nobody anything.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,6 +9,7 @@ use http::StatusCode;
 use minijinja::context;
 use serde::Serialize;
 
+use super::coding::Coding;
 use super::language::{Language, PerLanguage};
 use super::layout::{Layout, Page};
 use super::prepared::{Prepared, page_headers};
@@ -43,7 +45,14 @@ impl RoomPage {
 }
 
 #[derive(Debug)]
-pub(super) struct Waiting(HashMap<String, (RoomPage, PerLanguage<Prepared>)>);
+pub(super) struct Waiting(HashMap<String, (RoomPage, PerLanguage<Codings>)>);
+
+/// One page, both ways.
+#[derive(Debug)]
+struct Codings {
+    plain: Prepared,
+    gzip: Prepared,
+}
 
 impl Waiting {
     pub(super) fn build(layout: &Layout, rooms: &[RoomPage]) -> Result<Self, String> {
@@ -54,8 +63,13 @@ impl Waiting {
         built.collect::<Result<_, String>>().map(Self)
     }
 
-    pub(super) fn page(&self, room: &str, language: Language) -> Option<&Prepared> {
-        self.0.get(room).map(|(_, pages)| pages.of(language))
+    pub(super) fn page(&self, room: &str, language: Language, coding: Coding) -> Option<&Prepared> {
+        let (_, pages) = self.0.get(room)?;
+        let page = pages.of(language);
+        Some(match coding {
+            Coding::Identity => &page.plain,
+            Coding::Gzip => &page.gzip,
+        })
     }
 
     pub(super) fn room(&self, name: &str) -> Option<&RoomPage> {
@@ -79,7 +93,7 @@ struct Words<'a> {
     live: &'a Section,
 }
 
-fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Prepared, String> {
+fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codings, String> {
     let base = room.base();
     let words = |it| {
         let texts = layout.texts(it);
@@ -111,7 +125,8 @@ fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Prepa
         )
     })?;
     let headers = page_headers(language, &layout.style, Some(&layout.script))?;
-    Ok(Prepared { status: room.status, headers, body: Bytes::from(body) })
+    let plain = Prepared { status: room.status, headers, body: Bytes::from(body) };
+    Ok(Codings { gzip: plain.gzipped()?, plain })
 }
 
 /// JSON that cannot end the `<script>` element it stands in: `<`, `>` and `&` occur in JSON only

@@ -81,9 +81,9 @@ pub async fn answer(
             let keys = json!({ "keys": [{ "id": "b1", "alg": "Ed25519", "key": proxy.board_key.public() }] });
             return own(record, "keys", json_answer(StatusCode::OK, &keys));
         }
-        _ => return refuse::problem(live, record, Reason::NotFound, None),
+        _ => return refuse::problem(live, asked, record, Reason::NotFound, None),
     };
-    let Some(room) = live.rooms.get(name) else { return refuse::problem(live, record, Reason::NotFound, None) };
+    let Some(room) = live.rooms.get(name) else { return refuse::problem(live, asked, record, Reason::NotFound, None) };
     let named = Some((room.line.name.as_str(), room.line.id));
     let who = identify(request.headers(), asked.peer, asked.client, named, &sources(proxy, live));
     record.user = who.user;
@@ -94,7 +94,7 @@ pub async fn answer(
         ("messages", true) => own(record, "messages", shared_json(Bytes::clone(&room.messages))),
         ("ticket", true) => match visit.standing() {
             Some(standing) => own(record, "ticket", visit.told(StatusCode::OK, &standing)),
-            None => refuse::problem(live, record, Reason::NoTicket, None),
+            None => refuse::problem(live, asked, record, Reason::NoTicket, None),
         },
         ("place", true) => visit.place(record),
         ("tickets" | "claims", false) if asked.method == Method::POST => {
@@ -102,7 +102,7 @@ pub async fn answer(
         }
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
         ("board" | "messages" | "ticket" | "place" | "tickets" | "claims", _) => {
-            let mut refused = refuse::problem(live, record, Reason::MethodNotAllowed, None);
+            let mut refused = refuse::problem(live, asked, record, Reason::MethodNotAllowed, None);
             let allowed = match endpoint {
                 "tickets" | "claims" => "POST",
                 "ticket" => "GET, HEAD, DELETE",
@@ -111,7 +111,7 @@ pub async fn answer(
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
             refused
         }
-        _ => refuse::problem(live, record, Reason::NotFound, None),
+        _ => refuse::problem(live, asked, record, Reason::NotFound, None),
     }
 }
 
@@ -122,12 +122,12 @@ impl Visit<'_> {
             return refuse::refuse(self.live, &refusal, self.asked, request, record).await;
         }
         if is_cross_site(&request, self.asked) {
-            return refuse::problem(self.live, record, Reason::BadRequest, Some(CROSS_SITE));
+            return refuse::problem(self.live, self.asked, record, Reason::BadRequest, Some(CROSS_SITE));
         }
         let form = is_html_form(request.headers());
         let form = match read_form(request, form).await {
             Ok(form) => form,
-            Err(reason) => return refuse::problem(self.live, record, reason, None),
+            Err(reason) => return refuse::problem(self.live, self.asked, record, reason, None),
         };
         match step {
             "tickets" => self.join(form.as_ref(), record).await,
@@ -142,7 +142,7 @@ impl Visit<'_> {
             Some(standing) => (StatusCode::OK, standing),
             None => {
                 let Some(number) = self.room.line.join().await else {
-                    return refuse::problem(self.live, record, Reason::Held, Some(NOT_DURABLE));
+                    return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
                 };
                 (StatusCode::CREATED, self.give(number))
             }
@@ -168,7 +168,11 @@ impl Visit<'_> {
 
     fn claim(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
         let Some(ticket) = self.who.ticket else {
-            return refuse::problem(self.live, record, Reason::NoTicket, None);
+            return match form {
+                // The place page says what may have become of the ticket, and offers another.
+                Some(form) => own(record, "no_ticket", self.to_place(form)),
+                None => refuse::problem(self.live, self.asked, record, Reason::NoTicket, None),
+            };
         };
         let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
         let policy = &self.room.settings.policy;
@@ -213,7 +217,7 @@ impl Visit<'_> {
 
     fn leave(&self, record: Record) -> Response<Answer> {
         let Some(ticket) = self.who.ticket else {
-            return refuse::problem(self.live, record, Reason::NoTicket, None);
+            return refuse::problem(self.live, self.asked, record, Reason::NoTicket, None);
         };
         let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
         self.room.line.with(|line| line.leave(ticket.number, &pass.id, self.now));
@@ -301,7 +305,7 @@ impl Visit<'_> {
             Ok(page) => own(record, "place", page.map(|body| Answer::Own(Some(body)))),
             Err(error) => {
                 tracing::error!(%error, "the place page could not be made");
-                refuse::problem(self.live, record, Reason::Internal, None)
+                refuse::problem(self.live, self.asked, record, Reason::Internal, None)
             }
         }
     }

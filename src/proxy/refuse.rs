@@ -14,7 +14,7 @@ use super::forward::Fault;
 use super::live::{Live, Route, Room};
 use super::record::{Decision, Record};
 use crate::admission::Refusal;
-use crate::pages::{Language, Problem, RateLimit, Reason, RetryAfter};
+use crate::pages::{Coding, Language, Problem, RateLimit, Reason, RetryAfter};
 
 /// A refused body is read on to this length and time, so that the client sees our answer rather than
 /// a reset connection.
@@ -29,11 +29,14 @@ pub async fn refuse(
     request: Request<Incoming>,
     mut record: Record,
 ) -> Response<Answer> {
+    let coding = Coding::negotiate(request.headers());
     drain(request).await;
     let route = live.route(&asked.host, &asked.path);
     let room = route.and_then(|route| route.room.as_deref());
     let answer = match refusal {
-        Refusal::Waiting { not_sent, .. } if asked.html && !not_sent => waiting(live, room, asked, &record),
+        Refusal::Waiting { not_sent, .. } if asked.html && !not_sent => {
+            waiting(live, room, asked, coding, &record)
+        }
         Refusal::OverQuota { .. } => over_quota(live, refusal, asked, route.map(|route| &**route), &record),
         _ => told(live, reason(refusal), retry_after(refusal, room), asked, room, &record),
     };
@@ -68,10 +71,20 @@ pub fn fault(live: &Live, fault: Fault, asked: &Asked, mut record: Record) -> Re
     answer
 }
 
-/// An answer of our own endpoints that is no success.
-pub fn problem(live: &Live, mut record: Record, reason: Reason, detail: Option<&str>) -> Response<Answer> {
-    let request_id = Some(record.request_id.as_str());
-    let answer = live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason) });
+/// An answer of our own endpoints that is no success: a page for people, whose forms come here.
+pub fn problem(
+    live: &Live,
+    asked: &Asked,
+    mut record: Record,
+    reason: Reason,
+    detail: Option<&str>,
+) -> Response<Answer> {
+    let answer = if asked.html {
+        live.pages.notice(reason, asked.language, &record.request_id, None)
+    } else {
+        let request_id = Some(record.request_id.as_str());
+        live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason) })
+    };
     record.decided(Decision::Own, reason.code(), answer.status());
     answer.map(own)
 }
@@ -81,10 +94,10 @@ fn own(bytes: Bytes) -> Answer {
 }
 
 /// The waiting page: the same prebuilt bytes for everybody.
-fn waiting(live: &Live, room: Option<&Room>, asked: &Asked, record: &Record) -> Response<Answer> {
+fn waiting(live: &Live, room: Option<&Room>, asked: &Asked, coding: Coding, record: &Record) -> Response<Answer> {
     let Some(room) = room else { return told(live, Reason::Waiting, None, asked, None, record) };
     let retry = RetryAfter::after(room.settings.policy.poll.min);
-    let page = live.pages.waiting(&room.line.name, asked.language, retry);
+    let page = live.pages.waiting(&room.line.name, asked.language, coding, retry);
     page.map_or_else(|| told(live, Reason::Waiting, None, asked, Some(room), record), |page| page.map(own))
 }
 

@@ -3,6 +3,7 @@
 
 mod stage;
 
+mod browser;
 mod faults;
 mod forwarding;
 mod isolation;

@@ -33,6 +33,11 @@ const coarse = n => {
   return top;
 };
 
+// Times as the reader writes them: 24 hours in en-GB, 12 in en-US.
+const clock = (lang, ms) => {
+  const own = (navigator.languages || []).filter(tag => tag.split("-")[0] === lang)[0];
+  return new Date(ms).toLocaleTimeString(own || lang);
+};
 const draw = () => {
   const held = board && board.state === "held";
   const r = phase === "waiting" ? range() : null;
@@ -96,9 +101,9 @@ const draw = () => {
     const estimate = waiting(lang, t, r);
     put("ahead", figure(t, shown));
     put("number", figure(t, me.number));
-    put("cursor", board && board.epoch === me.epoch ? figure(t, board.cursor) : "–");
+    put("cursor", board && board.epoch === me.epoch && board.cursor ? figure(t, board.cursor) : "–");
     put("wait", estimate);
-    put("updated", board ? fits(t.updated, { time: new Date(board.time_ms).toLocaleTimeString(lang) }) : "");
+    put("updated", board ? fits(t.updated, { time: clock(lang, board.time_ms) }) : "");
     pane.el.querySelectorAll("progress").forEach(el => { el.value = Math.max(0, 1 - shown / first); });
     if (speak) {
       put("say", (joined ? fits(t.say_joined, { number: figure(t, me.number) }) + " " : "")

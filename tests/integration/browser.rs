@@ -1,0 +1,332 @@
+//! What a citizen sees: a real Chromium before the real gateway, from the first look to the service.
+
+#[path = "browser/day.rs"]
+mod day;
+#[path = "browser/driver.rs"]
+mod driver;
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use day::{Day, Person, SERVICE, until};
+use driver::{Browser, Habits};
+use fantoccini::Locator;
+use serde::Deserialize;
+
+const ENGLISH: Habits = Habits { language: "en", javascript: true };
+const NO_SCRIPT: Habits = Habits { language: "it", javascript: false };
+/// A room for one, whose pages look five times a second however long the line is.
+const ONE_SEAT: &str = r#"
+title = "Bonus Mobilità"
+seats = { floor = 1, ceiling = 1 }
+poll = { min = "200ms", divisor = 1000 }
+"#;
+/// An address of the service to which people must come back as it is.
+const WISH: &str = "/domanda?modulo=1&anno=2026";
+/// Bytes that a server may send before it hears from the client again: ten segments.
+const FIRST_FLIGHT: u64 = 14_000;
+
+/// The room is taken, and so many wait.
+async fn crowded(day: &Day, waiting: usize) -> (Person, VecDeque<Person>) {
+    let inside = Person::walks_in(day).await;
+    let mut line = VecDeque::new();
+    for _ in 0..waiting {
+        line.push_back(Person::joins(day).await);
+    }
+    (inside, line)
+}
+
+/// The waiting page as its reader sees it; nothing where nothing is shown.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Sight {
+    title: String,
+    heading: String,
+    ahead: Option<String>,
+    number: Option<String>,
+    note: Option<String>,
+    message: Option<String>,
+}
+
+/// Reads all of it in one moment. The service's page has no pane, and its heading is its own.
+const LOOK: &str = r#"
+const pane = document.querySelector(".pane.on") || document.body;
+const shown = css => {
+  const found = pane.querySelector(css);
+  return found && found.checkVisibility() && found.textContent.trim() || null;
+};
+return {
+  title: document.title, heading: shown("h1") || "", ahead: shown("[data-f=ahead]"),
+  number: shown("[data-f=number]"), note: shown("[data-f=note]"), message: shown("[data-f=message] p"),
+};
+"#;
+
+impl Browser {
+    async fn sight(&self) -> Sight {
+        // While one page gives way to another there is none to look at.
+        let seen = self.execute(LOOK, Vec::new()).await;
+        seen.map_or_else(|_| Sight::default(), |seen| serde_json::from_value(seen).unwrap())
+    }
+
+    async fn sees(&self, what: &str, condition: impl Fn(&Sight) -> bool) -> Sight {
+        until(what, async || Some(self.sight().await).filter(&condition)).await
+    }
+}
+
+fn count(shown: Option<&String>) -> Option<u64> {
+    shown.map(|text| text.replace(',', "").parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_shows_the_place_counts_down_and_lets_in() {
+    let Some(browser) = Browser::open(ENGLISH).await else { return };
+    let day = Day::begin(ONE_SEAT).await;
+    let (mut inside, mut line) = crowded(&day, 20).await;
+    browser.goto(&day.url(WISH)).await.unwrap();
+    let place = browser.sees("its place", |page| page.ahead.is_some()).await;
+    assert_eq!((place.ahead.as_deref(), place.number.as_deref()), (Some("20"), Some("21")));
+    assert_eq!(place.heading, "You are in the queue");
+    assert_eq!(place.title, "20 ahead of you · Bonus Mobilità");
+    let sizes = browser.run("return performance.getEntriesByType('navigation')[0].toJSON()").await;
+    assert!(sizes["encodedBodySize"].as_u64().unwrap() <= FIRST_FLIGHT, "{sizes}");
+    assert!(sizes["decodedBodySize"].as_u64() > sizes["encodedBodySize"].as_u64(), "{sizes}");
+
+    let mut shown = vec![20];
+    let mut look = async |what: &str, enough: &dyn Fn(&Sight, u64) -> bool| {
+        until(what, async || {
+            let page = browser.sight().await;
+            shown.extend(count(page.ahead.as_ref()));
+            enough(&page, *shown.last().unwrap()).then_some(())
+        })
+        .await;
+    };
+    for goal in [15, 8] {
+        while line.len() as u64 > goal {
+            let mut next = line.pop_front().unwrap();
+            inside.goes().await;
+            next.comes_in().await;
+            inside = next;
+        }
+        look("fewer people ahead", &|_, ahead| ahead <= goal).await;
+    }
+    let others = async {
+        for mut next in line {
+            inside.goes().await;
+            next.comes_in().await;
+            inside = next;
+        }
+        inside.goes().await;
+    };
+    tokio::join!(others, look("the service", &|page, _| page.heading == SERVICE));
+    assert!(shown.is_sorted_by(|before, after| before >= after), "a place rose: {shown:?}");
+    shown.dedup();
+    assert!(shown.len() >= 3, "{shown:?}");
+    assert_eq!(browser.current_url().await.unwrap().as_str(), day.url(WISH));
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_closes_the_tab_and_comes_back_has_the_same_number() {
+    let Some(browser) = Browser::open(ENGLISH).await else { return };
+    let day = Day::begin(ONE_SEAT).await;
+    let (_inside, _line) = crowded(&day, 3).await;
+    browser.goto(&day.url("/")).await.unwrap();
+    let before = browser.sees("its place", |page| page.number.is_some()).await;
+    let _later = Person::joins(&day).await;
+
+    // Another window has none of what the first one stored for itself: only cookies are left.
+    let other = browser.new_window(true).await.unwrap();
+    browser.close_window().await.unwrap();
+    browser.switch_to_window(other.handle).await.unwrap();
+    browser.goto(&day.url("/")).await.unwrap();
+    let after = browser.sees("its place again", |page| page.number.is_some()).await;
+    assert_eq!((after.number.as_deref(), &after.ahead), (Some("4"), &before.ahead));
+    assert_eq!(day.board().await["issued"], 5, "coming back took another number");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_javascript_a_button_a_link_and_a_button_lead_in() {
+    let Some(browser) = Browser::open(NO_SCRIPT).await else { return };
+    let day = Day::begin(ONE_SEAT).await;
+    let (mut inside, line) = crowded(&day, 2).await;
+    browser.goto(&day.url(WISH)).await.unwrap();
+    assert_eq!(browser.text("h1").await, "C'è una coda");
+    browser.click("nav a[hreflang=en]").await;
+    assert_eq!(browser.text("h1").await, "There is a queue", "the switch is a link");
+    browser.click("nav a[hreflang=it]").await;
+    assert_eq!(day.board().await["issued"], 2, "looking took a number");
+    browser.click("form button").await;
+
+    let path = browser.current_url().await.unwrap().path().to_owned();
+    assert_eq!(path, "/.tornello/rooms/sala/place");
+    assert_eq!(browser.text(".ahead dd").await, "2");
+    assert_eq!(browser.text("dl div:last-child dd").await, "3");
+    for mut next in line {
+        inside.goes().await;
+        next.comes_in().await;
+        inside = next;
+    }
+    inside.goes().await;
+    let called = async || {
+        browser.click("a.button").await;
+        (browser.text("form.act button").await == "Entra nel servizio").then_some(())
+    };
+    until("the button that leads in", called).await;
+    let entered = async || {
+        browser.click("form.act button").await;
+        (browser.text("h1").await == SERVICE).then_some(())
+    };
+    until("the service", entered).await;
+    assert_eq!(browser.current_url().await.unwrap().as_str(), day.url(WISH));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_language_is_switched_in_place_and_stays() {
+    let Some(browser) = Browser::open(ENGLISH).await else { return };
+    let day = Day::begin(ONE_SEAT).await;
+    let (_inside, _line) = crowded(&day, 1).await;
+    browser.goto(&day.url(WISH)).await.unwrap();
+    browser.sees("English", |page| page.heading == "You are in the queue").await;
+    browser.click(".pane.on nav a[hreflang=it]").await;
+    let italian = browser.sight().await;
+    assert_eq!((italian.heading.as_str(), italian.number.as_deref()), ("Sei in coda", Some("2")));
+    assert_eq!(italian.title, "1 prima di te · Bonus Mobilità");
+    assert_eq!(browser.run("return document.documentElement.lang").await, "it");
+    assert_eq!(browser.current_url().await.unwrap().as_str(), day.url(WISH), "the address is the service's");
+    browser.refresh().await.unwrap();
+    browser.sees("Italian after a reload", |page| page.heading == "Sei in coda").await;
+    browser.click(".pane.on nav a[hreflang=en]").await;
+    assert_eq!(browser.sight().await.heading, "You are in the queue");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+
+    // The console does tell when the policy is broken; else its silence would prove nothing.
+    let foreign =
+        "document.head.append(Object.assign(document.createElement('script'), { text: 'ran = 1' }));
+        return typeof ran";
+    assert_eq!(browser.run(foreign).await, "undefined", "a foreign script ran");
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().any(|line| line.contains("Content Security Policy")), "{complaints:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_halt_and_a_message_reach_those_who_wait() {
+    let Some(browser) = Browser::open(ENGLISH).await else { return };
+    let day = Day::begin(ONE_SEAT).await;
+    let (inside, mut line) = crowded(&day, 2).await;
+    browser.goto(&day.url("/")).await.unwrap();
+    let place = browser.sees("its place", |page| page.ahead.as_deref() == Some("2")).await;
+    assert_eq!((place.note, place.message), (None, None));
+
+    let message = r#"message = { it = "Riapriamo alle 10:30.", en = "We open again at <10:30>." }"#;
+    day.reload(&format!("{message}\nhold = true\n{ONE_SEAT}")).await;
+    let held = browser.sees("the halt and the message", |page| page.note.is_some() && page.message.is_some());
+    let held = held.await;
+    assert!(held.note.unwrap().starts_with("The people who run this service have stopped the queue"));
+    assert_eq!(held.message.as_deref(), Some("We open again at <10:30>."));
+    assert_eq!((held.ahead.as_deref(), held.number.as_deref()), (Some("2"), Some("3")));
+    browser.click(".pane.on nav a[hreflang=it]").await;
+    let italian = browser.sight().await;
+    assert!(italian.note.unwrap().starts_with("Chi gestisce il servizio ha fermato la coda"));
+    assert_eq!(italian.message.as_deref(), Some("Riapriamo alle 10:30."));
+    inside.goes().await;
+
+    day.reload(ONE_SEAT).await;
+    line[0].comes_in().await;
+    let moving = browser.sees("the line moves", |page| page.ahead.as_deref() == Some("1")).await;
+    assert_eq!((moving.note, moving.message), (None, None));
+}
+
+#[tokio::test]
+async fn the_waiting_page_is_one_flight_on_the_wire() {
+    let day = Day::begin(ONE_SEAT).await;
+    let _inside = Person::walks_in(&day).await;
+    let zipped = day.navigate("/", &[("accept-encoding", "gzip, deflate, br, zstd")]).await;
+    assert_eq!(
+        (zipped.status.as_u16(), &zipped.headers["content-encoding"]),
+        (503, &"gzip".parse().unwrap())
+    );
+    assert!(zipped.headers["vary"].to_str().unwrap().contains("Accept-Encoding"));
+    assert!(zipped.body.len() as u64 <= FIRST_FLIGHT, "{} bytes", zipped.body.len());
+    let again = day.navigate("/", &[("accept-encoding", "gzip"), ("cookie", "a=b")]).await;
+    assert_eq!(again.body, zipped.body, "not the same for everybody");
+    let plain = day.navigate("/", &[("accept-encoding", "br")]).await;
+    assert!(!plain.headers.contains_key("content-encoding"));
+    assert!(plain.headers["vary"].to_str().unwrap().contains("Accept-Encoding"));
+    assert!(plain.text().starts_with("<!doctype html>") && plain.body.len() > zipped.body.len());
+}
+
+#[tokio::test]
+async fn whoever_sends_a_form_is_answered_with_a_page() {
+    let day = Day::begin(ONE_SEAT).await;
+    let form = "return=%2Fdomanda%3Fmodulo%3D1&lang=it";
+    // The ticket is gone, with the cookies.
+    let reply = day.submit("/.tornello/v1/rooms/sala/claims", form).await;
+    assert_eq!(reply.status, 303);
+    let place = reply.headers["location"].to_str().unwrap();
+    assert_eq!(place, "/.tornello/rooms/sala/place?return=%2Fdomanda%3Fmodulo%3D1&lang=it");
+    let page = day.navigate(place, &[]).await.text();
+    assert!(page.contains("Non troviamo il tuo posto") && page.contains("sala&#x2f;tickets"), "{page}");
+    let reply = day.submit("/.tornello/v1/rooms/altra/tickets", form).await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.headers["content-type"]),
+        (404, &"text/html; charset=utf-8".parse().unwrap())
+    );
+    let long = format!("{form}&x={}", "x".repeat(5000));
+    let reply = day.submit("/.tornello/v1/rooms/sala/tickets", &long).await;
+    assert_eq!(reply.status, 413);
+    assert!(reply.text().contains("I dati inviati sono troppo grandi"), "{}", reply.text());
+}
+
+/// The picture in the README, at the path in `TORNELLO_SCREENSHOT`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute and writes a picture"]
+async fn screenshot() {
+    const SEATS: usize = 20;
+    let path = std::env::var_os("TORNELLO_SCREENSHOT");
+    let path = path.unwrap_or_else(|| "benches/img/waiting-page.png".into());
+    let room = r#"
+title = "Bonus Mobilità 2026"
+seats = { floor = 20, ceiling = 20 }
+message = { en = "There is enough for every application that arrives by 18:00 on Friday." }
+poll = { min = "1s" }
+"#;
+    let british = Habits { language: "en-GB,en", javascript: true };
+    let browser = Browser::open(british).await.expect("a picture needs a browser");
+    browser.view(1000, 760, 1.25).await;
+    let day = Day::begin(room).await;
+    let mut inside = VecDeque::new();
+    for _ in 0..SEATS {
+        inside.push_back(Person::walks_in(&day).await);
+    }
+    let mut line = VecDeque::new();
+    for _ in 0..640 {
+        line.push_back(Person::joins(&day).await);
+    }
+    browser.goto(&day.url("/")).await.unwrap();
+    browser.sees("a place", |page| page.ahead.as_deref() == Some("640")).await;
+    browser.goto("about:blank").await.unwrap();
+    // First many go through at once, as after an opening; then one a second, for the rate to settle.
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(900));
+    for gone in 0..228 {
+        if gone >= 180 {
+            pace.tick().await;
+        }
+        inside.pop_front().unwrap().goes().await;
+        let mut next = line.pop_front().unwrap();
+        next.comes_in().await;
+        inside.push_back(next);
+    }
+    browser.goto(&day.url("/")).await.unwrap();
+    until("an estimate", async || {
+        let wait = browser.text(".pane.on [data-f=wait]").await;
+        wait.contains("minutes").then_some(())
+    })
+    .await;
+    let heading = browser.find(Locator::Css(".pane.on h1")).await.unwrap();
+    assert_eq!(heading.text().await.unwrap(), "You are in the queue");
+    let picture = browser.screenshot().await.unwrap();
+    assert!(picture.len() < 120_000, "{} bytes", picture.len());
+    let path = Path::new(&path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, picture).unwrap();
+}

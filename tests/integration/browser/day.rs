@@ -1,0 +1,237 @@
+//! A small click day: a service behind the real gateway, and people who come by plain HTTP.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+use tornello::app::{Options, Running, start};
+use tornello::config::parse;
+
+/// What the service says to whoever comes in.
+pub(super) const SERVICE: &str = "La domanda";
+/// Here the service ends a session.
+const END: &str = "/fine";
+/// Nothing in these tests takes longer, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Waits for a value, however long it takes within reason.
+pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, looking).await;
+    found.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
+
+/// The service, with the gateway before it.
+pub(super) struct Day {
+    gateway: Running,
+    service: SocketAddr,
+    serving: AbortHandle,
+    state: tempfile::TempDir,
+}
+
+impl Day {
+    /// Opens the doors; `room` are lines of the room `sala`.
+    pub(super) async fn begin(room: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let service = listener.local_addr().unwrap();
+        let serving = tokio::spawn(serve(listener)).abort_handle();
+        let state = tempfile::tempdir().unwrap();
+        let text = configuration(service, &state, room);
+        let (settings, _) = parse(&text, "day.toml").unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let gateway = start(settings, Options::default()).await.unwrap();
+        Self { gateway, service, serving, state }
+    }
+
+    /// Puts other lines of the room in force.
+    pub(super) async fn reload(&self, room: &str) {
+        let text = configuration(self.service, &self.state, room);
+        let report = self.gateway.reloader.apply(&text, "day.toml").await;
+        assert!(report.applied, "{}", report.diagnostics);
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.gateway.listen[0]
+    }
+
+    /// A request that a browser would send for a page.
+    pub(super) async fn navigate(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let fields = [&[("accept", "text/html"), ("accept-language", "it")], fields].concat();
+        ask(self.address(), Method::GET, path, &fields, "").await
+    }
+
+    /// One of our forms, sent by a browser without JavaScript.
+    pub(super) async fn submit(&self, path: &str, form: &str) -> Reply {
+        let kind = "application/x-www-form-urlencoded";
+        let fields = [("accept", "text/html"), ("accept-language", "it"), ("content-type", kind)];
+        ask(self.address(), Method::POST, path, &fields, form).await
+    }
+
+    /// What is public of the room.
+    pub(super) async fn board(&self) -> Value {
+        let path = "/.tornello/v1/rooms/sala/board";
+        ask(self.address(), Method::GET, path, &[], "").await.json()["board"].take()
+    }
+}
+
+impl Drop for Day {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+fn configuration(service: SocketAddr, state: &tempfile::TempDir, room: &str) -> String {
+    // Everybody here comes from one address, so the door is wide.
+    format!(
+        r#"
+[listen]
+http = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+state_directory = "{}"
+
+[door]
+rate = "10000/s"
+
+[upstream.app]
+addresses = ["{service}"]
+limit = {{ law = "fixed", initial = 100 }}
+
+[room.sala]
+{room}
+
+[route.all]
+upstream = "app"
+room = "sala"
+"#,
+        state.path().display()
+    )
+}
+
+/// Somebody who comes without a browser.
+pub(super) struct Person {
+    at: SocketAddr,
+    ticket: String,
+    pass: String,
+}
+
+impl Person {
+    /// Comes in while nobody waits.
+    pub(super) async fn walks_in(day: &Day) -> Self {
+        let reply = day.navigate("/", &[]).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        let cookie = reply.headers["set-cookie"].to_str().unwrap();
+        let pass = cookie.strip_prefix("tornello-pass-sala=").unwrap().split(';').next().unwrap();
+        Self { at: day.address(), ticket: String::new(), pass: pass.to_owned() }
+    }
+
+    /// Joins the line.
+    pub(super) async fn joins(day: &Day) -> Self {
+        let reply = ask(day.address(), Method::POST, "/.tornello/v1/rooms/sala/tickets", &[], "").await;
+        assert_eq!(reply.status, StatusCode::CREATED);
+        let ticket = reply.json()["ticket"].as_str().unwrap().to_owned();
+        Self { at: day.address(), ticket, pass: String::new() }
+    }
+
+    /// Waits for the turn and comes in.
+    pub(super) async fn comes_in(&mut self) {
+        let claim = async || {
+            let fields = [("tornello-ticket", self.ticket.as_str())];
+            let reply = ask(self.at, Method::POST, "/.tornello/v1/rooms/sala/claims", &fields, "").await;
+            match reply.status.as_u16() {
+                200 => Some(reply.json()["pass"].as_str().unwrap().to_owned()),
+                202 | 409 => None,
+                _ => panic!("{} {}", reply.status, reply.text()),
+            }
+        };
+        self.pass = until("the turn of somebody ahead", claim).await;
+    }
+
+    /// Ends the visit: the seat is free when this returns.
+    pub(super) async fn goes(self) {
+        let fields = [("tornello-pass", self.pass.as_str())];
+        let reply = ask(self.at, Method::GET, END, &fields, "").await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+    }
+}
+
+/// An answer, read to its end.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Reply {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// One request on a connection of its own.
+pub(super) async fn ask(
+    to: SocketAddr,
+    method: Method,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let stream = TcpStream::connect(to).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let driving = tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(path).header(HOST, to.to_string());
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
+    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    driving.abort();
+    Reply { status: head.status, headers: head.headers, body }
+}
+
+async fn serve(listener: TcpListener) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(
+            TokioIo::new(stream),
+            service_fn(async |request| Ok::<_, Infallible>(page(&request))),
+        );
+        tokio::spawn(connection);
+    }
+}
+
+/// The service's one page.
+fn page(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let page = format!("<!doctype html><html lang=it><title>{SERVICE}</title><h1>{SERVICE}</h1>");
+    let mut response = Response::new(Full::new(Bytes::from(page)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    if request.uri().path() == END {
+        response.headers_mut().insert("tornello-session", HeaderValue::from_static("end"));
+    }
+    response
+}
