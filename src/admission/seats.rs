@@ -79,8 +79,8 @@ impl Seats {
 
 /// What part of those called come, and how soon.
 ///
-/// A Beta prior of 8 in 10, and old evidence fades by 2 % with each call judged. The delay is a moving
-/// mean of the time from call to claim.
+/// Begins as if 8 of 10 had come; evidence, this too, fades by 2 % with each call judged, so that about
+/// the last fifty calls speak. The delay is a moving mean of the time from call to claim.
 #[derive(Clone, Debug)]
 pub struct ShowRate {
     came: f64,
@@ -92,19 +92,28 @@ const PRIOR_CAME: f64 = 8.0;
 const PRIOR_MISSED: f64 = 2.0;
 const FADE: f64 = 0.98;
 const SHOW_RATE_MIN: f64 = 0.05;
+/// Below 1, or nobody who is late would ever be given up.
+const SHOW_RATE_MAX: f64 = 0.98;
 const DELAY_WEIGHT: f64 = 0.05;
 
 impl ShowRate {
     /// Starts from the prior, with calls expected to be claimed after `delay`.
     #[must_use]
     pub fn new(delay: Duration) -> Self {
-        Self { came: 0.0, missed: 0.0, delay_s: delay.as_secs_f64().max(0.001) }
+        Self { came: PRIOR_CAME, missed: PRIOR_MISSED, delay_s: delay.as_secs_f64().max(0.001) }
     }
 
-    /// One call was judged: its holder came, or did not.
-    pub fn judge(&mut self, came: bool) {
-        self.came = self.came * FADE + f64::from(u8::from(came));
-        self.missed = self.missed * FADE + f64::from(u8::from(!came));
+    /// The holder of a call came.
+    pub fn came(&mut self) {
+        self.came = self.came * FADE + 1.0;
+        self.missed *= FADE;
+    }
+
+    /// So many calls were judged, and their holders did not come.
+    pub fn missed(&mut self, calls: u64) {
+        let fade = FADE.powf(calls as f64);
+        self.came *= fade;
+        self.missed = self.missed * fade + (1.0 - fade) / (1.0 - FADE);
     }
 
     /// Somebody judged missing came after all.
@@ -119,11 +128,11 @@ impl ShowRate {
         self.delay_s = self.delay_s.max(0.001);
     }
 
-    /// Expected part of calls that are claimed, in (0, 1].
+    /// Expected part of calls that are claimed, between 0.05 and 0.98.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        let (came, missed) = (self.came + PRIOR_CAME, self.missed + PRIOR_MISSED);
-        (came / (came + missed)).max(SHOW_RATE_MIN)
+        let (came, missed) = (self.came, self.missed);
+        (came / (came + missed)).clamp(SHOW_RATE_MIN, SHOW_RATE_MAX)
     }
 
     /// Mean time from call to claim.

@@ -35,9 +35,8 @@ pub(crate) struct Person {
     /// Was told that it is inside, in this life of the gateway.
     pub(crate) told_inside: bool,
     pub(crate) left: bool,
-    /// The life of the gateway in which it left or had its session ended.
-    pub(crate) left_life: u32,
-    pub(crate) ended: bool,
+    /// The life of the gateway in which its pass was revived; 0 if it was not.
+    pub(crate) revived_in: u32,
     /// Wall time at which its pass was signed.
     pub(crate) signed: Moment,
     /// The room's clock at the beginning of the session and at its last use.
@@ -57,8 +56,7 @@ impl Person {
             missed_call: false,
             told_inside: false,
             left: false,
-            left_life: 0,
-            ended: false,
+            revived_in: 0,
             signed: Moment(0),
             begun: Duration::ZERO,
             used: Duration::ZERO,

@@ -270,9 +270,7 @@ impl World {
         let after = self.facts();
         let fell = RoomFacts { active: after.active.min(before.active), ..before };
         self.witness.seats(&fell, &after)?;
-        if after.front_row != before.front_row {
-            self.witness.front_row_moved(&self.room)?;
-        }
+        self.witness.front_row_moved(&self.room)?;
         let patience = self.setting.policy.call * 2 + Duration::from_secs(10);
         self.witness.beat(&after, held, self.now, patience)?;
         self.tally.front_row = self.tally.front_row.max(after.front_row);
@@ -398,7 +396,7 @@ impl World {
                 must!(!early || matches!(claimed, Claim::Waiting { .. }), "{number} uncalled: {claimed:?}");
                 if claimed == Claim::Admitted {
                     self.sit_down(who);
-                    return self.witness.let_in(number, &self.room);
+                    return self.witness.let_in(number);
                 }
             }
             self.look_again(who);
@@ -451,7 +449,14 @@ impl World {
             }
             let before = self.facts();
             let claimed = self.room.claim(&self.setting.policy, number, pass, self.now);
-            self.witness.seats(&before, &self.facts())?;
+            let after = self.facts();
+            self.witness.seats(&before, &after)?;
+            if matches!(claimed, Claim::FrontRow { .. }) {
+                self.witness.front.insert(number);
+            }
+            if after.active != before.active {
+                self.witness.front_row_moved(&self.room)?;
+            }
             let same = said.is_none_or(|said| said == claimed);
             must!(same, "{number} claimed and was told {said:?}, then {claimed:?}");
             said = Some(claimed);
@@ -459,10 +464,9 @@ impl World {
         match said {
             Some(Claim::Admitted) => {
                 self.sit_down(who);
-                self.witness.let_in(number, &self.room)?;
+                self.witness.let_in(number)?;
             }
             Some(Claim::FrontRow { ahead }) => {
-                self.witness.front.insert(number);
                 must!(ahead < self.facts().front_row as u64, "{ahead} ahead of {number} in the front row");
                 self.people[who].doing = Doing::InFront;
                 // Some look away for long; the seat that they get meanwhile must not be their loss.
@@ -497,7 +501,7 @@ impl World {
     }
 
     fn ask(&mut self, who: usize) -> Result<(), String> {
-        let Person { number, pass, signed, begun, used, cap, errand, left_life, .. } = self.people[who];
+        let Person { number, pass, signed, begun, used, cap, errand, revived_in, .. } = self.people[who];
         let finishing = self.setting.manners && self.dice.chance(0.3);
         let shown = ShownPass { id: pass, number, age: self.now.since(signed), finishing };
         let touched = self.room.touch(&self.setting.policy, &shown, self.now);
@@ -508,8 +512,8 @@ impl World {
         match touched {
             Touch::Live => {}
             Touch::Revived => {
-                must!(finishing && left_life != self.life, "a pass was revived twice");
-                self.people[who].left_life = self.life;
+                must!(finishing && revived_in != self.life, "a pass was revived twice");
+                self.people[who].revived_in = self.life;
                 self.people[who].begun = clock;
                 self.people[who].cap = Duration::from_secs(120);
             }
@@ -549,7 +553,7 @@ impl World {
         match claimed {
             Claim::Admitted => {
                 self.sit_down(who);
-                self.witness.let_in(number, &self.room)
+                self.witness.let_in(number)
             }
             Claim::FrontRow { .. } => {
                 // Only after a kill: the bit that says "used" is lost then, as documented.
@@ -682,7 +686,7 @@ impl World {
             person.dispatch = None;
             // What idle time and session were is forgotten; the age of the pass is not.
             (person.begun, person.used) = (clock, clock);
-            person.left_life = 0;
+            person.revived_in = 0;
             if person.doing == Doing::Asking {
                 person.doing = Doing::Inside;
                 self.after(Duration::from_millis(500), Event::Wakes(who));
