@@ -37,12 +37,7 @@ impl Calls {
     /// No calls yet; claims are expected `delay` after their calls until measured.
     #[must_use]
     pub fn new(delay: Duration) -> Self {
-        Self {
-            batches: VecDeque::new(),
-            outstanding: 0,
-            shows: ShowRate::new(delay),
-            pace: Pace::default(),
-        }
+        Self { batches: VecDeque::new(), outstanding: 0, shows: ShowRate::new(delay), pace: Pace::default() }
     }
 
     /// These numbers were called, `people` of them to somebody.
@@ -58,7 +53,11 @@ impl Calls {
         let Some(batch) = Self::batch(&mut self.batches, number) else { return };
         // One who is hours late says that tails are long, not that the mean is hours.
         self.shows.claimed_after(clock.since(batch.called).min(judged_after));
-        if batch.judged { self.shows.correct() } else { self.shows.came() }
+        if batch.judged {
+            self.shows.correct()
+        } else {
+            self.shows.came()
+        }
         self.close(number);
     }
 

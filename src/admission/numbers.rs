@@ -125,7 +125,11 @@ impl Numbers {
         }
         let first = self.marks.cursor + 1;
         let over_uncertain = |last: u64| {
-            if last < *self.uncertain.start() { last } else { last + overlap(&self.uncertain, first, u64::MAX) }
+            if last < *self.uncertain.start() {
+                last
+            } else {
+                last + overlap(&self.uncertain, first, u64::MAX)
+            }
         };
         let mut last = self.marks.cursor + wanted;
         for number in self.left.range(first..) {

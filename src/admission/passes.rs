@@ -123,8 +123,7 @@ impl Passes {
         }
         // Remembered from now on, and so for longer than the revived pass lasts.
         self.remember(shown.id, Ended { at: clock, spent: true });
-        let session =
-            Session { number: shown.number, begun: clock, used: clock, cap: REVIVAL, known: true };
+        let session = Session { number: shown.number, begun: clock, used: clock, cap: REVIVAL, known: true };
         self.live.insert(shown.id, session);
         Some(Touch::Revived)
     }

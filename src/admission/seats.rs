@@ -182,3 +182,97 @@ impl Pace {
         self.per_second.unwrap_or(0.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::policy::PollRule;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn policy() -> RoomPolicy {
+        RoomPolicy {
+            seats_floor: 2,
+            seats_ceiling: 500,
+            share: 0.5,
+            call: SECOND,
+            idle: SECOND,
+            session: SECOND,
+            poll: PollRule { min: SECOND, max: SECOND, divisor: 10 },
+            hold: false,
+            open: false,
+        }
+    }
+
+    #[test]
+    fn seats_follow_the_limit_down_at_once_and_up_by_and_by() {
+        let (mut seats, policy) = (Seats::default(), policy());
+        assert_eq!(seats.follow(&policy, 80, SECOND), 30, "0.75 · 80 · 0.5 / 1");
+        assert_eq!(seats.follow(&policy, 40, SECOND), 15);
+        assert_eq!(seats.follow(&policy, 80, SECOND), 17, "one, and a tenth");
+        assert_eq!(seats.follow(&policy, 0, SECOND), 2, "the floor");
+        (0..1_000).for_each(|_| _ = seats.follow(&policy, 1_000_000, SECOND));
+        assert_eq!(seats.seats(), 500, "the ceiling");
+    }
+
+    #[test]
+    fn those_who_think_between_requests_leave_room_for_others() {
+        let (mut seats, policy) = (Seats::default(), policy());
+        seats.observe(0, 0, SECOND * 100);
+        assert!((seats.kappa() - 1.0).abs() < 1e-9, "an empty room teaches nothing");
+        (0..300).for_each(|_| seats.observe(10, 100, SECOND));
+        assert!((seats.kappa() - 0.1).abs() < 0.01, "{}", seats.kappa());
+        (0..300).for_each(|_| _ = seats.follow(&policy, 80, SECOND));
+        assert!((290..=300).contains(&seats.seats()), "{}", seats.seats());
+    }
+
+    #[test]
+    fn the_show_rate_comes_to_what_is_seen_and_stays_between_its_bounds() {
+        let mut shows = ShowRate::new(SECOND);
+        assert!((shows.rate() - 0.8).abs() < 1e-9);
+        (0..100).for_each(|_| {
+            shows.came();
+            shows.missed(9);
+        });
+        assert!((shows.rate() - 0.1).abs() < 0.03, "{}", shows.rate());
+        shows.missed(1_000_000);
+        assert!((shows.rate() - SHOW_RATE_MIN).abs() < 1e-9);
+        (0..1_000).for_each(|_| shows.came());
+        assert!((shows.rate() - SHOW_RATE_MAX).abs() < 1e-9);
+    }
+
+    #[test]
+    fn missing_many_at_once_is_missing_them_one_by_one() {
+        let (mut at_once, mut one_by_one) = (ShowRate::new(SECOND), ShowRate::new(SECOND));
+        at_once.missed(7);
+        (0..7).for_each(|_| one_by_one.missed(1));
+        assert!((at_once.rate() - one_by_one.rate()).abs() < 1e-9);
+        let rate = at_once.rate();
+        at_once.correct();
+        assert!(at_once.rate() > rate);
+    }
+
+    #[test]
+    fn an_unclaimed_call_is_expected_less_and_less_and_never_more_than_at_first() {
+        let shows = ShowRate::new(SECOND);
+        let at = |seconds| shows.still_expected(SECOND * seconds);
+        assert!((at(0) - shows.rate()).abs() < 1e-9);
+        assert!((0..100).all(|age| at(age) > at(age + 1) && at(age + 1).is_finite()));
+        assert!(at(1_000_000) < 1e-9, "finite however old");
+    }
+
+    #[test]
+    fn a_pace_forgets_in_ten_seconds() {
+        let mut pace = Pace::default();
+        for _ in 0..600 {
+            pace.add(2);
+            pace.step(SECOND / 10);
+        }
+        assert!((pace.per_second() - 20.0).abs() < 0.1, "{}", pace.per_second());
+        (0..100).for_each(|_| pace.step(SECOND / 10));
+        assert!(pace.per_second() > 5.0 && pace.per_second() < 9.0, "{}", pace.per_second());
+        pace.add(1);
+        pace.step(Duration::ZERO);
+        assert!(pace.per_second().is_finite());
+    }
+}

@@ -60,7 +60,9 @@ impl Witness {
         let still = |number: &u64| matches!(room.look(*number, &pass_of(*number)), Claim::FrontRow { .. });
         let first = self.front.iter().copied().find(|number| still(number));
         let overtaken = first.and_then(|first| {
-            self.front.range(first..).find(|number| room.look(**number, &pass_of(**number)) == Claim::Admitted)
+            self.front
+                .range(first..)
+                .find(|number| room.look(**number, &pass_of(**number)) == Claim::Admitted)
         });
         must!(overtaken.is_none(), "{overtaken:?} was seated before {first:?}");
         self.front.retain(still);
@@ -76,7 +78,13 @@ impl Witness {
     }
 
     /// The front row gets every free seat, and the line never stands still for long without a reason.
-    pub(crate) fn beat(&mut self, facts: &RoomFacts, held: bool, now: Moment, patience: Duration) -> Result<(), String> {
+    pub(crate) fn beat(
+        &mut self,
+        facts: &RoomFacts,
+        held: bool,
+        now: Moment,
+        patience: Duration,
+    ) -> Result<(), String> {
         let free = (facts.seats as usize).saturating_sub(facts.active);
         must!(facts.front_row == 0 || free == 0, "{} in front of {free} free seats", facts.front_row);
         let idle = !held && free > 0 && facts.cursor < facts.issued;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tornello::admission::limiter::Limiter;
 use tornello::admission::policy::{LawPolicy, LimitPolicy, PollRule, RoomPolicy};
-use tornello::admission::room::{Claim, HoldReason, Load, Room, RoomFacts, RoomMarks, RoomState, ShownPass, Touch};
+use tornello::admission::room::{Claim, HoldReason, Load, Room, RoomFacts, RoomMarks, ShownPass, Touch};
 use tornello::admission::{Moment, Outcome};
 
 use crate::dice::Dice;
@@ -27,11 +27,11 @@ pub(crate) enum Fault {
     BlockNotDurable,
     /// Numbers are called while the room is held.
     CallsWhileHeld,
-    /// Each claim comes with another pass.
+    /// A repeated claim comes with another pass.
     PassNotDerived,
     /// Claims are heard as if the pass had been given already: nobody counts seats.
     SeatsNotCounted,
-    /// The lowest of the front row is kept from the room while others claim.
+    /// A claim from the front row is heard as if its pass had been given already.
     Overtakes,
     /// A request goes out without a permit.
     NoPermit,
@@ -193,7 +193,9 @@ impl World {
 
     /// Takes one step and checks what must hold after it.
     pub(crate) fn step(&mut self) -> Result<(), String> {
-        let Some(Reverse((at, _, event))) = self.events.pop() else { return Err("nothing happens".to_owned()) };
+        let Some(Reverse((at, _, event))) = self.events.pop() else {
+            return Err("nothing happens".to_owned());
+        };
         self.now = at;
         match event {
             Event::Beat => self.beat()?,
@@ -404,7 +406,7 @@ impl World {
         }
         if !missed_call && self.dice.chance(self.no_show) {
             self.people[who].missed_call = true;
-            if self.dice.chance(0.3) {
+            if self.setting.manners && self.dice.chance(0.3) {
                 let late = self.setting.policy.call.mul_f64(self.dice.part() * 3.0);
                 self.after(late, Event::Wakes(who));
             } else {
@@ -429,8 +431,10 @@ impl World {
 
     fn claim(&mut self, who: usize) -> Result<(), String> {
         let Person { number, mut pass, doing, .. } = self.people[who];
-        if self.plants(Fault::Overtakes) && self.witness.front.first() == Some(&number) && self.dice.chance(0.9) {
-            self.room.leave(number, &pass, self.now);
+        let first = self.witness.front.first().is_none_or(|first| *first == number);
+        if self.plants(Fault::Overtakes) && doing == Doing::InFront && !first {
+            let shown = ShownPass { id: pass, number, age: Duration::ZERO, finishing: false };
+            self.room.touch(&self.setting.policy, &shown, self.now);
         }
         if self.plants(Fault::StrangerLeaves) && self.dice.chance(0.05) {
             self.room.leave(number, &pass, self.now);
@@ -444,7 +448,7 @@ impl World {
         let times = if self.setting.manners && self.dice.chance(0.1) { 3 } else { 1 };
         let mut said = None;
         for _ in 0..times {
-            if self.plants(Fault::PassNotDerived) {
+            if self.plants(Fault::PassNotDerived) && said.is_some() {
                 pass[0] = self.dice.roll().to_le_bytes()[0];
             }
             let before = self.facts();
@@ -627,7 +631,7 @@ impl World {
     }
 
     fn trouble(&mut self) -> Result<(), String> {
-        let next = self.dice.millis(500, 15_000);
+        let next = self.dice.millis(300, 6_000);
         self.after(next, Event::Trouble);
         let policy = &mut self.setting.policy;
         match self.dice.between(0, 11) {
@@ -696,8 +700,10 @@ impl World {
 
     /// Everybody who waits and looks is told a place.
     fn check_nobody_lost(&self) -> Result<(), String> {
-        let waiting = self.people.iter().filter(|person| matches!(person.doing, Doing::Waiting | Doing::InFront));
-        for person in waiting {
+        for person in &self.people {
+            if !matches!(person.doing, Doing::Waiting | Doing::InFront) {
+                continue;
+            }
             let looked = self.room.look(person.number, &person.pass);
             must!(looked != Claim::Done, "{} waits and is told that it is done", person.number);
             must!(person.number <= self.room.marks().issued, "{} is not known any more", person.number);
@@ -705,8 +711,9 @@ impl World {
         Ok(())
     }
 
-    /// What the room does with those who arrive.
-    pub(crate) fn state(&self) -> RoomState {
-        self.room.state(&self.setting.policy)
+    /// Those who hold a ticket and are not inside.
+    pub(crate) fn waiting(&self) -> usize {
+        let outside = |person: &&Person| matches!(person.doing, Doing::Waiting | Doing::InFront);
+        self.people.iter().filter(outside).count()
     }
 }
