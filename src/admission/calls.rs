@@ -21,7 +21,8 @@ struct Batch {
     numbers: RangeInclusive<u64>,
     called: Moment,
     open: u64,
-    judged: bool,
+    /// When it was judged, as a count of calls judged by then.
+    judged: Option<u64>,
 }
 
 /// The calls of one room.
@@ -44,7 +45,7 @@ impl Calls {
     pub fn call(&mut self, numbers: RangeInclusive<u64>, people: u64, clock: Moment) {
         self.pace.add(people);
         self.outstanding += people;
-        self.batches.push_back(Batch { numbers, called: clock, open: people, judged: false });
+        self.batches.push_back(Batch { numbers, called: clock, open: people, judged: None });
     }
 
     /// The holder of a number claims, for the first time.
@@ -53,10 +54,9 @@ impl Calls {
         let Some(batch) = Self::batch(&mut self.batches, number) else { return };
         // One who is hours late says that tails are long, not that the mean is hours.
         self.shows.claimed_after(clock.since(batch.called).min(judged_after));
-        if batch.judged {
-            self.shows.correct()
-        } else {
-            self.shows.came()
+        match batch.judged {
+            Some(judged) => self.shows.correct(judged),
+            None => self.shows.came(),
         }
         self.close(number);
     }
@@ -72,10 +72,10 @@ impl Calls {
     /// Learns from calls that are old enough, and closes the accounts of those past `expiry`.
     pub fn judge(&mut self, expiry: Duration, clock: Moment) {
         let judged_after = self.judged_after().min(expiry);
-        for batch in self.batches.iter_mut().filter(|batch| !batch.judged) {
+        for batch in self.batches.iter_mut().filter(|batch| batch.judged.is_none()) {
             if clock.since(batch.called) >= judged_after {
-                batch.judged = true;
                 self.shows.missed(batch.open);
+                batch.judged = Some(self.shows.judged());
             }
         }
         while let Some(oldest) = self.batches.front()
@@ -100,7 +100,7 @@ impl Calls {
     /// Of these, those that nothing is known of yet: not judged missing.
     #[must_use]
     pub fn fresh(&self) -> u64 {
-        self.batches.iter().filter(|batch| !batch.judged).map(|batch| batch.open).sum()
+        self.batches.iter().filter(|batch| batch.judged.is_none()).map(|batch| batch.open).sum()
     }
 
     /// People expected from the calls that are out.

@@ -85,6 +85,7 @@ impl Seats {
 pub struct ShowRate {
     came: f64,
     missed: f64,
+    judged: u64,
     delay_s: f64,
 }
 
@@ -93,20 +94,21 @@ const PRIOR_MISSED: f64 = 2.0;
 const FADE: f64 = 0.98;
 const SHOW_RATE_MIN: f64 = 0.05;
 /// Below 1, or nobody who is late would ever be given up.
-const SHOW_RATE_MAX: f64 = 0.98;
+const SHOW_RATE_MAX: f64 = 0.95;
 const DELAY_WEIGHT: f64 = 0.05;
 
 impl ShowRate {
     /// Starts from the prior, with calls expected to be claimed after `delay`.
     #[must_use]
     pub fn new(delay: Duration) -> Self {
-        Self { came: PRIOR_CAME, missed: PRIOR_MISSED, delay_s: delay.as_secs_f64().max(0.001) }
+        Self { came: PRIOR_CAME, missed: PRIOR_MISSED, judged: 0, delay_s: delay.as_secs_f64().max(0.001) }
     }
 
     /// The holder of a call came.
     pub fn came(&mut self) {
         self.came = self.came * FADE + 1.0;
         self.missed *= FADE;
+        self.judged += 1;
     }
 
     /// So many calls were judged, and their holders did not come.
@@ -114,12 +116,21 @@ impl ShowRate {
         let fade = FADE.powf(calls as f64);
         self.came *= fade;
         self.missed = self.missed * fade + (1.0 - fade) / (1.0 - FADE);
+        self.judged += calls;
     }
 
-    /// Somebody judged missing came after all.
-    pub fn correct(&mut self) {
-        self.missed = (self.missed - 1.0).max(0.0);
-        self.came += 1.0;
+    /// Calls judged so far; what [`ShowRate::correct`] needs to know of a judgement.
+    #[must_use]
+    pub fn judged(&self) -> u64 {
+        self.judged
+    }
+
+    /// Somebody who was judged missing, when so many calls were judged, came after all. Only what has
+    /// not faded of that judgement changes sides.
+    pub fn correct(&mut self, judged: u64) {
+        let moved = FADE.powf(self.judged.saturating_sub(judged) as f64).min(self.missed);
+        self.missed -= moved;
+        self.came += moved;
     }
 
     /// A claim came this long after its call.
@@ -128,7 +139,7 @@ impl ShowRate {
         self.delay_s = self.delay_s.max(0.001);
     }
 
-    /// Expected part of calls that are claimed, between 0.05 and 0.98.
+    /// Expected part of calls that are claimed, between 0.05 and 0.95.
     #[must_use]
     pub fn rate(&self) -> f64 {
         let (came, missed) = (self.came, self.missed);
@@ -247,9 +258,20 @@ mod tests {
         at_once.missed(7);
         (0..7).for_each(|_| one_by_one.missed(1));
         assert!((at_once.rate() - one_by_one.rate()).abs() < 1e-9);
-        let rate = at_once.rate();
-        at_once.correct();
-        assert!(at_once.rate() > rate);
+    }
+
+    #[test]
+    fn a_late_correction_weighs_no_more_than_the_judgement_that_it_corrects() {
+        let mut shows = ShowRate::new(SECOND);
+        shows.missed(10);
+        let (then, wrong) = (shows.judged(), shows.rate());
+        let mut at_once = shows.clone();
+        at_once.correct(then);
+        assert!(at_once.rate() > wrong + 0.04, "{wrong} to {}", at_once.rate());
+        (0..500).for_each(|_| shows.missed(1));
+        let before = shows.rate();
+        (0..10).for_each(|_| shows.correct(then));
+        assert!(shows.rate() - before < 0.001, "{before} to {}", shows.rate());
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn busy(world: &mut World, from: u64, to: u64) -> f64 {
 /// Who does not come when called takes no work from the upstream.
 #[test]
 fn no_shows_leave_no_seat_empty() {
-    for (no_show, people) in [(0.0, 1_500), (0.5, 3_000), (0.9, 12_000)] {
+    for (no_show, people) in [(0.0, 800), (0.5, 1_500), (0.9, 7_500)] {
         for seed in 1..=2 {
             let mut world = World::new(plain(people, no_show), Dice::new(seed));
             let busy = busy(&mut world, 60, 180);
@@ -180,14 +180,17 @@ fn no_shows_leave_no_seat_empty() {
 #[test]
 fn kills_in_mid_queue_lose_no_number_and_no_time() {
     for seed in 1..=2 {
-        let mut world = World::new(plain(1_200, 0.1), Dice::new(seed));
+        let mut world = World::new(plain(800, 0.1), Dice::new(seed));
         world.run_until(Moment(25_000_000_000)).unwrap();
         world.kill(false);
         let between = busy(&mut world, 26, 30);
         world.kill(true);
         let again = busy(&mut world, 31, 35);
-        let after = busy(&mut world, 80, 180);
-        println!("seed {seed}: {between:.3}, {again:.3}, {after:.3} busy after kills");
+        let after = busy(&mut world, 80, 150);
+        println!(
+            "seed {seed}: {between:.3}, {again:.3}, {after:.3} busy after kills, front row up to {}",
+            world.tally.front_row
+        );
         assert!(between > 0.2 && again > 0.2, "seed {seed}: the line stood still after a kill");
         assert!(after >= 0.95, "seed {seed}: after the kills the upstream is only {after:.3} busy");
         everybody_got_in(&mut world, seed);
@@ -196,7 +199,7 @@ fn kills_in_mid_queue_lose_no_number_and_no_time() {
 
 /// Everybody who showed up got in, though their numbers lie on both sides of those never given.
 fn everybody_got_in(world: &mut World, seed: u64) {
-    world.run_until(Moment(400 * 1_000_000_000)).unwrap();
+    world.run_until(Moment(300 * 1_000_000_000)).unwrap();
     let waiting = world.waiting();
     assert!(waiting == 0, "seed {seed}: {waiting} still wait, {:?}", world.room.marks());
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use tornello::admission::Moment;
 use tornello::admission::room::{Claim, Room, RoomFacts, RoomMarks};
 
 use crate::person::pass_of;
@@ -27,8 +26,9 @@ pub(crate) struct Witness {
     seated: HashSet<u64>,
     /// Numbers that were told to stand in the front row.
     pub(crate) front: BTreeSet<u64>,
-    /// The line has stood still since, with seats free and people waiting.
-    stuck_since: Option<(Moment, u64)>,
+    /// The line has stood still here for so long, unheld, with seats free and people waiting.
+    stuck_at: u64,
+    stuck_for: Duration,
 }
 
 impl Witness {
@@ -57,15 +57,20 @@ impl Witness {
 
     /// Somebody of the front row got a seat: those who got in were before those who did not.
     pub(crate) fn front_row_moved(&mut self, room: &Room) -> Result<(), String> {
-        let still = |number: &u64| matches!(room.look(*number, &pass_of(*number)), Claim::FrontRow { .. });
-        let first = self.front.iter().copied().find(|number| still(number));
-        let overtaken = first.and_then(|first| {
-            self.front
-                .range(first..)
-                .find(|number| room.look(**number, &pass_of(**number)) == Claim::Admitted)
+        let mut first = None;
+        let mut overtaken = None;
+        self.front.retain(|number| match room.look(*number, &pass_of(*number)) {
+            Claim::FrontRow { .. } => {
+                first = first.or(Some(*number));
+                true
+            }
+            Claim::Admitted => {
+                overtaken = overtaken.or(first.map(|first| (*number, first)));
+                false
+            }
+            _ => false,
         });
-        must!(overtaken.is_none(), "{overtaken:?} was seated before {first:?}");
-        self.front.retain(still);
+        must!(overtaken.is_none(), "(number, lower one still in front): {overtaken:?} was seated before");
         Ok(())
     }
 
@@ -82,19 +87,23 @@ impl Witness {
         &mut self,
         facts: &RoomFacts,
         held: bool,
-        now: Moment,
+        elapsed: Duration,
         patience: Duration,
     ) -> Result<(), String> {
         let free = (facts.seats as usize).saturating_sub(facts.active);
         must!(facts.front_row == 0 || free == 0, "{} in front of {free} free seats", facts.front_row);
-        let idle = !held && free > 0 && facts.cursor < facts.issued;
-        match self.stuck_since {
-            Some((since, cursor)) if idle && cursor == facts.cursor => {
-                let stuck = now.since(since);
-                must!(stuck <= patience, "{free} seats free and nobody called for {stuck:?}: {facts:?}");
-            }
-            _ => self.stuck_since = idle.then_some((now, facts.cursor)),
+        let stuck = free > 0 && facts.cursor < facts.issued && facts.cursor == self.stuck_at;
+        self.stuck_at = facts.cursor;
+        if !stuck {
+            self.stuck_for = Duration::ZERO;
+        } else if !held {
+            self.stuck_for += elapsed;
         }
+        must!(
+            self.stuck_for <= patience,
+            "{free} free seats, nobody called for {:?}: {facts:?}",
+            self.stuck_for
+        );
         Ok(())
     }
 
@@ -102,6 +111,6 @@ impl Witness {
     pub(crate) fn restarted(&mut self) {
         self.seated.clear();
         self.front.clear();
-        self.stuck_since = None;
+        self.stuck_for = Duration::ZERO;
     }
 }

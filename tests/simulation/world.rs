@@ -268,13 +268,16 @@ impl World {
             self.still += self.now.since(self.last_beat);
             must!(cursor == before.cursor, "calls up to {cursor} from {} while held", before.cursor);
         }
-        self.last_beat = self.now;
+        let elapsed = self.now.since(std::mem::replace(&mut self.last_beat, self.now));
         let after = self.facts();
         let fell = RoomFacts { active: after.active.min(before.active), ..before };
         self.witness.seats(&fell, &after)?;
-        self.witness.front_row_moved(&self.room)?;
-        let patience = self.setting.policy.call * 2 + Duration::from_secs(10);
-        self.witness.beat(&after, held, self.now, patience)?;
+        if (after.active, after.front_row) != (before.active, before.front_row) {
+            self.witness.front_row_moved(&self.room)?;
+        }
+        let RoomPolicy { call, poll, .. } = &self.setting.policy;
+        let patience = (*call).min(poll.max * 4) + Duration::from_secs(5);
+        self.witness.beat(&after, held, elapsed, patience)?;
         self.tally.front_row = self.tally.front_row.max(after.front_row);
         self.write(cursor, held)
     }
