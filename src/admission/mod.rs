@@ -16,6 +16,9 @@ pub mod law;
 pub mod queue;
 pub mod ticket;
 pub mod seats;
+pub mod numbers;
+pub mod calls;
+pub mod passes;
 pub mod refusal;
 pub mod room;
 
