@@ -61,6 +61,10 @@ const REVIVAL_WITHIN: Duration = Duration::from_secs(600);
 /// How long a revived pass lasts.
 const REVIVAL: Duration = Duration::from_secs(120);
 
+/// A pass that was given at the open door and never shown again holds its seat this long: programs
+/// that keep no cookies must not fill the room. Shown later, it is taken up again.
+const NEVER_RETURNED: Duration = Duration::from_secs(15);
+
 /// The passes of one room.
 #[derive(Debug, Default)]
 pub struct Passes {
@@ -154,7 +158,9 @@ impl Passes {
     /// holders never knew that they had a seat.
     pub fn expire(&mut self, policy: &RoomPolicy, needed: bool, clock: Moment) -> Vec<u64> {
         let over = self.live.extract_if(|_, session| {
-            let idle = needed && clock.since(session.used) > policy.idle;
+            let returned = session.known || session.number != 0;
+            let idle_max = if returned { policy.idle } else { policy.idle.min(NEVER_RETURNED) };
+            let idle = needed && clock.since(session.used) > idle_max;
             idle || clock.since(session.begun) > session.cap
         });
         let over: Vec<(PassId, Session)> = over.collect();
@@ -164,7 +170,7 @@ impl Passes {
             if session.known {
                 let spent = self.ended.get(&id).is_some_and(|ended| ended.spent);
                 self.remember(id, Ended { at: clock, spent });
-            } else {
+            } else if session.number != 0 {
                 unknown.push(session.number);
             }
         }
@@ -217,6 +223,24 @@ mod tests {
         passes.begin(&policy(), ID, 1, start);
         assert!(passes.tell(&ID, start));
         passes
+    }
+
+    #[test]
+    fn a_pass_that_never_came_back_gives_its_seat_up_early_and_is_good_if_it_does_come() {
+        let (mut passes, policy) =
+            (Passes::default(), RoomPolicy { idle: SECOND * 600, session: SECOND * 900, ..policy() });
+        passes.begin(&policy, ID, 0, Moment(0));
+        passes.begin(&policy, [8; 16], 0, Moment(0));
+        passes.tell(&[8; 16], Moment(0));
+        let later = Moment(0).after(SECOND * 16);
+        assert!(
+            passes.expire(&policy, false, later).is_empty() && passes.len() == 2,
+            "nobody needs the seat"
+        );
+        assert!(passes.expire(&policy, true, later).is_empty(), "nobody waited for it");
+        assert!(!passes.contains(&ID) && passes.contains(&[8; 16]));
+        let shown = ShownPass { id: ID, number: 0, age: SECOND * 16, finishing: false };
+        assert_eq!(passes.touch(&shown, later), None, "not over: the room takes it up again");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use super::policy::RoomPolicy;
 const UTILISATION: f64 = 0.75;
 /// Memory of κ.
 const KAPPA_MEMORY: Duration = Duration::from_secs(30);
+/// What the first guess of κ weighs, as time of measuring.
+const KAPPA_GUESS: Duration = Duration::from_secs(2);
 /// κ below this would promise more seats than a browser's parallel requests allow.
 const KAPPA_MIN: f64 = 0.01;
 /// Seats may grow by this part of themselves a second (and by one), and shrink at once.
@@ -24,16 +26,12 @@ fn weight(elapsed: Duration, memory: Duration) -> f64 {
 }
 
 /// The seats of one room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Seats {
     kappa: Option<f64>,
+    /// Time over which κ was learnt.
+    learnt: Duration,
     seats: f64,
-}
-
-impl Default for Seats {
-    fn default() -> Self {
-        Self { kappa: None, seats: 0.0 }
-    }
 }
 
 impl Seats {
@@ -45,8 +43,11 @@ impl Seats {
         }
         let active = u32::try_from(active).unwrap_or(u32::MAX);
         let measured = f64::from(in_flight) / f64::from(active);
-        let old = self.kappa.unwrap_or(1.0);
-        self.kappa = Some(old + weight(elapsed, KAPPA_MEMORY) * (measured - old));
+        let old = self.kappa();
+        // The first guess weighs as much as a few seconds of measuring; then the memory grows.
+        let memory = KAPPA_MEMORY.min(KAPPA_GUESS + self.learnt);
+        self.learnt = self.learnt.saturating_add(elapsed);
+        self.kappa = Some(old + weight(elapsed, memory) * (measured - old));
     }
 
     /// Moves the seats towards what the limit bears and returns them, within floor and ceiling.

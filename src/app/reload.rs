@@ -85,7 +85,10 @@ impl Reloader {
                 self.apply(&text, &file.display().to_string()).await
             }
             Err(error) => {
-                let why = format!("error: {} cannot be read: {error}\n  help: the running configuration is unchanged", file.display());
+                let why = format!(
+                    "error: {} cannot be read: {error}\n  help: the running configuration is unchanged",
+                    file.display()
+                );
                 self.report(Err(why), 0)
             }
         }

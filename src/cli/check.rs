@@ -70,7 +70,9 @@ fn read(file: &Path) -> Option<String> {
         Ok(text) => Some(text),
         Err(error) => {
             eprintln!("error: {} cannot be read: {error}", file.display());
-            eprintln!("  help: name the file with --config FILE; `tornello init --upstream HOST:PORT` writes one");
+            eprintln!(
+                "  help: name the file with --config FILE; `tornello init --upstream HOST:PORT` writes one"
+            );
             None
         }
     }

@@ -46,11 +46,9 @@ impl Run {
 
     async fn serve(self, settings: Settings, text: String) -> u8 {
         // Before anything else: until a handler stands, SIGHUP would end the process.
-        let (Ok(mut hup), Ok(mut term), Ok(mut int)) = (
-            signal(SignalKind::hangup()),
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) else {
+        let (Ok(mut hup), Ok(mut term), Ok(mut int)) =
+            (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
             eprintln!("error: signals cannot be handled");
             return RUNTIME;
         };
@@ -103,7 +101,8 @@ fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
 
 /// The structured log goes to standard error; the access log has standard output for itself.
 fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TORNELLO_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,pingora_core=warn,pingora_load_balancing=error"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TORNELLO_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,pingora_core=warn,pingora_load_balancing=error")
+    });
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

@@ -67,7 +67,8 @@ impl Exchange {
 }
 
 /// A request that was sent, its head still awaited.
-pub type Pending = Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<http::Request<Upload>>>> + Send>>;
+pub type Pending =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<http::Request<Upload>>>> + Send>>;
 
 /// Awaits the head of an answer. Dropped before it came, it hands the wait to a task of its own.
 pub struct Awaiting {

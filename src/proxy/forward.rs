@@ -252,7 +252,10 @@ fn broken(exchange: Exchange, upload: &UploadState) -> Fault {
 
 /// Methods that may be sent twice (RFC 9110 §9.2.2).
 fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE)
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    )
 }
 
 fn has_meaningful_body(method: &Method) -> bool {

@@ -58,7 +58,9 @@ impl Scene {
     async fn everybody_is_answered(&self) {
         for (ticket, number) in &self.tickets {
             let begun = now();
-            let got = ask(self.gate.site(), Method::GET, &format!("{ROOM}/ticket"), &[("tornello-ticket", ticket)]).await;
+            let got =
+                ask(self.gate.site(), Method::GET, &format!("{ROOM}/ticket"), &[("tornello-ticket", ticket)])
+                    .await;
             assert_eq!((got.status, got.json()["number"].as_u64()), (StatusCode::OK, Some(*number)));
             assert!(begun.elapsed() < Duration::from_secs(1));
         }
@@ -85,7 +87,10 @@ impl Scene {
     /// The line moves again: the first in it gets in, in order.
     async fn resumes(&self) {
         let first = &self.tickets[0].0;
-        until("the board says that the line moves", || async { (self.board().await["state"] != "held").then_some(()) }).await;
+        until("the board says that the line moves", || async {
+            (self.board().await["state"] != "held").then_some(())
+        })
+        .await;
         until("somebody inside is served again", || async {
             (visit(self.gate.site(), "/", &self.passes[0]).await.status == StatusCode::OK).then_some(())
         })
@@ -93,12 +98,20 @@ impl Scene {
         self.gate.running.proxy.live.load().rooms["main"].line.with(|room| {
             for pass in &self.passes {
                 let token = pass.split_once('=').unwrap().1;
-                let claims = self.gate.running.proxy.ring.verify(tornello::admission::ticket::Kind::Pass, token.as_bytes()).unwrap();
+                let claims = self
+                    .gate
+                    .running
+                    .proxy
+                    .ring
+                    .verify(tornello::admission::ticket::Kind::Pass, token.as_bytes())
+                    .unwrap();
                 room.end(&claims.id, self.gate.running.proxy.clock.now());
             }
         });
         until("the first in line gets in", || async {
-            let got = ask(self.gate.site(), Method::POST, &format!("{ROOM}/claims"), &[("tornello-ticket", first)]).await;
+            let got =
+                ask(self.gate.site(), Method::POST, &format!("{ROOM}/claims"), &[("tornello-ticket", first)])
+                    .await;
             (got.status == StatusCode::OK).then_some(())
         })
         .await;
@@ -126,15 +139,16 @@ async fn the_upstream_hangs_and_recovers() {
     let scene = scene(&origin).await;
     origin.delay(60_000);
     let begun = now();
-    let (one, two) = tokio::join!(
-        visit(scene.gate.site(), "/", &scene.passes[0]),
-        async {
-            scene.is_held().await;
-            scene.everybody_is_answered().await;
-        }
-    );
+    let (one, two) = tokio::join!(visit(scene.gate.site(), "/", &scene.passes[0]), async {
+        scene.is_held().await;
+        scene.everybody_is_answered().await;
+    });
     assert_eq!(one.status, StatusCode::GATEWAY_TIMEOUT);
-    assert!(begun.elapsed() < Duration::from_millis(4_000), "within the route's timeout: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_millis(4_000),
+        "within the route's timeout: {:?}",
+        begun.elapsed()
+    );
     let () = two;
     origin.delay(0);
     scene.resumes().await;

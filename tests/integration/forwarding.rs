@@ -41,7 +41,13 @@ async fn the_upstream_gets_what_was_judged_and_nothing_in_our_name() {
     for gone in ["tornello", "x-drop", "192.0.2.1"] {
         assert!(!seen.contains(gone), "{gone} in {seen}");
     }
-    for there in ["x-keep: yes", "cookie: a=1\n", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "x-request-id: "] {
+    for there in [
+        "x-keep: yes",
+        "cookie: a=1\n",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: http",
+        "x-request-id: ",
+    ] {
         assert!(seen.contains(there), "{there} not in {seen}");
     }
 }
@@ -79,7 +85,8 @@ upstream = "three"
     get(gate.site(), "/app/x/..//wallet").await;
     assert_eq!((went(&one), went(&two)), (2, 2));
     assert_eq!(get(gate.site(), "/apple").await.status, StatusCode::NOT_FOUND);
-    let raw = raw(gate.site(), "GET /app HTTP/1.1\r\nhost: OTHER.example:80\r\nconnection: close\r\n\r\n").await;
+    let raw =
+        raw(gate.site(), "GET /app HTTP/1.1\r\nhost: OTHER.example:80\r\nconnection: close\r\n\r\n").await;
     assert!(raw.starts_with("HTTP/1.1 200"), "{raw}");
     assert_eq!(went(&three), 1);
 }

@@ -57,6 +57,9 @@ upstream = "quick"
     let p99 = |sorted: &[f64]| sorted[sorted.len() * 99 / 100 - 1];
     let (quiet, busy) = (p99(&quiet), p99(&busy));
     // A ratio within one run, with room for the scheduler of a noisy machine.
-    assert!(busy <= (2.0 * quiet).max(quiet + 20.0), "p99 {quiet:.1} ms quiet, {busy:.1} ms beside a saturated upstream");
+    assert!(
+        busy <= (2.0 * quiet).max(quiet + 20.0),
+        "p99 {quiet:.1} ms quiet, {busy:.1} ms beside a saturated upstream"
+    );
     assert_eq!(slow.in_flight(), 4);
 }

@@ -111,7 +111,10 @@ async fn those_who_wait_get_a_permit_in_order_or_a_true_refusal_in_time() {
         match done.unwrap() {
             (StatusCode::OK, _) => served += 1,
             (StatusCode::SERVICE_UNAVAILABLE, waited) => {
-                assert!(waited >= Duration::from_millis(900), "refused only when the time was over: {waited:?}");
+                assert!(
+                    waited >= Duration::from_millis(900),
+                    "refused only when the time was over: {waited:?}"
+                );
                 refused += 1;
             }
             other => panic!("{other:?}"),
@@ -141,7 +144,8 @@ async fn a_client_that_waits_for_100_is_asked_only_after_admission() {
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n";
     let first_line = async |stream: &mut TcpStream| {
         let mut read = vec![0; 1024];
-        let length = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut read)).await.unwrap().unwrap();
+        let length =
+            tokio::time::timeout(Duration::from_secs(5), stream.read(&mut read)).await.unwrap().unwrap();
         String::from_utf8_lossy(&read[..length]).lines().next().unwrap_or_default().to_owned()
     };
     let mut first = TcpStream::connect(gate.site()).await.unwrap();

@@ -131,7 +131,9 @@ async fn a_place_survives_kill_and_clean_restart() {
     for round in ["after the kill", "after the stop"] {
         let mut process = Process::start(folder.path(), None);
         for (cookie, number) in &held {
-            let look = ask(process.site, Method::GET, "/.tornello/v1/rooms/main/ticket", &[("cookie", cookie)]).await;
+            let look =
+                ask(process.site, Method::GET, "/.tornello/v1/rooms/main/ticket", &[("cookie", cookie)])
+                    .await;
             assert_eq!(look.json()["number"].as_u64(), Some(*number), "{round}");
         }
         assert_eq!(visit(process.site, "/", &pass).await.status, StatusCode::OK, "{round} the pass is good");
@@ -189,7 +191,8 @@ async fn systemd_is_told_and_a_stop_lets_requests_end() {
     until("it is under way", || async { (origin.in_flight() == 1).then_some(()) }).await;
     process.signal("-TERM");
     until("it is no longer ready", || async {
-        let ready = crate::stage::try_ask(process.admin, Method::GET, "/ready", &[], bytes::Bytes::new()).await;
+        let ready =
+            crate::stage::try_ask(process.admin, Method::GET, "/ready", &[], bytes::Bytes::new()).await;
         ready.is_ok_and(|got| got.status == StatusCode::SERVICE_UNAVAILABLE).then_some(())
     })
     .await;
@@ -206,7 +209,19 @@ async fn the_access_log_says_what_was_decided_and_nothing_personal() {
     let process = Process::start(folder.path(), None);
     let secret = "RSSMRA80A01H501U";
     let path = format!("/person/{secret}?code={secret}");
-    let first = ask(process.site, Method::GET, &path, &[("authorization", secret), ("cookie", secret), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")]).await;
+    let first = ask(
+        process.site,
+        Method::GET,
+        &path,
+        &[
+            ("authorization", secret),
+            ("cookie", secret),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+            ("accept", "text/html"),
+        ],
+    )
+    .await;
     assert_eq!(first.status, StatusCode::OK);
     assert_eq!(get(process.site, &path).await.status, StatusCode::SERVICE_UNAVAILABLE);
     let log = until("both lines are there", || async {
@@ -215,11 +230,24 @@ async fn the_access_log_says_what_was_decided_and_nothing_personal() {
     })
     .await;
     assert!(!log.contains(secret) && !log.contains("127.0.0.1"), "{log}");
-    let line = |number: usize| -> serde_json::Value { serde_json::from_str(log.lines().nth(number).unwrap()).unwrap() };
-    assert_eq!((&line(0)["decision"], &line(0)["reason"], &line(0)["route"]), (&"forwarded".into(), &"open".into(), &"all".into()));
-    assert_eq!((&line(1)["decision"], &line(1)["reason"], &line(1)["status"]), (&"refused".into(), &"waiting".into(), &503.into()));
+    let line = |number: usize| -> serde_json::Value {
+        serde_json::from_str(log.lines().nth(number).unwrap()).unwrap()
+    };
+    assert_eq!(
+        (&line(0)["decision"], &line(0)["reason"], &line(0)["route"]),
+        (&"forwarded".into(), &"open".into(), &"all".into())
+    );
+    assert_eq!(
+        (&line(1)["decision"], &line(1)["reason"], &line(1)["status"]),
+        (&"refused".into(), &"waiting".into(), &503.into())
+    );
     let metrics = get(process.admin, "/metrics").await.text();
-    assert!(metrics.contains(r#"tornello_requests_total{code="503",decision="refused",reason="waiting",route="all"} 1"#), "{metrics}");
+    assert!(
+        metrics.contains(
+            r#"tornello_requests_total{code="503",decision="refused",reason="waiting",route="all"} 1"#
+        ),
+        "{metrics}"
+    );
     assert!(!metrics.contains(secret));
 }
 

@@ -34,10 +34,12 @@ async fn two_hundred_reloads_under_load_lose_nothing_and_each_is_in_force_at_onc
     let origin = Origin::echo().await;
     origin.delay(2);
     let gate = Gate::start(&text(&origin, 50, "Title 0")).await;
-    let (stop, failed, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (stop, failed, answered) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut crowd = tokio::task::JoinSet::new();
     for _ in 0..16 {
-        let (site, stop, failed, answered) = (gate.site(), Arc::clone(&stop), Arc::clone(&failed), Arc::clone(&answered));
+        let (site, stop, failed, answered) =
+            (gate.site(), Arc::clone(&stop), Arc::clone(&failed), Arc::clone(&answered));
         crowd.spawn(async move {
             while !stop.load(Ordering::SeqCst) {
                 let got = try_ask(site, Method::GET, "/", &[], Bytes::new()).await;
@@ -53,7 +55,10 @@ async fn two_hundred_reloads_under_load_lose_nothing_and_each_is_in_force_at_onc
         assert!(begun.elapsed() < Duration::from_secs(1), "reload {number} took {:?}", begun.elapsed());
         let live = gate.running.proxy.live.load();
         let limit = live.clusters["app"].gate.facts(gate.running.proxy.clock.now()).limit;
-        assert_eq!((limit, live.rooms["main"].settings.title.as_str()), (20 + number, format!("Title {number}").as_str()));
+        assert_eq!(
+            (limit, live.rooms["main"].settings.title.as_str()),
+            (20 + number, format!("Title {number}").as_str())
+        );
     }
     stop.store(true, Ordering::SeqCst);
     while crowd.join_next().await.is_some() {}
@@ -94,7 +99,10 @@ quota = "few"
     let joined = ask(gate.site(), Method::POST, "/.tornello/v1/rooms/main/tickets", &[]).await;
     let (ticket, number) = (joined.cookie().unwrap(), joined.json()["number"].clone());
     let spend = async || ask(gate.site(), Method::GET, "/", &[("cookie", "session=anna")]).await.status;
-    assert_eq!((spend().await, spend().await, spend().await), (StatusCode::OK, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS));
+    assert_eq!(
+        (spend().await, spend().await, spend().await),
+        (StatusCode::OK, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS)
+    );
     gate.apply(&with("2/h")).await;
     assert_eq!(spend().await, StatusCode::TOO_MANY_REQUESTS, "a reload does not refill");
     assert_eq!(visit(gate.site(), "/room", &pass).await.status, StatusCode::OK);
@@ -159,9 +167,13 @@ room = "main"
     };
     let gate = Gate::start(&day("", false)).await;
     let pass = visit(gate.site(), "/", "").await.cookie().unwrap();
-    gate.apply(&day("hold = true\nmessage = { it = \"Torniamo alle 10.\", en = \"Back at 10.\" }", true)).await;
+    gate.apply(&day("hold = true\nmessage = { it = \"Torniamo alle 10.\", en = \"Back at 10.\" }", true))
+        .await;
     let machine = get(gate.site(), "/").await;
-    assert_eq!((machine.status, &machine.json()["reason"]), (StatusCode::SERVICE_UNAVAILABLE, &"held".into()));
+    assert_eq!(
+        (machine.status, &machine.json()["reason"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"held".into())
+    );
     let messages = get(gate.site(), "/.tornello/v1/rooms/main/messages").await.json();
     assert_eq!(messages["text"]["en"], "Back at 10.");
     let before = two.truth.requests.load(Ordering::SeqCst);

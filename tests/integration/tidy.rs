@@ -31,9 +31,28 @@ fn under(folder: &str) -> Vec<(String, String)> {
 #[test]
 fn the_core_is_pure() {
     let forbidden = [
-        "crate::store", "crate::proxy", "crate::edge", "crate::pages", "crate::config", "crate::admin",
-        "crate::app", "crate::cli", "crate::lab", "crate::metrics", "crate::clock", "tokio", "hyper", "http::",
-        "tracing", "prometheus", "Mutex", "Atomic", "Instant", "SystemTime", "getrandom", "async fn",
+        "crate::store",
+        "crate::proxy",
+        "crate::edge",
+        "crate::pages",
+        "crate::config",
+        "crate::admin",
+        "crate::app",
+        "crate::cli",
+        "crate::lab",
+        "crate::metrics",
+        "crate::clock",
+        "tokio",
+        "hyper",
+        "http::",
+        "tracing",
+        "prometheus",
+        "Mutex",
+        "Atomic",
+        "Instant",
+        "SystemTime",
+        "getrandom",
+        "async fn",
     ];
     for (name, text) in under("src/admission") {
         let code = text.split("#[cfg(test)]").next().unwrap();
@@ -90,7 +109,12 @@ fn every_promise_of_the_readme_names_a_test_that_exists() {
     let tests: String = under("tests").into_iter().chain(under("src")).map(|(_, text)| text).collect();
     let promises = readme.split("## What it promises").nth(1).expect("a part on promises");
     let promises = promises.split("\n## ").next().unwrap();
-    let named: Vec<&str> = promises.split('`').skip(1).step_by(2).filter(|word| word.contains('_') && !word.contains(' ')).collect();
+    let named: Vec<&str> = promises
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.contains('_') && !word.contains(' '))
+        .collect();
     assert!(named.len() >= 6, "a test a promise: {named:?}");
     for name in named {
         assert!(tests.contains(&format!("fn {name}(")), "no test is called {name}");
@@ -100,7 +124,12 @@ fn every_promise_of_the_readme_names_a_test_that_exists() {
 #[test]
 fn the_unit_starts_what_there_is() {
     let unit = read("systemd/tornello.service");
-    for line in ["Type=notify", "ExecStart=/usr/bin/tornello run", "ExecReload=/usr/bin/tornello reload", "DynamicUser=yes"] {
+    for line in [
+        "Type=notify",
+        "ExecStart=/usr/bin/tornello run",
+        "ExecReload=/usr/bin/tornello reload",
+        "DynamicUser=yes",
+    ] {
         assert!(unit.contains(line), "{line}");
     }
 }

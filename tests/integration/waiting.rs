@@ -1,8 +1,8 @@
 //! The waiting room over HTTP: places are given once, kept, called in order, and used once.
 
+use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
-use bytes::Bytes;
 
 use crate::stage::{Gate, Got, Origin, ask, try_ask, until, visit};
 
@@ -87,7 +87,10 @@ async fn an_idle_room_lets_people_through_and_a_full_one_shows_the_same_page_to_
     assert_eq!(machine.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(machine.headers["content-type"], "application/problem+json");
     let problem = machine.json();
-    assert_eq!((&problem["reason"], &problem["join"]), (&"waiting".into(), &format!("{ROOM}/tickets").into()));
+    assert_eq!(
+        (&problem["reason"], &problem["join"]),
+        (&"waiting".into(), &format!("{ROOM}/tickets").into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +110,10 @@ async fn a_place_is_given_once_and_looking_changes_nothing() {
     }
     for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
         let got = ask(gate.site(), method, &format!("{ROOM}/tickets"), &[]).await;
-        assert_eq!((got.status, &got.headers["allow"]), (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap()));
+        assert_eq!(
+            (got.status, &got.headers["allow"]),
+            (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap())
+        );
     }
     assert_eq!(ticket(&gate).await.1, 2, "nobody else took a number");
 }
@@ -136,7 +142,10 @@ async fn places_are_called_in_order_and_a_pass_is_used_once() {
 async fn a_called_navigation_claims_by_itself_and_apps_use_headers() {
     let origin = origin().await;
     let gate = Gate::start(&room(&origin, 2, "")).await;
-    let (one, two) = (visit(gate.site(), "/", "").await.cookie().unwrap(), visit(gate.site(), "/", "").await.cookie().unwrap());
+    let (one, two) = (
+        visit(gate.site(), "/", "").await.cookie().unwrap(),
+        visit(gate.site(), "/", "").await.cookie().unwrap(),
+    );
     let browser = join(&gate, "").await.cookie().unwrap();
     let app = ticket(&gate).await.0;
     visit(gate.site(), "/end", &one).await;
@@ -186,7 +195,9 @@ async fn a_post_without_a_pass_is_not_sent_and_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_board_is_the_same_for_all_and_follows_the_line() {
     let origin = origin().await;
-    let gate = Gate::start(&room(&origin, 1, "message = { it = \"Si entra dalle 9.\", en = \"Doors open at 9.\" }")).await;
+    let gate =
+        Gate::start(&room(&origin, 1, "message = { it = \"Si entra dalle 9.\", en = \"Doors open at 9.\" }"))
+            .await;
     visit(gate.site(), "/", "").await;
     for _ in 0..5 {
         ticket(&gate).await;
@@ -218,7 +229,10 @@ async fn without_javascript_a_button_a_place_page_and_a_way_in() {
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "document"),
     ];
-    let joined = try_ask(gate.site(), Method::POST, &format!("{ROOM}/tickets"), &form, Bytes::from_static(b"lang=en")).await.unwrap();
+    let joined =
+        try_ask(gate.site(), Method::POST, &format!("{ROOM}/tickets"), &form, Bytes::from_static(b"lang=en"))
+            .await
+            .unwrap();
     assert_eq!(joined.status, StatusCode::SEE_OTHER);
     let place = joined.headers["location"].to_str().unwrap().to_owned();
     assert!(place.starts_with("/.tornello/rooms/main/place?return=") && place.contains("apply"), "{place}");
@@ -230,7 +244,9 @@ async fn without_javascript_a_button_a_place_page_and_a_way_in() {
     with_cookie.push(("cookie", &cookie));
     let body = Bytes::from_static(b"return=%2Fapply%3Fx%3D1");
     let entered = until("the button lets in", || async {
-        let got = try_ask(gate.site(), Method::POST, &format!("{ROOM}/claims"), &with_cookie, body.clone()).await.unwrap();
+        let got = try_ask(gate.site(), Method::POST, &format!("{ROOM}/claims"), &with_cookie, body.clone())
+            .await
+            .unwrap();
         (got.headers["location"] == "/apply?x=1").then_some(got)
     })
     .await;
@@ -241,7 +257,8 @@ async fn without_javascript_a_button_a_place_page_and_a_way_in() {
 async fn pages_of_other_sites_can_neither_join_nor_claim() {
     let origin = origin().await;
     let gate = Gate::start(&room(&origin, 1, "")).await;
-    for foreign in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"), ("origin", "null")] {
+    for foreign in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"), ("origin", "null")]
+    {
         let got = ask(gate.site(), Method::POST, &format!("{ROOM}/tickets"), &[foreign]).await;
         assert!(got.status.is_client_error() && !got.headers.contains_key("set-cookie"), "{foreign:?}");
     }
