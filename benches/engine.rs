@@ -30,7 +30,6 @@ mod engine {
     pub(crate) mod talk;
     pub(crate) mod upload;
     pub(crate) mod upstream;
-    pub(crate) mod wire;
 
     pub(crate) use super::{Build, Engine};
 }

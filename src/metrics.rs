@@ -108,11 +108,12 @@ impl Metrics {
         let registry = Registry::new();
         let add = |collector: Box<dyn prometheus::core::Collector>| registry.register(collector);
         add(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
-            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
-            add(Box::new(made.clone()))?;
-            Ok(made)
-        };
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+                let made = IntCounterVec::new(Opts::new(name, help), labels)?;
+                add(Box::new(made.clone()))?;
+                Ok(made)
+            };
         let gauges = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, prometheus::Error> {
             let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
             add(Box::new(made.clone()))?;
@@ -123,12 +124,13 @@ impl Metrics {
             add(Box::new(made.clone()))?;
             Ok(made)
         };
-        let histogram = |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
-            let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
-            let made = HistogramVec::new(options, labels)?;
-            add(Box::new(made.clone()))?;
-            Ok(made)
-        };
+        let histogram =
+            |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
+                let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+                let made = HistogramVec::new(options, labels)?;
+                add(Box::new(made.clone()))?;
+                Ok(made)
+            };
         let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
             let made = IntCounter::new(name, help)?;
             add(Box::new(made.clone()))?;
@@ -142,17 +144,45 @@ impl Metrics {
         let build_info = gauges("tornello_build_info", "Always 1.", &["version"])?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
-            requests: counters("tornello_requests_total", "Answered requests.", &["route", "decision", "reason", "code"])?,
-            duration: histogram("tornello_request_duration_seconds", "From the request's head to the end of its answer.", &["route"])?,
-            first_byte: histogram("tornello_upstream_first_byte_seconds", "From sending to the upstream's first byte.", &["upstream"])?,
+            requests: counters(
+                "tornello_requests_total",
+                "Answered requests.",
+                &["route", "decision", "reason", "code"],
+            )?,
+            duration: histogram(
+                "tornello_request_duration_seconds",
+                "From the request's head to the end of its answer.",
+                &["route"],
+            )?,
+            first_byte: histogram(
+                "tornello_upstream_first_byte_seconds",
+                "From sending to the upstream's first byte.",
+                &["upstream"],
+            )?,
             connections: gauge("tornello_connections", "Connections of the crowd.")?,
-            connections_refused: counters("tornello_connections_refused_total", "Connections turned away.", &["cap"])?,
-            limit: gauges("tornello_concurrency_limit", "Most requests that may be unfinished.", &["upstream"])?,
+            connections_refused: counters(
+                "tornello_connections_refused_total",
+                "Connections turned away.",
+                &["cap"],
+            )?,
+            limit: gauges(
+                "tornello_concurrency_limit",
+                "Most requests that may be unfinished.",
+                &["upstream"],
+            )?,
             in_flight: gauges("tornello_in_flight", "Requests unfinished at the upstream.", &["upstream"])?,
-            queued: gauges("tornello_permit_queue_length", "Requests that wait for a permit.", &["upstream"])?,
+            queued: gauges(
+                "tornello_permit_queue_length",
+                "Requests that wait for a permit.",
+                &["upstream"],
+            )?,
             upstream_up: gauges("tornello_upstream_up", "1 if some address takes requests.", &["upstream"])?,
             retries: counters("tornello_retries_total", "Second tries.", &["upstream"])?,
-            room_state: gauges("tornello_room_state", "1 for the state that the room is in.", &["room", "state"])?,
+            room_state: gauges(
+                "tornello_room_state",
+                "1 for the state that the room is in.",
+                &["room", "state"],
+            )?,
             room_issued: gauges("tornello_room_issued", "Highest number given.", &["room"])?,
             room_called: gauges("tornello_room_called", "Highest number called.", &["room"])?,
             room_seats: gauges("tornello_room_seats", "Seats.", &["room"])?,
@@ -161,9 +191,15 @@ impl Metrics {
             room_show_rate: floats("tornello_room_show_rate", "Part of those called that come.", &["room"])?,
             room_kappa: floats("tornello_room_kappa", "Requests in flight per active pass.", &["room"])?,
             bucket_keys: gauge("tornello_bucket_keys", "Token buckets in memory.")?,
-            bucket_table_full: counter("tornello_bucket_table_full_total", "Requests without a bucket of their own.")?,
+            bucket_table_full: counter(
+                "tornello_bucket_table_full_total",
+                "Requests without a bucket of their own.",
+            )?,
             reloads: counters("tornello_config_reloads_total", "Reloads.", &["result"])?,
-            reload_success: gauge("tornello_config_last_reload_success", "1 if the last reload took effect.")?,
+            reload_success: gauge(
+                "tornello_config_last_reload_success",
+                "1 if the last reload took effect.",
+            )?,
             config_generation: gauge("tornello_config_generation", "Counts configurations put in place.")?,
             store_errors: counter("tornello_store_errors_total", "Failed writes of durable state.")?,
             log_dropped: counter("tornello_access_log_dropped_total", "Access log lines dropped.")?,

@@ -24,7 +24,7 @@ use super::exchange::{Connection, Event, Fault, Listener, Order};
 use super::link::{Driver, Link, drive};
 use super::talk::{Upshot, run};
 use super::upload::Upload;
-use super::wire::{Socket, Wire};
+use tornello::proxy::wire::{Socket, Wire};
 
 /// How links are made.
 enum Dial {

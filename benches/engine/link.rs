@@ -9,7 +9,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::task::JoinHandle;
 
 use super::upload::Upload;
-use super::wire::{Socket, Written};
+use tornello::proxy::wire::{Socket, Written};
 
 pub(crate) type Driving = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 

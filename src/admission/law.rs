@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::Outcome;
 use super::moment::Moment;
 use super::policy::{LawPolicy, LimitPolicy};
-use super::Outcome;
 
 /// What one finished request says about its upstream.
 #[derive(Clone, Copy, Debug)]

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
+use super::Outcome;
 use super::law::{self, Law, Sample};
 use super::moment::Moment;
 use super::policy::{LawPolicy, LimitPolicy};
-use super::Outcome;
 
 /// Counts, and the law that moves the limit.
 #[derive(Debug)]

@@ -8,16 +8,19 @@
 //! a bucket keeps floods out of the line, the line keeps the crowd off the limit, the limit keeps
 //! the upstream alive.
 
-pub mod moment;
-pub mod policy;
-pub mod token_bucket;
-pub mod limiter;
+pub mod calls;
 pub mod law;
+pub mod limiter;
+pub mod moment;
+pub mod numbers;
+pub mod passes;
+pub mod policy;
 pub mod queue;
-pub mod ticket;
-pub mod seats;
 pub mod refusal;
 pub mod room;
+pub mod seats;
+pub mod ticket;
+pub mod token_bucket;
 
 pub use moment::{Moment, UnixTime};
 pub use refusal::Refusal;

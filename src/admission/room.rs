@@ -7,20 +7,25 @@
 //! row by its number. So silence costs nobody a place.
 //!
 //! Memory: counters, one bit per *called* number, a record per pass. Nothing per waiting person.
+//! The parts: [`Numbers`] (given, called, used), [`Calls`] (on their way), [`Passes`] (inside), and
+//! [`Seats`].
 //!
 //! Invariants: `cursor ≤ issued`; passes given out by the line never exceed the seats at that moment;
-//! the front row is empty or no seat is free; a number takes at most one seat ever.
+//! the front row is empty or no seat is free after a step; a number is let in at most once. A seat that
+//! falls to somebody of the front row who does not look goes back unheard, and the number stays good.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::ops::RangeInclusive;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::moment::Moment;
+use super::calls::Calls;
+use super::moment::{Moment, nanos};
+use super::numbers::Numbers;
+use super::passes::Passes;
 use super::policy::RoomPolicy;
-use super::seats::{Pace, Seats, ShowRate};
+use super::seats::Seats;
 
-/// The name of a pass: derived from its ticket, or random where nobody waited.
-pub type PassId = [u8; 16];
+pub use super::numbers::{BlockUsedUp, RoomMarks};
+pub use super::passes::{PassId, ShownPass, Touch};
 
 /// Why the line stands still. Clocks stand still with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +49,6 @@ pub enum RoomState {
     Held(HoldReason),
 }
 
-/// What survives a restart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RoomMarks {
-    /// Epoch of the numbering; the first is 1.
-    pub epoch: u32,
-    /// Highest number known to be given.
-    pub issued: u64,
-    /// Numbers up to here may have been given: the end of the durable block.
-    pub reserved: u64,
-    /// Highest number called.
-    pub cursor: u64,
-}
-
 /// A claim was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
@@ -75,10 +67,6 @@ pub enum Claim {
     /// The session that this number gave is over.
     Done,
 }
-
-/// The durable block is used up: the store must reserve another before numbers can be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockUsedUp;
 
 /// What one look at the room says, for the board and for metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,111 +97,50 @@ pub struct RoomFacts {
     pub remaining: Option<u64>,
 }
 
-#[derive(Debug)]
-struct Batch {
-    numbers: RangeInclusive<u64>,
-    called: Moment,
-    open: u64,
-    judged: bool,
-}
-
+/// What the room must know of its upstream at a step.
 #[derive(Clone, Copy, Debug)]
-struct PassRecord {
-    begun: Moment,
-    used: Moment,
-    cap: Duration,
+pub struct Load {
+    /// The upstream's limit.
+    pub limit: u32,
+    /// Requests unfinished there.
+    pub in_flight: u32,
+    /// Why nobody may be called, if so.
+    pub hold: Option<HoldReason>,
 }
-
-/// A pass that is over, remembered for as long as its token would verify.
-#[derive(Clone, Copy, Debug)]
-struct Ended {
-    at: Moment,
-    /// It cannot be revived: ended on purpose, or revived once already.
-    spent: bool,
-}
-
-/// A pass as it came with a request; its MAC was good.
-#[derive(Clone, Copy, Debug)]
-pub struct ShownPass {
-    /// Its id.
-    pub id: PassId,
-    /// The number that it was given for; 0 if nobody waited.
-    pub number: u64,
-    /// Time since it was signed.
-    pub age: Duration,
-    /// The request would lose work if it were refused.
-    pub finishing: bool,
-}
-
-/// What a shown pass is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Touch {
-    /// Inside.
-    Live,
-    /// It had run out and was let through once more, to finish.
-    Revived,
-    /// Over.
-    Over,
-}
-
-/// How long after its end a pass may be revived, once.
-const REVIVAL_WITHIN: Duration = Duration::from_secs(600);
-/// How long a revived pass lasts.
-const REVIVAL: Duration = Duration::from_secs(120);
 
 /// The state of one room. The policy is an argument of each step.
 #[derive(Debug)]
 pub struct Room {
-    marks: RoomMarks,
-    uncertain: RangeInclusive<u64>,
-    used: BTreeMap<u64, u64>,
-    left: BTreeSet<u64>,
-    batches: VecDeque<Batch>,
+    numbers: Numbers,
+    calls: Calls,
     front: BTreeMap<u64, PassId>,
-    passes: HashMap<PassId, PassRecord>,
-    ended: HashMap<PassId, Ended>,
+    /// Numbers whose seat went back because their holders were not there to hear of it.
+    unheard: BTreeSet<u64>,
+    passes: Passes,
     seats: Seats,
-    shows: ShowRate,
-    departures: Pace,
-    calls: Pace,
     remaining: Option<u64>,
     hold: Option<HoldReason>,
     stood_still: Duration,
     last_step: Moment,
 }
 
-/// A call is judged missing after this many mean claim delays; a later claim corrects it.
-const JUDGED_AFTER_DELAYS: u32 = 4;
-/// All calls out at once may be this many times the seats, so that the front row stays bounded even
-/// if everybody turns up in the same second.
-const OUTSTANDING_PER_SEAT: u64 = 4;
-#[expect(clippy::reversed_empty_ranges, reason = "no number is in it, as the name says")]
-const EMPTY: RangeInclusive<u64> = 1..=0;
+/// Calls of which nothing is known yet may be this many times the seats, or `2 ÷ show rate` times if
+/// that is more: the front row stays bounded even if everybody turns up in the same second. Calls
+/// judged missing do not count, or a line of no-shows would stand still until their time is over.
+const CALLS_PER_SEAT: f64 = 4.0;
+const COMERS_PER_SEAT: f64 = 2.0;
 
 impl Room {
-    /// A room as it was left, at `now`.
-    ///
-    /// Numbers between what is known to be given and the end of the durable block may or may not have
-    /// been given before a crash. They are never given again, and when called they count as nobody.
+    /// A room as it was left, at `now`; see [`Numbers::restore`].
     #[must_use]
     pub fn restore(policy: &RoomPolicy, marks: RoomMarks, now: Moment) -> Self {
-        let uncertain =
-            if marks.reserved > marks.issued { marks.issued + 1..=marks.reserved } else { EMPTY };
-        let issued = marks.issued.max(marks.reserved);
-        let cursor = marks.cursor.min(issued);
         Self {
-            marks: RoomMarks { epoch: marks.epoch.max(1), issued, reserved: issued, cursor },
-            uncertain,
-            used: BTreeMap::new(),
-            left: BTreeSet::new(),
-            batches: VecDeque::new(),
+            numbers: Numbers::restore(marks),
+            calls: Calls::new(policy.poll.min),
             front: BTreeMap::new(),
-            passes: HashMap::new(),
-            ended: HashMap::new(),
+            unheard: BTreeSet::new(),
+            passes: Passes::default(),
             seats: Seats::default(),
-            shows: ShowRate::new(policy.poll.min),
-            departures: Pace::default(),
-            calls: Pace::default(),
             remaining: None,
             hold: None,
             stood_still: Duration::ZERO,
@@ -224,12 +151,12 @@ impl Room {
     /// What must be durable for [`Room::restore`].
     #[must_use]
     pub fn marks(&self) -> RoomMarks {
-        self.marks
+        self.numbers.marks()
     }
 
     /// Numbers up to `reserved` are durably ours to give.
     pub fn reserve(&mut self, reserved: u64) {
-        self.marks.reserved = self.marks.reserved.max(reserved);
+        self.numbers.reserve(reserved);
     }
 
     /// Gives the next number.
@@ -237,38 +164,40 @@ impl Room {
     /// # Errors
     /// [`BlockUsedUp`] until the store has reserved more.
     pub fn join(&mut self) -> Result<u64, BlockUsedUp> {
-        if self.marks.issued >= self.marks.reserved {
-            return Err(BlockUsedUp);
-        }
-        self.marks.issued += 1;
-        Ok(self.marks.issued)
+        self.numbers.give()
     }
 
     /// A holder gives the number up.
     pub fn leave(&mut self, number: u64, pass: &PassId, now: Moment) {
-        if number > self.marks.cursor {
-            self.left.insert(number);
-        } else if self.front.remove(&number).is_none() && !self.end(pass, now) && self.mark_used(number) {
+        if !self.numbers.is_called(number) {
+            self.numbers.give_up(number);
+        } else if self.front.remove(&number).is_none()
+            && !self.unheard.remove(&number)
+            && !self.end(pass, now)
+            && self.numbers.mark_used(number)
+        {
             self.close_call(number);
         }
     }
 
     /// The holder of a called number comes in, or asks again. Idempotent.
     pub fn claim(&mut self, policy: &RoomPolicy, number: u64, pass: PassId, now: Moment) -> Claim {
-        if number > self.marks.cursor {
+        let clock = self.clock(now);
+        if !self.numbers.is_called(number) {
             return self.look(number, &pass);
         }
-        if let Some(record) = self.passes.get_mut(&pass) {
-            record.used = now;
+        if self.passes.tell(&pass, clock) {
             return Claim::Admitted;
         }
         if !self.front.contains_key(&number) {
-            if !self.mark_used(number) {
+            if self.numbers.mark_used(number) {
+                self.take_up_call(number, clock);
+            } else if !self.unheard.remove(&number) {
                 return Claim::Done;
             }
-            self.shows_up(number, now);
             self.front.insert(number, pass);
-            self.seat_front_row(policy, now);
+            self.seat_front_row(policy, clock);
+            self.passes.tell(&pass, clock);
         }
         self.front_place(number)
     }
@@ -276,18 +205,14 @@ impl Room {
     /// Where a number stands, changing nothing.
     #[must_use]
     pub fn look(&self, number: u64, pass: &PassId) -> Claim {
-        if self.left.contains(&number) {
-            Claim::Done
-        } else if number > self.marks.cursor {
-            Claim::Waiting { ahead: number.saturating_sub(self.marks.cursor + 1) }
-        } else if self.passes.contains_key(pass) {
+        if self.passes.contains(pass) {
             Claim::Admitted
         } else if self.front.contains_key(&number) {
             self.front_place(number)
-        } else if self.is_used(number) {
+        } else if self.numbers.is_spent(number) && !self.unheard.contains(&number) {
             Claim::Done
         } else {
-            Claim::Waiting { ahead: 0 }
+            Claim::Waiting { ahead: number.saturating_sub(self.marks().cursor + 1) }
         }
     }
 
@@ -295,53 +220,35 @@ impl Room {
     pub fn enter(&mut self, policy: &RoomPolicy, pass: PassId, now: Moment) -> bool {
         let straight = policy.open || self.state(policy) == RoomState::Open;
         if straight {
-            self.admit(policy, pass, now);
+            self.admit(policy, pass, 0, now);
         }
         straight
     }
 
     /// A request under a pass that verified. One unknown to us was given before a restart and is taken
-    /// up again. `finishing` is a request that would lose work (an unsafe method): on a pass that ran
-    /// out a short while ago it is let through once more.
+    /// up again, also from the front row. `finishing` is a request that would lose work (an unsafe
+    /// method): on a pass that ran out a short while ago it is let through once more.
     pub fn touch(&mut self, policy: &RoomPolicy, shown: &ShownPass, now: Moment) -> Touch {
-        if let Some(record) = self.passes.get_mut(&shown.id)
-            && now.since(record.begun) <= record.cap
-        {
-            record.used = now;
-            return Touch::Live;
+        if let Some(known) = self.passes.touch(shown, self.clock(now)) {
+            return known;
         }
-        let past = self.ended.get(&shown.id).copied();
-        match past.or_else(|| self.passes.contains_key(&shown.id).then_some(Ended { at: now, spent: false })) {
-            Some(ended) if shown.finishing && !ended.spent && now.since(ended.at) <= REVIVAL_WITHIN => {
-                self.ended.insert(shown.id, Ended { spent: true, ..ended });
-                let record = PassRecord { begun: now, used: now, cap: REVIVAL };
-                self.passes.insert(shown.id, record);
-                Touch::Revived
-            }
-            Some(_) => Touch::Over,
-            None if shown.age > policy.session || !self.mark_used(shown.number) => Touch::Over,
-            None => {
-                self.admit(policy, shown.id, now);
-                Touch::Live
-            }
+        let in_front = self.front.get(&shown.number) == Some(&shown.id);
+        if shown.age > policy.session || !(in_front || self.numbers.mark_used(shown.number)) {
+            return Touch::Over;
         }
+        self.front.remove(&shown.number);
+        self.admit(policy, shown.id, shown.number, now);
+        Touch::Live
     }
 
     /// The upstream or its holder ends a session; its seat is free. False if there is none.
     pub fn end(&mut self, pass: &PassId, now: Moment) -> bool {
-        let ended = self.passes.remove(pass).is_some();
-        if ended {
-            self.ended.insert(*pass, Ended { at: now, spent: true });
-            self.departures.add(1);
-        }
-        ended
+        self.passes.end(pass, self.clock(now))
     }
 
     /// The upstream lets a session last `longer`.
     pub fn extend(&mut self, pass: &PassId, longer: Duration, now: Moment) {
-        if let Some(record) = self.passes.get_mut(pass) {
-            record.cap = record.cap.max(now.since(record.begun).saturating_add(longer));
-        }
+        self.passes.extend(pass, longer, self.clock(now));
     }
 
     /// The upstream said how many units are left.
@@ -351,61 +258,52 @@ impl Room {
 
     /// One step of the room, a few times a second: clocks, seats, front row. Returns the cursor that
     /// should be published; the store makes it durable and then says [`Room::call_up_to`].
+    ///
+    /// A hold stops calls and clocks. Seats that are free go to those who were called before it.
     pub fn step(&mut self, policy: &RoomPolicy, load: Load, now: Moment) -> u64 {
         let elapsed = now.since(self.last_step);
         self.last_step = now;
-        self.departures.step(elapsed);
+        self.passes.step(elapsed);
         self.calls.step(elapsed);
         self.seats.observe(load.in_flight, self.passes.len(), elapsed);
         self.seats.follow(policy, load.limit, elapsed);
         self.hold = if policy.hold { Some(HoldReason::Operator) } else { load.hold };
         if self.hold.is_some() {
             self.stood_still += elapsed;
-            return self.marks.cursor;
         }
-        self.end_sessions(policy, now);
-        self.judge_calls(policy, now);
-        self.seat_front_row(policy, now);
-        self.marks.cursor + self.calls_wanted(now)
+        let clock = self.clock(now);
+        if self.hold.is_none() {
+            let needed = !self.front.is_empty() || self.numbers.waiting() > 0;
+            self.unheard.extend(self.passes.expire(policy, needed, clock));
+            self.calls.judge(policy.call, clock);
+        }
+        self.seat_front_row(policy, clock);
+        let wanted = if self.hold.is_some() { 0 } else { self.calls_wanted(clock) };
+        self.numbers.reach(wanted)
     }
 
     /// Calls all numbers up to `cursor`, which is durable by now.
     pub fn call_up_to(&mut self, cursor: u64, now: Moment) {
-        let first = self.marks.cursor + 1;
-        if cursor < first || cursor > self.marks.issued {
-            return;
+        if let Some((numbers, people)) = self.numbers.call_up_to(cursor) {
+            self.calls.call(numbers, people, self.clock(now));
         }
-        let gone: Vec<u64> = self.left.range(first..=cursor).copied().collect();
-        for number in &gone {
-            self.left.remove(number);
-            self.mark_used(*number);
-        }
-        let gone = gone.iter().filter(|number| !self.uncertain.contains(number)).count() as u64;
-        let open = (cursor - first + 1) - overlap(&self.uncertain, first, cursor) - gone;
-        self.marks.cursor = cursor;
-        self.calls.add(open);
-        self.batches.push_back(Batch {
-            numbers: first..=cursor,
-            called: self.clock(now),
-            open,
-            judged: false,
-        });
         self.check_invariants();
     }
 
     /// What the board and the metrics show.
     #[must_use]
     pub fn facts(&self, policy: &RoomPolicy) -> RoomFacts {
+        let RoomMarks { epoch, issued, cursor, .. } = self.marks();
         RoomFacts {
             state: self.state(policy),
-            epoch: self.marks.epoch,
-            cursor: self.marks.cursor,
-            issued: self.marks.issued,
+            epoch,
+            cursor,
+            issued,
             rate: self.calls.per_second(),
-            show_rate: self.shows.rate(),
+            show_rate: self.calls.shows().rate(),
             active: self.passes.len(),
             front_row: self.front.len(),
-            outstanding: self.outstanding(),
+            outstanding: self.calls.outstanding(),
             seats: self.seats.seats(),
             kappa: self.seats.kappa(),
             remaining: self.remaining,
@@ -421,8 +319,8 @@ impl Room {
         if let Some(reason) = self.hold {
             return RoomState::Held(reason);
         }
-        let nobody_waits = self.marks.cursor == self.marks.issued && self.front.is_empty();
-        if nobody_waits && self.free() > self.outstanding() {
+        let nobody_waits = self.numbers.waiting() == 0 && self.front.is_empty();
+        if nobody_waits && self.free() > self.calls.outstanding() {
             RoomState::Open
         } else {
             RoomState::Queueing
@@ -433,154 +331,69 @@ impl Room {
         u64::from(self.seats.seats()).saturating_sub(self.passes.len() as u64)
     }
 
-    fn outstanding(&self) -> u64 {
-        self.batches.iter().map(|batch| batch.open).sum()
-    }
-
     /// Time as this room's clocks count it: it stands still while nobody can be called.
     fn clock(&self, now: Moment) -> Moment {
-        Moment(now.0.saturating_sub(super::moment::nanos(self.stood_still)))
+        Moment(now.0.saturating_sub(nanos(self.stood_still)))
     }
 
-    /// Numbers to call now: enough that, at the measured show rate, the free seats fill up and those
+    /// People to call now: enough that, at the measured show rate, the free seats fill up and those
     /// that fall free while the called are on their way as well (`departures · claim delay`), less
     /// those already on their way.
-    fn calls_wanted(&self, now: Moment) -> u64 {
-        let clock = self.clock(now);
-        let on_their_way: f64 = self
-            .batches
-            .iter()
-            .map(|batch| batch.open as f64 * self.shows.still_expected(clock.since(batch.called)))
-            .sum();
-        let falling_free = self.departures.per_second() * self.shows.delay().as_secs_f64();
+    fn calls_wanted(&self, clock: Moment) -> u64 {
+        let shows = self.calls.shows();
+        let falling_free = self.passes.departures() * shows.delay().as_secs_f64();
+        let on_their_way = self.calls.on_their_way(clock);
         let needed = self.free() as f64 + falling_free - self.front.len() as f64 - on_their_way;
-        let waiting = self.marks.issued - self.marks.cursor;
-        let wanted = whole((needed / self.shows.rate()).max(0.0)).min(waiting);
-        let calls_max = OUTSTANDING_PER_SEAT * u64::from(self.seats.seats());
-        let wanted = wanted.min(calls_max.saturating_sub(self.outstanding()));
-        let inside = self.passes.len() as u64 + self.front.len() as u64 + self.outstanding();
-        let wanted = self.remaining.map_or(wanted, |units| wanted.min(units.saturating_sub(inside)));
-        if needed > 0.0 { self.over_uncertain(wanted) } else { wanted }
-    }
-
-    /// Numbers that were perhaps never given cost nothing: a call that ends among them goes on to
-    /// their end.
-    fn over_uncertain(&self, wanted: u64) -> u64 {
-        let last = self.marks.cursor + wanted.max(1);
-        if self.uncertain.contains(&last) { self.uncertain.end() - self.marks.cursor } else { wanted }
+        let per_seat = CALLS_PER_SEAT.max(COMERS_PER_SEAT / shows.rate());
+        let fresh_max = whole(per_seat * f64::from(self.seats.seats()));
+        let wanted = whole((needed / shows.rate()).max(0.0))
+            .min(fresh_max.saturating_sub(self.calls.fresh()))
+            .min(self.numbers.waiting());
+        let inside = self.passes.len() as u64 + self.front.len() as u64 + self.calls.outstanding();
+        self.remaining.map_or(wanted, |units| wanted.min(units.saturating_sub(inside)))
     }
 
     fn front_place(&self, number: u64) -> Claim {
-        match self.front.range(..number).count() {
-            _ if !self.front.contains_key(&number) => Claim::Admitted,
-            ahead => Claim::FrontRow { ahead: ahead as u64 },
+        if !self.front.contains_key(&number) {
+            return Claim::Admitted;
         }
+        Claim::FrontRow { ahead: self.front.range(..number).count() as u64 }
     }
 
-    fn seat_front_row(&mut self, policy: &RoomPolicy, now: Moment) {
+    fn seat_front_row(&mut self, policy: &RoomPolicy, clock: Moment) {
         while self.free() > 0 {
-            let Some((_, pass)) = self.front.pop_first() else { break };
-            self.admit(policy, pass, now);
+            let Some((number, pass)) = self.front.pop_first() else { break };
+            self.passes.begin(policy, pass, number, clock);
         }
     }
 
-    fn admit(&mut self, policy: &RoomPolicy, pass: PassId, now: Moment) {
-        self.passes.insert(pass, PassRecord { begun: now, used: now, cap: policy.session });
-    }
-
-    /// Ends sessions past their cap, and idle ones while somebody needs their seats.
-    fn end_sessions(&mut self, policy: &RoomPolicy, now: Moment) {
-        let needed = !self.front.is_empty() || self.marks.cursor < self.marks.issued;
-        let Self { passes, ended, departures, .. } = self;
-        passes.retain(|id, pass| {
-            let over = now.since(pass.begun) > pass.cap;
-            let idle = needed && now.since(pass.used) > policy.idle;
-            if over || idle {
-                departures.add(1);
-                let spent = ended.get(id).is_some_and(|ended| ended.spent);
-                ended.insert(*id, Ended { at: now, spent });
-            }
-            !over && !idle
-        });
-        ended.retain(|_, past| now.since(past.at) <= policy.session.max(REVIVAL_WITHIN));
-    }
-
-    /// Learns from calls that are old enough, and closes the accounts of those past their time.
-    fn judge_calls(&mut self, policy: &RoomPolicy, now: Moment) {
+    /// Somebody comes in, and knows it.
+    fn admit(&mut self, policy: &RoomPolicy, pass: PassId, number: u64, now: Moment) {
         let clock = self.clock(now);
-        let judged_after = (self.shows.delay() * JUDGED_AFTER_DELAYS).min(policy.call);
-        for batch in &mut self.batches {
-            let age = clock.since(batch.called);
-            if !batch.judged && age >= judged_after {
-                batch.judged = true;
-                (0..batch.open.min(1_000)).for_each(|_| self.shows.judge(false));
-            }
-            if age >= policy.call {
-                batch.open = 0;
-            }
-        }
-        while self.batches.front().is_some_and(|batch| clock.since(batch.called) >= policy.call) {
-            self.batches.pop_front();
-        }
+        self.passes.begin(policy, pass, number, clock);
+        self.passes.tell(&pass, clock);
     }
 
-    fn shows_up(&mut self, number: u64, now: Moment) {
-        let clock = self.clock(now);
-        let batch = self.batches.iter().find(|batch| batch.numbers.contains(&number));
-        if let Some((called, judged)) = batch.map(|batch| (batch.called, batch.judged)) {
-            self.shows.claimed_after(clock.since(called));
-            if judged { self.shows.correct() } else { self.shows.judge(true) }
+    /// Numbers that were perhaps never given stand in no account, whoever turns up.
+    fn take_up_call(&mut self, number: u64, clock: Moment) {
+        if !self.numbers.is_uncertain(number) {
+            self.calls.claimed(number, clock);
         }
-        self.close_call(number);
     }
 
     fn close_call(&mut self, number: u64) {
-        if self.uncertain.contains(&number) {
-            return;
+        if !self.numbers.is_uncertain(number) {
+            self.calls.close(number);
         }
-        if let Some(batch) = self.batches.iter_mut().find(|batch| batch.numbers.contains(&number)) {
-            batch.open = batch.open.saturating_sub(1);
-        }
-    }
-
-    /// Marks a called number as used; false if it was already. 0 is no number and is never used up.
-    fn mark_used(&mut self, number: u64) -> bool {
-        if number == 0 {
-            return true;
-        }
-        let word = self.used.entry(number / 64).or_insert(0);
-        let bit = 1 << (number % 64);
-        let fresh = *word & bit == 0;
-        *word |= bit;
-        fresh
-    }
-
-    fn is_used(&self, number: u64) -> bool {
-        self.used.get(&(number / 64)).is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
 
     /// Checked at the end of what moves the cursor, in debug builds.
     pub fn check_invariants(&self) {
-        debug_assert!(self.marks.cursor <= self.marks.issued, "called a number that was not given");
-        debug_assert!(self.marks.issued <= self.marks.reserved, "gave a number that is not durable");
-        debug_assert!(self.front.keys().all(|number| *number <= self.marks.cursor), "uncalled in front");
+        let marks = self.marks();
+        debug_assert!(marks.cursor <= marks.issued, "called a number that was not given");
+        debug_assert!(marks.issued <= marks.reserved, "gave a number that is not durable");
+        debug_assert!(self.front.keys().all(|number| *number <= marks.cursor), "uncalled in front");
     }
-}
-
-/// What the room must know of its upstream at a step.
-#[derive(Clone, Copy, Debug)]
-pub struct Load {
-    /// The upstream's limit.
-    pub limit: u32,
-    /// Requests unfinished there.
-    pub in_flight: u32,
-    /// Why nobody may be called, if so.
-    pub hold: Option<HoldReason>,
-}
-
-fn overlap(range: &RangeInclusive<u64>, first: u64, last: u64) -> u64 {
-    let (from, to) = ((*range.start()).max(first), (*range.end()).min(last));
-    if range.is_empty() || from > to { 0 } else { to - from + 1 }
 }
 
 /// Rounds down; what is beyond any line saturates.
@@ -588,4 +401,216 @@ fn whole(number: f64) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "not negative, rounds down, saturates")]
     let whole = number as u64;
     whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::policy::PollRule;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn policy(seats: u32) -> RoomPolicy {
+        RoomPolicy {
+            seats_floor: seats,
+            seats_ceiling: seats,
+            share: 1.0,
+            call: SECOND * 600,
+            idle: SECOND * 60,
+            session: SECOND * 3_600,
+            poll: PollRule { min: SECOND, max: SECOND * 10, divisor: 10 },
+            hold: false,
+            open: false,
+        }
+    }
+
+    fn pass(number: u64) -> PassId {
+        [u8::try_from(number).unwrap(); 16]
+    }
+
+    /// A room in the hands of its store, its disk never failing.
+    struct Bench {
+        room: Room,
+        policy: RoomPolicy,
+        load: Load,
+        now: Moment,
+    }
+
+    impl Bench {
+        fn new(seats: u32, marks: RoomMarks) -> Self {
+            let (policy, now) = (policy(seats), Moment(1));
+            let load = Load { limit: 100, in_flight: 0, hold: None };
+            Self { room: Room::restore(&policy, marks, now), policy, load, now }
+        }
+
+        /// So many wait, and none is called.
+        fn waiting(seats: u32, people: u64) -> Self {
+            Self::new(seats, RoomMarks { epoch: 1, issued: people, reserved: people, cursor: 0 })
+        }
+
+        fn step(&mut self, later: Duration) {
+            self.now = self.now.after(later);
+            let cursor = self.room.step(&self.policy, self.load, self.now);
+            self.room.call_up_to(cursor, self.now);
+        }
+
+        fn call(&mut self, cursor: u64) {
+            self.room.step(&self.policy, self.load, self.now);
+            self.room.call_up_to(cursor, self.now);
+        }
+
+        fn claim(&mut self, number: u64) -> Claim {
+            self.room.claim(&self.policy, number, pass(number), self.now)
+        }
+
+        fn look(&self, number: u64) -> Claim {
+            self.room.look(number, &pass(number))
+        }
+
+        fn touch(&mut self, number: u64) -> Touch {
+            let shown = ShownPass { id: pass(number), number, age: SECOND, finishing: false };
+            self.room.touch(&self.policy, &shown, self.now)
+        }
+    }
+
+    #[test]
+    fn a_claim_repeated_says_the_same_and_takes_one_seat() {
+        let mut bench = Bench::waiting(2, 10);
+        assert_eq!(bench.claim(1), Claim::Waiting { ahead: 0 }, "not called yet");
+        bench.call(3);
+        assert_eq!((bench.claim(1), bench.claim(1)), (Claim::Admitted, Claim::Admitted));
+        assert_eq!(bench.room.facts(&bench.policy).active, 1);
+        bench.claim(2);
+        assert_eq!(
+            (bench.claim(3), bench.claim(3)),
+            (Claim::FrontRow { ahead: 0 }, Claim::FrontRow { ahead: 0 })
+        );
+        bench.room.end(&pass(1), bench.now);
+        assert_eq!(bench.claim(1), Claim::Done);
+        assert_eq!(bench.claim(5), Claim::Waiting { ahead: 1 });
+    }
+
+    #[test]
+    fn the_front_row_is_seated_by_number_however_they_came() {
+        let mut bench = Bench::waiting(1, 9);
+        bench.call(9);
+        assert_eq!(bench.claim(9), Claim::Admitted);
+        assert_eq!(bench.claim(7), Claim::FrontRow { ahead: 0 });
+        assert_eq!(bench.claim(3), Claim::FrontRow { ahead: 0 });
+        assert_eq!(bench.claim(7), Claim::FrontRow { ahead: 1 });
+        bench.room.end(&pass(9), bench.now);
+        assert_eq!(bench.claim(5), Claim::FrontRow { ahead: 0 }, "the seat goes to 3");
+        assert_eq!((bench.look(3), bench.look(7)), (Claim::Admitted, Claim::FrontRow { ahead: 1 }));
+    }
+
+    #[test]
+    fn a_late_claim_stands_by_its_number() {
+        let mut bench = Bench::waiting(1, 5);
+        bench.call(5);
+        assert_eq!((bench.claim(4), bench.claim(5)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+        for _ in 0..700 {
+            bench.step(SECOND);
+            assert_eq!(bench.touch(4), Touch::Live);
+        }
+        assert_eq!(bench.room.facts(&bench.policy).outstanding, 0, "all calls are past their time");
+        assert_eq!(bench.claim(2), Claim::FrontRow { ahead: 0 });
+        assert_eq!(bench.claim(5), Claim::FrontRow { ahead: 1 });
+    }
+
+    #[test]
+    fn a_seat_that_nobody_heard_of_goes_back_and_the_number_stays_good() {
+        let mut bench = Bench::waiting(1, 3);
+        bench.call(3);
+        assert_eq!((bench.claim(1), bench.claim(2)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+        bench.room.end(&pass(1), bench.now);
+        bench.step(SECOND);
+        assert_eq!((bench.look(2), bench.claim(3)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+        bench.step(SECOND * 61);
+        assert_eq!((bench.look(3), bench.look(2)), (Claim::Admitted, Claim::Waiting { ahead: 0 }));
+        assert_eq!(bench.claim(2), Claim::FrontRow { ahead: 0 });
+        bench.room.leave(2, &pass(2), bench.now);
+        assert_eq!(bench.claim(2), Claim::Done, "who left has left");
+    }
+
+    #[test]
+    fn numbers_perhaps_never_given_stop_nobody_and_are_still_good() {
+        let mut bench = Bench::new(2, RoomMarks { epoch: 1, issued: 1, reserved: 200, cursor: 0 });
+        bench.room.reserve(210);
+        assert_eq!(bench.room.join(), Ok(201));
+        for _ in 0..10 {
+            bench.step(SECOND);
+        }
+        assert_eq!(bench.room.marks().cursor, 201);
+        assert!(bench.room.facts(&bench.policy).outstanding <= 2, "{:?}", bench.room.facts(&bench.policy));
+        assert_eq!((bench.claim(150), bench.claim(1)), (Claim::Admitted, Claim::Admitted));
+    }
+
+    #[test]
+    fn a_pass_from_before_a_restart_is_taken_up_again_also_from_the_front_row() {
+        let mut bench = Bench::new(1, RoomMarks { epoch: 1, issued: 9, reserved: 9, cursor: 9 });
+        bench.call(9);
+        assert_eq!((bench.claim(1), bench.claim(2)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+        assert_eq!((bench.touch(2), bench.touch(3)), (Touch::Live, Touch::Live));
+        assert_eq!((bench.claim(2), bench.claim(3)), (Claim::Admitted, Claim::Admitted));
+    }
+
+    #[test]
+    fn a_hold_stops_calls_and_all_clocks() {
+        let mut bench = Bench::waiting(2, 50);
+        bench.call(3);
+        assert_eq!((bench.claim(1), bench.claim(2)), (Claim::Admitted, Claim::Admitted));
+        let before = bench.room.facts(&bench.policy);
+        bench.load.hold = Some(HoldReason::Upstream);
+        for _ in 0..100 {
+            bench.step(SECOND * 60);
+        }
+        let held = bench.room.facts(&bench.policy);
+        assert_eq!(held.state, RoomState::Held(HoldReason::Upstream));
+        assert_eq!((held.cursor, held.outstanding, held.active), (3, before.outstanding, 2));
+        bench.load.hold = None;
+        bench.step(SECOND);
+        assert_eq!((bench.touch(1), bench.touch(2)), (Touch::Live, Touch::Live), "nobody idled");
+    }
+
+    #[test]
+    fn a_seat_that_falls_free_under_a_hold_goes_to_the_front_row() {
+        let mut bench = Bench::waiting(1, 2);
+        bench.call(2);
+        assert_eq!((bench.claim(1), bench.claim(2)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+        bench.policy.hold = true;
+        bench.room.end(&pass(1), bench.now);
+        bench.step(SECOND);
+        assert_eq!(bench.look(2), Claim::Admitted);
+    }
+
+    #[test]
+    fn a_line_of_no_shows_does_not_stand_still_until_their_calls_are_over() {
+        let mut bench = Bench::waiting(2, 200);
+        for _ in 0..100 {
+            bench.step(SECOND);
+        }
+        assert_eq!(bench.room.marks().cursor, 200);
+    }
+
+    #[test]
+    fn people_pass_straight_through_while_nobody_waits() {
+        let mut bench = Bench::waiting(2, 0);
+        bench.step(SECOND);
+        assert!(bench.room.enter(&bench.policy, pass(101), bench.now));
+        assert!(bench.room.enter(&bench.policy, pass(102), bench.now));
+        assert!(!bench.room.enter(&bench.policy, pass(103), bench.now), "no seat is free");
+        bench.policy.open = true;
+        assert!(bench.room.enter(&bench.policy, pass(103), bench.now), "an emergency");
+    }
+
+    #[test]
+    fn calls_and_people_inside_never_exceed_what_is_left() {
+        let mut bench = Bench::waiting(50, 200);
+        bench.room.remain(5);
+        bench.step(SECOND);
+        assert_eq!(bench.room.marks().cursor, 5);
+        bench.room.remain(0);
+        bench.step(SECOND);
+        assert_eq!(bench.room.marks().cursor, 5);
+    }
 }

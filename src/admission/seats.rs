@@ -13,6 +13,8 @@ use super::policy::RoomPolicy;
 const UTILISATION: f64 = 0.75;
 /// Memory of κ.
 const KAPPA_MEMORY: Duration = Duration::from_secs(30);
+/// What the first guess of κ weighs, as time of measuring.
+const KAPPA_GUESS: Duration = Duration::from_secs(2);
 /// κ below this would promise more seats than a browser's parallel requests allow.
 const KAPPA_MIN: f64 = 0.01;
 /// Seats may grow by this part of themselves a second (and by one), and shrink at once.
@@ -24,16 +26,12 @@ fn weight(elapsed: Duration, memory: Duration) -> f64 {
 }
 
 /// The seats of one room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Seats {
     kappa: Option<f64>,
+    /// Time over which κ was learnt.
+    learnt: Duration,
     seats: f64,
-}
-
-impl Default for Seats {
-    fn default() -> Self {
-        Self { kappa: None, seats: 0.0 }
-    }
 }
 
 impl Seats {
@@ -45,8 +43,11 @@ impl Seats {
         }
         let active = u32::try_from(active).unwrap_or(u32::MAX);
         let measured = f64::from(in_flight) / f64::from(active);
-        let old = self.kappa.unwrap_or(1.0);
-        self.kappa = Some(old + weight(elapsed, KAPPA_MEMORY) * (measured - old));
+        let old = self.kappa();
+        // The first guess weighs as much as a few seconds of measuring; then the memory grows.
+        let memory = KAPPA_MEMORY.min(KAPPA_GUESS + self.learnt);
+        self.learnt = self.learnt.saturating_add(elapsed);
+        self.kappa = Some(old + weight(elapsed, memory) * (measured - old));
     }
 
     /// Moves the seats towards what the limit bears and returns them, within floor and ceiling.
@@ -79,12 +80,13 @@ impl Seats {
 
 /// What part of those called come, and how soon.
 ///
-/// A Beta prior of 8 in 10, and old evidence fades by 2 % with each call judged. The delay is a moving
-/// mean of the time from call to claim.
+/// Begins as if 8 of 10 had come; evidence, this too, fades by 2 % with each call judged, so that about
+/// the last fifty calls speak. The delay is a moving mean of the time from call to claim.
 #[derive(Clone, Debug)]
 pub struct ShowRate {
     came: f64,
     missed: f64,
+    judged: u64,
     delay_s: f64,
 }
 
@@ -92,25 +94,44 @@ const PRIOR_CAME: f64 = 8.0;
 const PRIOR_MISSED: f64 = 2.0;
 const FADE: f64 = 0.98;
 const SHOW_RATE_MIN: f64 = 0.05;
+/// Below 1, or nobody who is late would ever be given up.
+const SHOW_RATE_MAX: f64 = 0.95;
 const DELAY_WEIGHT: f64 = 0.05;
 
 impl ShowRate {
     /// Starts from the prior, with calls expected to be claimed after `delay`.
     #[must_use]
     pub fn new(delay: Duration) -> Self {
-        Self { came: 0.0, missed: 0.0, delay_s: delay.as_secs_f64().max(0.001) }
+        Self { came: PRIOR_CAME, missed: PRIOR_MISSED, judged: 0, delay_s: delay.as_secs_f64().max(0.001) }
     }
 
-    /// One call was judged: its holder came, or did not.
-    pub fn judge(&mut self, came: bool) {
-        self.came = self.came * FADE + f64::from(u8::from(came));
-        self.missed = self.missed * FADE + f64::from(u8::from(!came));
+    /// The holder of a call came.
+    pub fn came(&mut self) {
+        self.came = self.came * FADE + 1.0;
+        self.missed *= FADE;
+        self.judged += 1;
     }
 
-    /// Somebody judged missing came after all.
-    pub fn correct(&mut self) {
-        self.missed = (self.missed - 1.0).max(0.0);
-        self.came += 1.0;
+    /// So many calls were judged, and their holders did not come.
+    pub fn missed(&mut self, calls: u64) {
+        let fade = FADE.powf(calls as f64);
+        self.came *= fade;
+        self.missed = self.missed * fade + (1.0 - fade) / (1.0 - FADE);
+        self.judged += calls;
+    }
+
+    /// Calls judged so far; what [`ShowRate::correct`] needs to know of a judgement.
+    #[must_use]
+    pub fn judged(&self) -> u64 {
+        self.judged
+    }
+
+    /// Somebody who was judged missing, when so many calls were judged, came after all. Only what has
+    /// not faded of that judgement changes sides.
+    pub fn correct(&mut self, judged: u64) {
+        let moved = FADE.powf(self.judged.saturating_sub(judged) as f64).min(self.missed);
+        self.missed -= moved;
+        self.came += moved;
     }
 
     /// A claim came this long after its call.
@@ -119,11 +140,11 @@ impl ShowRate {
         self.delay_s = self.delay_s.max(0.001);
     }
 
-    /// Expected part of calls that are claimed, in (0, 1].
+    /// Expected part of calls that are claimed, between 0.05 and 0.95.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        let (came, missed) = (self.came + PRIOR_CAME, self.missed + PRIOR_MISSED);
-        (came / (came + missed)).max(SHOW_RATE_MIN)
+        let (came, missed) = (self.came, self.missed);
+        (came / (came + missed)).clamp(SHOW_RATE_MIN, SHOW_RATE_MAX)
     }
 
     /// Mean time from call to claim.
@@ -171,5 +192,110 @@ impl Pace {
     #[must_use]
     pub fn per_second(&self) -> f64 {
         self.per_second.unwrap_or(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::policy::PollRule;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn policy() -> RoomPolicy {
+        RoomPolicy {
+            seats_floor: 2,
+            seats_ceiling: 500,
+            share: 0.5,
+            call: SECOND,
+            idle: SECOND,
+            session: SECOND,
+            poll: PollRule { min: SECOND, max: SECOND, divisor: 10 },
+            hold: false,
+            open: false,
+        }
+    }
+
+    #[test]
+    fn seats_follow_the_limit_down_at_once_and_up_by_and_by() {
+        let (mut seats, policy) = (Seats::default(), policy());
+        assert_eq!(seats.follow(&policy, 80, SECOND), 30, "0.75 · 80 · 0.5 / 1");
+        assert_eq!(seats.follow(&policy, 40, SECOND), 15);
+        assert_eq!(seats.follow(&policy, 80, SECOND), 17, "one, and a tenth");
+        assert_eq!(seats.follow(&policy, 0, SECOND), 2, "the floor");
+        (0..1_000).for_each(|_| _ = seats.follow(&policy, 1_000_000, SECOND));
+        assert_eq!(seats.seats(), 500, "the ceiling");
+    }
+
+    #[test]
+    fn those_who_think_between_requests_leave_room_for_others() {
+        let (mut seats, policy) = (Seats::default(), policy());
+        seats.observe(0, 0, SECOND * 100);
+        assert!((seats.kappa() - 1.0).abs() < 1e-9, "an empty room teaches nothing");
+        (0..300).for_each(|_| seats.observe(10, 100, SECOND));
+        assert!((seats.kappa() - 0.1).abs() < 0.01, "{}", seats.kappa());
+        (0..300).for_each(|_| _ = seats.follow(&policy, 80, SECOND));
+        assert!((290..=300).contains(&seats.seats()), "{}", seats.seats());
+    }
+
+    #[test]
+    fn the_show_rate_comes_to_what_is_seen_and_stays_between_its_bounds() {
+        let mut shows = ShowRate::new(SECOND);
+        assert!((shows.rate() - 0.8).abs() < 1e-9);
+        (0..100).for_each(|_| {
+            shows.came();
+            shows.missed(9);
+        });
+        assert!((shows.rate() - 0.1).abs() < 0.03, "{}", shows.rate());
+        shows.missed(1_000_000);
+        assert!((shows.rate() - SHOW_RATE_MIN).abs() < 1e-9);
+        (0..1_000).for_each(|_| shows.came());
+        assert!((shows.rate() - SHOW_RATE_MAX).abs() < 1e-9);
+    }
+
+    #[test]
+    fn missing_many_at_once_is_missing_them_one_by_one() {
+        let (mut at_once, mut one_by_one) = (ShowRate::new(SECOND), ShowRate::new(SECOND));
+        at_once.missed(7);
+        (0..7).for_each(|_| one_by_one.missed(1));
+        assert!((at_once.rate() - one_by_one.rate()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_late_correction_weighs_no_more_than_the_judgement_that_it_corrects() {
+        let mut shows = ShowRate::new(SECOND);
+        shows.missed(10);
+        let (then, wrong) = (shows.judged(), shows.rate());
+        let mut at_once = shows.clone();
+        at_once.correct(then);
+        assert!(at_once.rate() > wrong + 0.04, "{wrong} to {}", at_once.rate());
+        (0..500).for_each(|_| shows.missed(1));
+        let before = shows.rate();
+        (0..10).for_each(|_| shows.correct(then));
+        assert!(shows.rate() - before < 0.001, "{before} to {}", shows.rate());
+    }
+
+    #[test]
+    fn an_unclaimed_call_is_expected_less_and_less_and_never_more_than_at_first() {
+        let shows = ShowRate::new(SECOND);
+        let at = |seconds| shows.still_expected(SECOND * seconds);
+        assert!((at(0) - shows.rate()).abs() < 1e-9);
+        assert!((0..100).all(|age| at(age) > at(age + 1) && at(age + 1).is_finite()));
+        assert!(at(1_000_000) < 1e-9, "finite however old");
+    }
+
+    #[test]
+    fn a_pace_forgets_in_ten_seconds() {
+        let mut pace = Pace::default();
+        for _ in 0..600 {
+            pace.add(2);
+            pace.step(SECOND / 10);
+        }
+        assert!((pace.per_second() - 20.0).abs() < 0.1, "{}", pace.per_second());
+        (0..100).for_each(|_| pace.step(SECOND / 10));
+        assert!(pace.per_second() > 5.0 && pace.per_second() < 9.0, "{}", pace.per_second());
+        pace.add(1);
+        pace.step(Duration::ZERO);
+        assert!(pace.per_second().is_finite());
     }
 }

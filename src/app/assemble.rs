@@ -140,7 +140,13 @@ fn build_room(
     let clusters = names.into_iter().filter_map(|name| clusters.get(name)).map(Arc::clone).collect();
     let message_id = message_id(room);
     let messages = serde_json::json!({ "id": message_id, "text": room.messages });
-    Ok(Room { line, settings: room.clone(), clusters, message_id, messages: Bytes::from(messages.to_string()) })
+    Ok(Room {
+        line,
+        settings: room.clone(),
+        clusters,
+        message_id,
+        messages: Bytes::from(messages.to_string()),
+    })
 }
 
 /// Names a message by its content, so that pages fetch it again only when it changed.

@@ -82,6 +82,8 @@ impl std::error::Error for StartError {
 pub struct Options {
     /// The configuration's file, for reloads.
     pub file: Option<std::path::PathBuf>,
+    /// What was read from it.
+    pub text: String,
     /// One line a request on standard output.
     pub access_log: bool,
 }
@@ -104,9 +106,8 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let log = AccessLog::start(options.access_log, Arc::clone(&metrics));
     let witness = Witness { log, metrics, clock };
     let ring = KeyRing::new(Key::new(1, &secrets.ticket), Vec::new());
-    let proxy =
-        Proxy::new(live, ring, EventKey::new(&secrets.event), BoardKey::new(&secrets.board), witness);
-    let reloader = Arc::new(Reloader::new(Arc::clone(&proxy), workshop, options.file));
+    let proxy = Proxy::new(live, ring, EventKey::new(&secrets.event), BoardKey::new(&secrets.board), witness);
+    let reloader = Arc::new(Reloader::new(Arc::clone(&proxy), workshop, options.file, &options.text));
     let (stop, stopped) = channel::channel(false);
     let caps = Arc::new(Caps::default());
     let files_max = open_files_max().unwrap_or(usize::MAX);
@@ -168,7 +169,8 @@ pub fn shortages(settings: &Settings) -> Vec<String> {
         ));
     }
     let ports = read("/proc/sys/net/ipv4/ip_local_port_range");
-    let mut ports = ports.iter().flat_map(|text| text.split_whitespace()).filter_map(|port| port.parse::<u32>().ok());
+    let mut ports =
+        ports.iter().flat_map(|text| text.split_whitespace()).filter_map(|port| port.parse::<u32>().ok());
     if let (Some(low), Some(high)) = (ports.next(), ports.next()) {
         let limits: u32 = settings.upstreams.values().map(|upstream| upstream.limit.ceiling).sum();
         if high.saturating_sub(low) < limits {

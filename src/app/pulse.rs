@@ -12,11 +12,11 @@ use tokio::sync::watch;
 
 use crate::admission::Moment;
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
+use crate::edge::stopped;
 use crate::proxy::Proxy;
 use crate::proxy::board::{Notice, state};
 use crate::proxy::live::{Live, Room};
 use crate::store::journal::Journal;
-use crate::edge::stopped;
 use crate::store::line::{Line, Pending, hold};
 
 /// Time between two beats.
@@ -155,7 +155,8 @@ impl Pulse {
     /// The last marks of a clean stop: nothing is uncertain after it.
     async fn rest(self) {
         let live = self.proxy.live.load_full();
-        let marks = live.rooms.values().map(|room| (room.line.name.clone(), room.line.final_marks())).collect();
+        let marks =
+            live.rooms.values().map(|room| (room.line.name.clone(), room.line.final_marks())).collect();
         write(&self.journal, marks).await;
     }
 }

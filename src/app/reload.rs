@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::assemble::{Workshop, assemble, govern};
@@ -27,6 +28,8 @@ pub struct Reloader {
     file: Option<PathBuf>,
     one_at_a_time: Mutex<()>,
     last: StdMutex<Option<Report>>,
+    /// Digest of the text that was read last, good or bad, so that nobody reads it twice.
+    seen: StdMutex<Option<[u8; 32]>>,
 }
 
 /// What became of a reload.
@@ -45,10 +48,17 @@ pub struct Report {
 }
 
 impl Reloader {
-    /// For the configuration in `file`, if there is one.
+    /// For the configuration in `file`, if there is one; `text` is what was read from it at start.
     #[must_use]
-    pub fn new(proxy: Arc<Proxy>, workshop: Workshop, file: Option<PathBuf>) -> Self {
-        Self { proxy, workshop, file, one_at_a_time: Mutex::new(()), last: StdMutex::new(None) }
+    pub fn new(proxy: Arc<Proxy>, workshop: Workshop, file: Option<PathBuf>, text: &str) -> Self {
+        let seen = StdMutex::new(Some(digest(text.as_bytes())));
+        Self { proxy, workshop, file, one_at_a_time: Mutex::new(()), last: StdMutex::new(None), seen }
+    }
+
+    /// Whether `content` is not what was read last.
+    #[must_use]
+    pub fn is_news(&self, content: &[u8]) -> bool {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != Some(digest(content))
     }
 
     /// The configuration's file.
@@ -69,9 +79,16 @@ impl Reloader {
             return self.report(Err("this gateway was started without a configuration file".to_owned()), 0);
         };
         match tokio::fs::read_to_string(file).await {
-            Ok(text) => self.apply(&text, &file.display().to_string()).await,
+            Ok(text) => {
+                let seen = Some(digest(text.as_bytes()));
+                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+                self.apply(&text, &file.display().to_string()).await
+            }
             Err(error) => {
-                let why = format!("error: {} cannot be read: {error}\n  help: the running configuration is unchanged", file.display());
+                let why = format!(
+                    "error: {} cannot be read: {error}\n  help: the running configuration is unchanged",
+                    file.display()
+                );
                 self.report(Err(why), 0)
             }
         }
@@ -143,6 +160,10 @@ fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn digest(content: &[u8]) -> [u8; 32] {
+    Sha256::digest(content).into()
 }
 
 /// A file must be quiet for this long before it is read: a half-written TOML can be valid.

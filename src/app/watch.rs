@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher};
-use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 
 use super::reload::{QUIET, Reloader};
@@ -22,30 +21,27 @@ pub async fn follow(reloader: Arc<Reloader>, mut stop: watch::Receiver<bool>) {
     let Some(file) = reloader.file().cloned() else { return };
     let told = Arc::new(Notify::new());
     let _watcher = listen(&file, Arc::clone(&told));
-    let mut seen = digest(&file).await;
     loop {
+        let mut content = read(&file).await;
+        if content.as_deref().is_some_and(|content| reloader.is_news(content)) {
+            loop {
+                tokio::time::sleep(QUIET).await;
+                let later = read(&file).await;
+                if later == content {
+                    break;
+                }
+                content = later;
+            }
+            if content.is_some_and(|content| reloader.is_news(&content)) {
+                reloader.reload().await;
+            }
+        }
         tokio::select! {
             biased;
             () = stopped(&mut stop) => return,
             () = told.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        let mut now = digest(&file).await;
-        if now == seen {
-            continue;
-        }
-        loop {
-            tokio::time::sleep(QUIET).await;
-            let later = digest(&file).await;
-            if later == now {
-                break;
-            }
-            now = later;
-        }
-        if now.is_some() && now != seen {
-            reloader.reload().await;
-        }
-        seen = now;
     }
 }
 
@@ -68,7 +64,6 @@ fn listen(file: &Path, told: Arc<Notify>) -> Option<notify::RecommendedWatcher> 
     }
 }
 
-async fn digest(file: &Path) -> Option<[u8; 32]> {
-    let content = tokio::fs::read(file).await.ok()?;
-    Some(Sha256::digest(&content).into())
+async fn read(file: &Path) -> Option<Vec<u8>> {
+    tokio::fs::read(file).await.ok()
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks; the error is for people.
 pub(super) fn ask(whom: &Whom, method: Method, path: &str) -> Result<(StatusCode, Bytes), String> {
-    let configured = || load(&whom.config).map(|settings| settings.boot.admin);
+    let configured = || load(&whom.config).map(|(settings, _)| settings.boot.admin);
     let Some(admin) = whom.admin.or_else(configured) else {
         return Err("the admin address is not known; name it with --admin HOST:PORT".to_owned());
     };

@@ -29,7 +29,7 @@ impl Check {
             return OK;
         }
         if !self.json {
-            let Some(settings) = load(&self.config) else { return CONFIGURATION };
+            let Some((settings, _)) = load(&self.config) else { return CONFIGURATION };
             for shortage in crate::app::shortages(&settings) {
                 eprintln!("warning: {shortage}");
             }
@@ -46,9 +46,9 @@ impl Check {
     }
 }
 
-/// Reads and validates a configuration; says what is wrong with it on standard error.
+/// Reads and validates a configuration, and gives its text as well; says what is wrong with it on standard error.
 #[must_use]
-pub fn load(file: &Path) -> Option<Settings> {
+pub fn load(file: &Path) -> Option<(Settings, String)> {
     let text = read(file)?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     match config::parse(&text, &file.display().to_string()) {
@@ -56,7 +56,7 @@ pub fn load(file: &Path) -> Option<Settings> {
             if !warnings.is_empty() {
                 eprintln!("{}", config::render(&warnings, &text, colour));
             }
-            Some(settings)
+            Some((settings, text))
         }
         Err(diagnostics) => {
             eprintln!("{}", config::render(&diagnostics, &text, colour));
@@ -70,7 +70,9 @@ fn read(file: &Path) -> Option<String> {
         Ok(text) => Some(text),
         Err(error) => {
             eprintln!("error: {} cannot be read: {error}", file.display());
-            eprintln!("  help: name the file with --config FILE; `tornello init --upstream HOST:PORT` writes one");
+            eprintln!(
+                "  help: name the file with --config FILE; `tornello init --upstream HOST:PORT` writes one"
+            );
             None
         }
     }

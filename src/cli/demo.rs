@@ -93,6 +93,8 @@ impl Demo {
     }
 
     async fn play(&self, scenario: Arc<Scenario>) -> Result<(), Failure> {
+        // Crowd, gateway and origin share this process's files.
+        crate::edge::raise_open_files();
         let seed = self.seed.unwrap_or(scenario.seed);
         let without = if self.only_with { None } else { Some(self.without(&scenario, seed).await?) };
         let origin = origin(&scenario, seed).await?;

@@ -33,7 +33,8 @@ impl Reload {
             eprintln!("refused; the running configuration is unchanged");
             return CONFIGURATION;
         }
-        let changes = report.get("changes").and_then(|changes| changes.as_array()).cloned().unwrap_or_default();
+        let changes =
+            report.get("changes").and_then(|changes| changes.as_array()).cloned().unwrap_or_default();
         for change in changes.iter().filter_map(|change| change.as_str()) {
             println!("{change}");
         }

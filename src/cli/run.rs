@@ -25,8 +25,9 @@ impl Run {
     /// Runs until a signal ends it.
     #[must_use]
     pub fn execute(self) -> u8 {
-        let Some(settings) = load(&self.config) else { return CONFIGURATION };
+        let Some((settings, text)) = load(&self.config) else { return CONFIGURATION };
         log();
+        crate::edge::raise_open_files();
         for shortage in app::shortages(&settings) {
             tracing::warn!("{shortage}");
         }
@@ -35,7 +36,7 @@ impl Run {
             .enable_all()
             .build();
         match runtime {
-            Ok(runtime) => runtime.block_on(self.serve(settings)),
+            Ok(runtime) => runtime.block_on(self.serve(settings, text)),
             Err(error) => {
                 complain(&error);
                 RUNTIME
@@ -43,17 +44,15 @@ impl Run {
         }
     }
 
-    async fn serve(self, settings: Settings) -> u8 {
+    async fn serve(self, settings: Settings, text: String) -> u8 {
         // Before anything else: until a handler stands, SIGHUP would end the process.
-        let (Ok(mut hup), Ok(mut term), Ok(mut int)) = (
-            signal(SignalKind::hangup()),
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) else {
+        let (Ok(mut hup), Ok(mut term), Ok(mut int)) =
+            (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
             eprintln!("error: signals cannot be handled");
             return RUNTIME;
         };
-        let options = Options { file: Some(self.config), access_log: !self.no_access_log };
+        let options = Options { file: Some(self.config), text, access_log: !self.no_access_log };
         let running = match app::start(settings, options).await {
             Ok(running) => running,
             Err(error) => {
@@ -102,7 +101,8 @@ fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
 
 /// The structured log goes to standard error; the access log has standard output for itself.
 fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TORNELLO_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,pingora_core=warn,pingora_load_balancing=error"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TORNELLO_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,pingora_core=warn,pingora_load_balancing=error")
+    });
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

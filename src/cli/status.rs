@@ -35,17 +35,27 @@ impl Status {
         let status: Value = serde_json::from_slice(&body).unwrap_or_default();
         let of = |kind: &str| status.get(kind).and_then(Value::as_object).cloned().unwrap_or_default();
         for (name, room) in of("rooms") {
-            let text = |key: &str| room.get(key).map(|value| value.to_string().replace('"', "")).unwrap_or_default();
+            let text =
+                |key: &str| room.get(key).map(|value| value.to_string().replace('"', "")).unwrap_or_default();
             println!(
                 "room {name}: {} · waiting {} · inside {} of {} seats · front row {} · called up to {}",
-                text("state"), text("waiting"), text("active"), text("seats"), text("front_row"), text("cursor"),
+                text("state"),
+                text("waiting"),
+                text("active"),
+                text("seats"),
+                text("front_row"),
+                text("cursor"),
             );
         }
         for (name, upstream) in of("upstreams") {
             let text = |key: &str| upstream.get(key).map(ToString::to_string).unwrap_or_default();
             println!(
                 "upstream {name}: up {} · limit {} · in flight {} · queued {} · stalled {}",
-                text("up"), text("limit"), text("in_flight"), text("queued"), text("stalled"),
+                text("up"),
+                text("limit"),
+                text("in_flight"),
+                text("queued"),
+                text("stalled"),
             );
         }
         OK

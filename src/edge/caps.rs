@@ -102,6 +102,13 @@ fn subscriber(peer: IpAddr) -> IpAddr {
     }
 }
 
+/// Lets this process open as many files as the system allows it to; a shell's default is 1024.
+pub fn raise_open_files() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// Open files that this process may still take for connections: each may need a second one towards
 /// an upstream. `None` where the system does not say.
 #[must_use]

@@ -4,6 +4,6 @@ pub mod caps;
 pub mod listen;
 pub mod serve;
 
-pub use caps::{Caps, open_files_max};
+pub use caps::{Caps, open_files_max, raise_open_files};
 pub use listen::{ListenError, bind};
 pub use serve::{Crowd, accept, stopped};

@@ -46,7 +46,8 @@ pub async fn accept(listener: TcpListener, crowd: Crowd) {
         match accepted {
             Ok((stream, peer)) => {
                 let settings = &crowd.proxy.live.load().settings.edge;
-                let trusted = settings.trusted_proxies.iter().any(|net| net.contains(&peer.ip().to_canonical()));
+                let trusted =
+                    settings.trusted_proxies.iter().any(|net| net.contains(&peer.ip().to_canonical()));
                 let all_max = settings.max_connections.min(crowd.files_max);
                 match crowd.caps.enter(peer.ip(), trusted, all_max, settings.max_connections_per_prefix) {
                     Ok(place) => {

@@ -172,7 +172,12 @@ impl Lane {
             let (person, step) = key.unwrap_or_default();
             let mut chance = Chance::new(self.seed ^ mix(person), (u64::from(step) << 32) | attempt);
             let service = service.draw(&mut chance);
-            state.queue.push_back(Job { service, key, answer, unfinished: InFlight { lane: Arc::clone(self), limit } });
+            state.queue.push_back(Job {
+                service,
+                key,
+                answer,
+                unfinished: InFlight { lane: Arc::clone(self), limit },
+            });
         }
         self.start_work();
         answered

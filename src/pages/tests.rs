@@ -189,7 +189,9 @@ fn everybody_gets_the_same_bytes_and_builds_agree() {
     let rooms = [room("a", "A", Some("m")), room("b", "B", None)];
     let (one, two) = (Pages::build(&rooms).unwrap(), Pages::build(&rooms).unwrap());
     let first = one.waiting("a", language("it"), Coding::Identity, retry()).unwrap();
-    let again = one.waiting("a", language("it"), Coding::Identity, RetryAfter::after(Duration::from_secs(90))).unwrap();
+    let again = one
+        .waiting("a", language("it"), Coding::Identity, RetryAfter::after(Duration::from_secs(90)))
+        .unwrap();
     assert_eq!(first.body().as_ptr(), again.body().as_ptr(), "shared, not copied");
     assert_eq!(
         (&first.headers()[RETRY_AFTER], &again.headers()[RETRY_AFTER]),

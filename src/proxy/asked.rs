@@ -87,7 +87,8 @@ impl Asked {
     pub fn request_id(&self, headers: &HeaderMap, fresh: u64) -> String {
         let given = headers.get(REQUEST_ID).filter(|_| self.peer_trusted);
         let legible = |text: &&str| {
-            (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            (8..=64).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         let given = given.and_then(|value| value.to_str().ok()).filter(legible);
         given.map_or_else(|| format!("{fresh:016x}"), str::to_owned)
@@ -107,7 +108,11 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Result<String, Refusal> {
         (Some(Ok(host)), None) => {
             let authority = host.parse::<http::uri::Authority>();
             let legible = authority.map_err(|_| Refusal::Ambiguous("an illegible host"))?;
-            if host.contains('@') { Err(Refusal::Ambiguous("a host with user information")) } else { Ok(legible.host().to_owned()) }
+            if host.contains('@') {
+                Err(Refusal::Ambiguous("a host with user information"))
+            } else {
+                Ok(legible.host().to_owned())
+            }
         }
     }
 }

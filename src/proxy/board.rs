@@ -171,7 +171,10 @@ mod tests {
         assert!(bytes.len() <= 512, "{}", bytes.len());
         let text = std::str::from_utf8(&bytes).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(text).unwrap();
-        assert_eq!((&parsed["board"]["state"], &parsed["board"]["reason"]), (&"held".into(), &"upstream".into()));
+        assert_eq!(
+            (&parsed["board"]["state"], &parsed["board"]["reason"]),
+            (&"held".into(), &"upstream".into())
+        );
         let board = &text[text.find(":{").unwrap() + 1..text.find(r#","key""#).unwrap()];
         let signature = STANDARD.decode(parsed["sig"].as_str().unwrap()).unwrap();
         let verifying = key.0.verifying_key();

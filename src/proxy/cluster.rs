@@ -184,9 +184,10 @@ impl Cluster {
     }
 
     /// The address for the next request: of two drawn at random the one with less in flight for its
-    /// weight. `None` if the operator drained them all.
+    /// weight; not `avoid`, which was just tried, if there is another. `None` if the operator drained
+    /// them all.
     #[must_use]
-    pub fn choose(&self, limit: u32, now: Moment) -> Option<Visit> {
+    pub fn choose(&self, limit: u32, avoid: Option<SocketAddr>, now: Moment) -> Option<Visit> {
         let all = self.addresses.load();
         let usable = |strict: bool| {
             let fit = all.iter().filter(move |one| !one.is_drained() && (!strict || one.is_fit(now)));
@@ -196,10 +197,15 @@ impl Cluster {
         if fit.is_empty() {
             fit = usable(false);
         }
+        if fit.len() > 1 {
+            fit.retain(|one| Some(one.address) != avoid);
+        }
         let weights: u32 = fit.iter().map(|one| one.weight()).sum();
         let roomy = |one: &Address| {
             let share = f64::from(one.weight()) / f64::from(weights.max(1));
-            fit.len() == 1 || f64::from(one.in_flight.load(Ordering::Relaxed)) < (SHARE_SLACK * share * f64::from(limit)).max(1.0)
+            fit.len() == 1
+                || f64::from(one.in_flight.load(Ordering::Relaxed))
+                    < (SHARE_SLACK * share * f64::from(limit)).max(1.0)
         };
         let draw = || fit.get(usize::try_from(self.roll()).unwrap_or(0) % fit.len().max(1)).copied();
         let (first, second) = (draw()?, draw()?);
@@ -309,8 +315,7 @@ impl ServiceDiscovery for Names {
             match tokio::net::lookup_host(&entry.address).await {
                 Ok(resolved) => {
                     for address in resolved {
-                        let backend =
-                            Backend::new_with_weight(&address.to_string(), entry.weight as usize)?;
+                        let backend = Backend::new_with_weight(&address.to_string(), entry.weight as usize)?;
                         found.insert(backend);
                     }
                 }
@@ -375,7 +380,9 @@ impl HealthCheck for CountedCheck {
         // Dropped with its default outcome: a probe is no sample of what requests cost.
         let checked = tokio::time::timeout(self.timeout, self.inner.check(target)).await;
         drop(permit);
-        checked.unwrap_or_else(|_| pingora_core::Error::e_explain(pingora_core::ErrorType::ConnectTimedout, "no answer in time"))
+        checked.unwrap_or_else(|_| {
+            pingora_core::Error::e_explain(pingora_core::ErrorType::ConnectTimedout, "no answer in time")
+        })
     }
 
     fn health_threshold(&self, success: bool) -> usize {

@@ -4,7 +4,8 @@
 //! moment ago, or a fresh one, because an upstream may close an idle connection at any time.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -12,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::body::Upload;
+use super::wire::{Socket, Wire, Written};
 use crate::admission::Moment;
 
 /// Idle connections kept per address, at most.
@@ -19,18 +21,27 @@ const IDLE_MAX: usize = 1_024;
 /// A request that cannot be repeated is not sent on a connection idle for longer.
 const FRESH_MAX: Duration = Duration::from_secs(1);
 
-/// A connection that can carry one request.
+/// A connection, whoever uses it now.
 #[derive(Debug)]
 pub struct Connection {
-    /// Where the request goes in.
+    /// Where a request goes in.
     pub sender: SendRequest<Upload>,
     /// It carried a request before, so the upstream may have closed it meanwhile.
     pub reused: bool,
+    socket: Socket,
+    written: Arc<Written>,
+}
+
+impl Connection {
+    /// Good for another request.
+    fn is_whole(&self) -> bool {
+        !self.sender.is_closed() && !self.written.broken.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Upload>,
+    connection: Connection,
     since: Moment,
 }
 
@@ -57,28 +68,30 @@ impl Pool {
                 }
                 return None;
             }
-            if candidate.sender.is_ready() {
-                return Some(Connection { sender: candidate.sender, reused: true });
+            let connection = candidate.connection;
+            // The kernel knows of a close before the runtime does; it is asked where it matters.
+            if connection.sender.is_ready() && (repeatable || connection.socket.is_quiet()) {
+                return Some(Connection { reused: true, ..connection });
             }
         }
         None
     }
 
     /// Keeps a connection whose exchange is finished on both sides.
-    pub fn put(&self, sender: SendRequest<Upload>, now: Moment) {
-        if sender.is_closed() {
+    pub fn put(&self, connection: Connection, now: Moment) {
+        if !connection.is_whole() {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
-            idle.push(Idle { sender, since: now });
+            idle.push(Idle { connection, since: now });
         }
     }
 
     /// Closes what was idle for too long or was closed by the other side.
     pub fn sweep(&self, keep_alive: Duration, now: Moment) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|one| now.since(one.since) <= keep_alive && !one.sender.is_closed());
+        idle.retain(|one| now.since(one.since) <= keep_alive && one.connection.is_whole());
     }
 
     /// Idle connections.
@@ -103,13 +116,15 @@ pub async fn open(address: SocketAddr, timeout: Duration) -> Result<Connection, 
         let stream = TcpStream::connect(address).await.map_err(|error| ConnectError(error.to_string()))?;
         // Heads and bodies are written whole; waiting for more to send would only delay them.
         stream.set_nodelay(true).map_err(|error| ConnectError(error.to_string()))?;
-        let shaken = handshake(TokioIo::new(stream)).await;
+        let socket = Socket::new(stream);
+        let (wire, written) = Wire::new(socket.clone(), true);
+        let shaken = handshake(TokioIo::new(wire)).await;
         let (sender, driver) = shaken.map_err(|error| ConnectError(error.to_string()))?;
         tokio::spawn(async move {
             // How the exchange ended is told to whoever holds the sender or the body.
             let _ = driver.await;
         });
-        Ok(Connection { sender, reused: false })
+        Ok(Connection { sender, reused: false, socket, written })
     };
     match tokio::time::timeout(timeout, opening).await {
         Ok(opened) => opened,

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
 
+use super::Proxy;
 use super::asked::Asked;
 use super::body::Answer;
 use super::handle::{sources, spend};
@@ -20,11 +21,10 @@ use super::identify::{Identity, identify};
 use super::live::{Live, Room};
 use super::record::{Decision, Record};
 use super::refuse;
-use super::Proxy;
 use crate::admission::Moment;
 use crate::admission::room::Claim;
-use crate::admission::ticket::{Claims, Kind};
 use crate::admission::room::{HoldReason, RoomState};
+use crate::admission::ticket::{Claims, Kind};
 use crate::pages::{
     Estimate, Language, PlaceFacts, PlaceState, Reason, ReturnPath, Standstill, is_html_form, place_link,
 };
@@ -83,7 +83,9 @@ pub async fn answer(
         }
         _ => return refuse::problem(live, asked, record, Reason::NotFound, None),
     };
-    let Some(room) = live.rooms.get(name) else { return refuse::problem(live, asked, record, Reason::NotFound, None) };
+    let Some(room) = live.rooms.get(name) else {
+        return refuse::problem(live, asked, record, Reason::NotFound, None);
+    };
     let named = Some((room.line.name.as_str(), room.line.id));
     let who = identify(request.headers(), asked.peer, asked.client, named, &sources(proxy, live));
     record.user = who.user;

@@ -14,10 +14,10 @@ use http_body_util::BodyExt;
 use hyper::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::SendRequest;
 
 use super::body::{Upload, UploadState};
 use super::cluster::Visit;
+use super::connection::Connection;
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
 use crate::config::settings::OnClientGone;
@@ -34,7 +34,7 @@ pub struct Exchange {
     /// Where it is under way.
     pub visit: Visit,
     /// The connection that it is on.
-    pub sender: SendRequest<Upload>,
+    pub connection: Connection,
     /// How far the request's body has got.
     pub upload: Arc<UploadState>,
     /// After this nobody reads on.
@@ -48,10 +48,10 @@ pub struct Exchange {
 impl Exchange {
     /// The upstream is finished: its connection is free for the next.
     pub fn finish(self, outcome: Outcome) {
-        let Self { permit, visit, sender, upload, clock, .. } = self;
+        let Self { permit, visit, connection, upload, clock, .. } = self;
         // An early answer leaves the request half sent: such a connection is not used again.
         if upload.is_finished() {
-            visit.address.pool.put(sender, clock.now());
+            visit.address.pool.put(connection, clock.now());
         }
         permit.settle(outcome);
     }
@@ -67,7 +67,8 @@ impl Exchange {
 }
 
 /// A request that was sent, its head still awaited.
-pub type Pending = Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<http::Request<Upload>>>> + Send>>;
+pub type Pending =
+    Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<http::Request<Upload>>>> + Send>>;
 
 /// Awaits the head of an answer. Dropped before it came, it hands the wait to a task of its own.
 pub struct Awaiting {

@@ -137,14 +137,14 @@ pub async fn send(
     let spare = (repeatable && connection.reused).then(|| head.clone());
     let mut request = head.with(upload);
     permit.sent();
-    let mut attempt = 0;
+    let mut first = true;
     loop {
         let reused = connection.reused;
         let pending = Box::pin(connection.sender.try_send_request(request));
         let exchange = Exchange {
             permit,
             visit,
-            sender: connection.sender,
+            connection,
             upload: Arc::clone(&state),
             abandon_at: deadline.after(route.timeout),
             on_client_gone: route.on_client_gone,
@@ -161,17 +161,17 @@ pub async fn send(
         };
         // Handed back unsent: nothing of it reached the upstream, so any request may go again.
         let again = error.take_message().or_else(|| {
-            let spare = spare.as_ref().filter(|_| reused && attempt == 0 && cluster.spend_retry())?;
+            let spare = spare.as_ref().filter(|_| reused && first && cluster.spend_retry())?;
             Some(spare.clone().with(Upload::empty()))
         });
-        let Some(again) = again.filter(|_| attempt == 0) else {
+        let Some(again) = again.filter(|_| first) else {
             return Err(broken(exchange, &state));
         };
-        attempt += 1;
+        first = false;
         sending.metrics.retries.with_label_values(&[&cluster.name]).inc();
-        let Exchange { permit: held, visit: at, .. } = exchange;
-        (permit, visit, request) = (held, at, again);
-        connection = fresh(sending, &visit, deadline).await?;
+        let Exchange { permit: held, .. } = exchange;
+        (permit, request) = (held, again);
+        (visit, connection) = reach(sending, false, &permit, deadline).await?;
     }
 }
 
@@ -183,9 +183,10 @@ async fn reach(
     deadline: Moment,
 ) -> Result<(Visit, Connection), Fault> {
     let Sending { cluster, clock, .. } = *sending;
+    let mut avoid = None;
     for _ in 0..REACH_ATTEMPTS {
         let now = clock.now();
-        let visit = cluster.choose(permit.limit(), now).ok_or(Fault::Unreachable)?;
+        let visit = cluster.choose(permit.limit(), avoid, now).ok_or(Fault::Unreachable)?;
         let idle = visit.address.pool.take(repeatable, cluster.settings.keep_alive, now);
         if let Some(connection) = idle {
             return Ok((visit, connection));
@@ -193,6 +194,7 @@ async fn reach(
         if let Ok(connection) = fresh(sending, &visit, deadline).await {
             return Ok((visit, connection));
         }
+        avoid = Some(visit.address.address);
     }
     Err(Fault::Unreachable)
 }
@@ -250,7 +252,10 @@ fn broken(exchange: Exchange, upload: &UploadState) -> Fault {
 
 /// Methods that may be sent twice (RFC 9110 §9.2.2).
 fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE)
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    )
 }
 
 fn has_meaningful_body(method: &Method) -> bool {

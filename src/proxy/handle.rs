@@ -11,6 +11,7 @@ use http::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 
+use super::Proxy;
 use super::asked::Asked;
 use super::body::Answer;
 use super::desk;
@@ -21,7 +22,6 @@ use super::live::{Bypass, Live, Quota, Route};
 use super::record::{Decision, Record};
 use super::refuse;
 use super::session::{self, Entry};
-use super::Proxy;
 use crate::admission::{Class, Moment, Refusal};
 use crate::store::buckets::Verdict;
 use crate::store::gate::Knock;
@@ -111,7 +111,13 @@ fn take_token(
 }
 
 /// Takes from both buckets or from none.
-pub(super) fn spend(proxy: &Proxy, live: &Live, quota: &Quota, who: &Identity, now: Moment) -> Result<(), Refusal> {
+pub(super) fn spend(
+    proxy: &Proxy,
+    live: &Live,
+    quota: &Quota,
+    who: &Identity,
+    now: Moment,
+) -> Result<(), Refusal> {
     let (rules, bytes) = (&quota.settings, live.settings.buckets_bytes);
     let (user, network) = (who.user.0 ^ quota.salt, who.network.0 ^ quota.salt);
     let mine = proxy.buckets.take(user, &rules.user, bytes, now);
@@ -200,7 +206,8 @@ async fn go_on(
     let first_byte = proxy.clock.now().since(sent).as_secs_f64();
     let histogram = proxy.witness.metrics.first_byte.with_label_values(&[&route.cluster.name]);
     histogram.observe(first_byte);
-    let personal = !route.settings.shared && (route.room.is_some() || live.settings.identity.header.is_some());
+    let personal =
+        !route.settings.shared && (route.room.is_some() || live.settings.identity.header.is_some());
     let told = headers::towards_client(arrived.fields(), personal);
     if let Some(room) = &route.room {
         session::hear(proxy, room, &entry, &told);

@@ -34,9 +34,9 @@ impl EventKey {
     /// From 32 secret bytes.
     #[must_use]
     pub fn new(secret: &[u8; 32]) -> Self {
-        let mac: Hmac<Sha256> =
-            Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
-        let derived: [u8; 32] = mac.clone().chain_update(b"tornello-address-v1").finalize().into_bytes().into();
+        let mac: Hmac<Sha256> = Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
+        let derived: [u8; 32] =
+            mac.clone().chain_update(b"tornello-address-v1").finalize().into_bytes().into();
         let [a, b, ..] = derived.as_chunks::<16>().0 else { return Self { mac, sip: [0; 16] } };
         let mut sip = *a;
         for (to, from) in sip.iter_mut().zip(b) {
@@ -179,7 +179,12 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 
 /// The client's address: the peer, or what trusted proxies say of whom they speak for.
 #[must_use]
-pub fn client_address(headers: &HeaderMap, peer: IpAddr, header: ForwardedHeader, trusted: &[IpNet]) -> IpAddr {
+pub fn client_address(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    header: ForwardedHeader,
+    trusted: &[IpNet],
+) -> IpAddr {
     if !is_trusted(peer, trusted) {
         return peer.to_canonical();
     }

@@ -105,7 +105,8 @@ impl Live {
     #[must_use]
     pub fn route(&self, host: &str, path: &str) -> Option<&Arc<Route>> {
         self.routes.iter().find(|route| {
-            let host_fits = route.settings.host.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(host));
+            let host_fits =
+                route.settings.host.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(host));
             host_fits && is_under(path, &route.settings.path)
         })
     }

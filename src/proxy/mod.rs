@@ -17,6 +17,7 @@ pub mod path;
 pub mod record;
 pub mod refuse;
 pub mod session;
+pub mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,14 +60,29 @@ pub struct Proxy {
 impl Proxy {
     /// Brings the shared parts together.
     #[must_use]
-    pub fn new(live: Live, ring: KeyRing, event: EventKey, board_key: BoardKey, witness: Witness) -> Arc<Self> {
+    pub fn new(
+        live: Live,
+        ring: KeyRing,
+        event: EventKey,
+        board_key: BoardKey,
+        witness: Witness,
+    ) -> Arc<Self> {
         let clock = witness.clock;
         let live = ArcSwap::from_pointee(live);
         let mut first = [0; 8];
         // Only uniqueness is asked of request ids; without randomness they start at the wall clock.
         let seeded = getrandom::fill(&mut first).is_ok();
         let ids = if seeded { u64::from_le_bytes(first) } else { clock.unix().0 << 20 };
-        Arc::new(Self { live, buckets: Buckets::default(), ring, event, board_key, witness, clock, ids: ids.into() })
+        Arc::new(Self {
+            live,
+            buckets: Buckets::default(),
+            ring,
+            event,
+            board_key,
+            witness,
+            clock,
+            ids: ids.into(),
+        })
     }
 
     /// A new reference for a request.

@@ -110,7 +110,16 @@ mod tests {
 
     #[test]
     fn spellings_of_one_path_become_one() {
-        for spelling in ["/wallet/a", "//wallet/a", "/./wallet/a", "/x/../wallet/a", "/%77allet/%61", "/wallet//a", "/x/%2e%2E/wallet/a", "/wallet/./a"] {
+        for spelling in [
+            "/wallet/a",
+            "//wallet/a",
+            "/./wallet/a",
+            "/x/../wallet/a",
+            "/%77allet/%61",
+            "/wallet//a",
+            "/x/%2e%2E/wallet/a",
+            "/wallet/./a",
+        ] {
             assert_eq!(normalise(spelling).unwrap(), "/wallet/a", "{spelling}");
         }
         assert_eq!(normalise("/wallet/a/..").unwrap(), "/wallet/");
@@ -121,7 +130,23 @@ mod tests {
 
     #[test]
     fn what_can_be_read_in_two_ways_is_refused() {
-        for path in ["", "wallet", "*", "/a%2fb", "/a%5Cb", "/a\\b", "/a%00", "/a%", "/a%4", "/a%zz", "/..", "/a/../..", "/%2e%2e/x", "/a b", "/é"] {
+        for path in [
+            "",
+            "wallet",
+            "*",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a\\b",
+            "/a%00",
+            "/a%",
+            "/a%4",
+            "/a%zz",
+            "/..",
+            "/a/../..",
+            "/%2e%2e/x",
+            "/a b",
+            "/é",
+        ] {
             assert!(normalise(path).is_err(), "{path}");
         }
     }

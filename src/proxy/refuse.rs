@@ -11,7 +11,7 @@ use hyper::body::{Body, Incoming};
 use super::asked::Asked;
 use super::body::Answer;
 use super::forward::Fault;
-use super::live::{Live, Route, Room};
+use super::live::{Live, Room, Route};
 use super::record::{Decision, Record};
 use crate::admission::Refusal;
 use crate::pages::{Coding, Language, Problem, RateLimit, Reason, RetryAfter};
@@ -45,11 +45,21 @@ pub async fn refuse(
 }
 
 /// Says no to a request that could not even be read.
-pub fn unread(live: &Live, refusal: &Refusal, request: &Request<Incoming>, mut record: Record) -> Response<Answer> {
+pub fn unread(
+    live: &Live,
+    refusal: &Refusal,
+    request: &Request<Incoming>,
+    mut record: Record,
+) -> Response<Answer> {
     let detail = if let Refusal::Ambiguous(why) = refusal { Some(*why) } else { None };
     let html = crate::pages::wants_html(request.headers());
     let answer = if html {
-        live.pages.notice(Reason::BadRequest, Language::negotiate(request.headers()), &record.request_id, None)
+        live.pages.notice(
+            Reason::BadRequest,
+            Language::negotiate(request.headers()),
+            &record.request_id,
+            None,
+        )
     } else {
         live.pages.problem(&Problem { detail, ..Problem::new(Reason::BadRequest) })
     };
@@ -94,7 +104,13 @@ fn own(bytes: Bytes) -> Answer {
 }
 
 /// The waiting page: the same prebuilt bytes for everybody.
-fn waiting(live: &Live, room: Option<&Room>, asked: &Asked, coding: Coding, record: &Record) -> Response<Answer> {
+fn waiting(
+    live: &Live,
+    room: Option<&Room>,
+    asked: &Asked,
+    coding: Coding,
+    record: &Record,
+) -> Response<Answer> {
     let Some(room) = room else { return told(live, Reason::Waiting, None, asked, None, record) };
     let retry = RetryAfter::after(room.settings.policy.poll.min);
     let page = live.pages.waiting(&room.line.name, asked.language, coding, retry);

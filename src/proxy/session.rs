@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::Proxy;
 use super::asked::Asked;
 use super::headers::{Told, cookie};
 use super::identify::Identity;
 use super::live::{Room, Route};
-use super::Proxy;
 use crate::admission::room::{Claim, PassId, RoomState, ShownPass, Touch};
 use crate::admission::ticket::{Claims, Kind};
 use crate::admission::{Class, Moment, Refusal};
@@ -79,14 +79,8 @@ pub fn check_in(
     if !asked.navigation && !who.person {
         return Ok(Entry { reason: "open", ..Entry::past(route.settings.class) });
     }
-    let fresh = Claims {
-        kind: Kind::Pass,
-        room: room.line.id,
-        epoch: 0,
-        number: 0,
-        time,
-        id: proxy.random_id(),
-    };
+    let fresh =
+        Claims { kind: Kind::Pass, room: room.line.id, epoch: 0, number: 0, time, id: proxy.random_id() };
     if room.line.with(|line| line.enter(policy, fresh.id, now)) {
         Ok(grant(&fresh, "open"))
     } else {
@@ -110,7 +104,11 @@ pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told) {
                 let longer = Duration::try_from(longer).unwrap_or_default();
                 room.line.with(|line| line.extend(&pass, longer, now));
             }
-            _ => tracing::warn!(room = room.line.name, said, "Tornello-Session not understood; known: end, revoke, extend=10m"),
+            _ => tracing::warn!(
+                room = room.line.name,
+                said,
+                "Tornello-Session not understood; known: end, revoke, extend=10m"
+            ),
         },
     }
 }

@@ -218,4 +218,3 @@ impl Drop for Permit {
         self.gate.release(&self.dispatch, self.outcome);
     }
 }
-

@@ -11,10 +11,10 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::admission::Moment;
 use crate::admission::policy::RoomPolicy;
 use crate::admission::room::{BlockUsedUp, HoldReason, Load, Room, RoomFacts, RoomMarks};
 use crate::admission::ticket::RoomId;
-use crate::admission::Moment;
 
 /// Numbers reserved at a time, at least.
 const BLOCK: u64 = 1_000;

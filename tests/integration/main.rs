@@ -1,3 +1,14 @@
-//! The gateway as a process and as a library, over real sockets.
+//! The gateway over real sockets: as a library where a test looks inside, as a process where the
+//! process is what is tested. Port 0 everywhere; tests wait on values, not on durations.
+
+mod stage;
 
 mod browser;
+mod faults;
+mod forwarding;
+mod isolation;
+mod permits;
+mod process;
+mod reload;
+mod tidy;
+mod waiting;

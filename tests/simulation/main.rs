@@ -1,1 +1,205 @@
-//! Seeded simulations of the pure core.
+//! Seeded simulations of the pure core: no clock, no socket, no sleep.
+//!
+//! A failing run prints its seed; `TORNELLO_SEED=SEED cargo test --test simulation crowds` runs it
+//! again, and `TORNELLO_SEEDS=N` runs more of them.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may panic, and what it indexes it has made itself"
+)]
+
+mod dice;
+mod person;
+mod upstream;
+mod witness;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dice::Dice;
+use tornello::admission::Moment;
+use tornello::admission::policy::{LawPolicy, LimitPolicy, PollRule, RoomPolicy};
+use world::{Fault, Setting, World};
+
+const STEPS: u64 = 20_000;
+
+/// Runs one seed; says at which step and moment something broke.
+fn story(seed: u64, steps: u64, plant: Option<Fault>) -> Result<world::Tally, String> {
+    let mut dice = Dice::new(seed);
+    let mut setting = Setting::of(&mut dice);
+    if plant.is_some() {
+        setting.fault = plant;
+        setting.troubles = true;
+    }
+    let mut world = World::new(setting, dice);
+    for step in 0..steps {
+        let done = catch_unwind(AssertUnwindSafe(|| world.step()));
+        let said = done.unwrap_or_else(|_| Err("a panic, printed above".to_owned()));
+        said.map_err(|what| {
+            format!("seed {seed}, step {step}, at {:.3} s: {what}", world.now.0 as f64 / 1e9)
+        })?;
+    }
+    Ok(world.tally)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+#[test]
+fn crowds() {
+    let only = number("TORNELLO_SEED");
+    let (first, seeds) = only.map_or((1, number("TORNELLO_SEEDS").unwrap_or(200)), |seed| (seed, 1));
+    let next = AtomicU64::new(first);
+    let work = || {
+        let mut failed = Vec::new();
+        let (mut let_in, mut kills, mut front) = (0, 0, 0);
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + seeds {
+                return (failed, let_in, kills, front);
+            }
+            match story(seed, STEPS, None) {
+                Ok(tally) => {
+                    let_in += tally.let_in;
+                    kills += u64::from(tally.kills);
+                    front = front.max(tally.front_row);
+                }
+                Err(what) => failed.push(what),
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let told: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let failed: Vec<&String> = told.iter().flat_map(|(failed, ..)| failed).collect();
+    let let_in: u64 = told.iter().map(|(_, let_in, ..)| let_in).sum();
+    let kills: u64 = told.iter().map(|(_, _, kills, _)| kills).sum();
+    println!("{seeds} seeds, {STEPS} steps each: {let_in} let in, {kills} kills, {} failed", failed.len());
+    for what in failed.iter().take(20) {
+        println!("{what}");
+    }
+    assert!(failed.is_empty(), "replay with TORNELLO_SEED=SEED: {:?}", failed.first());
+    assert!(only.is_some() || let_in > 50 * seeds, "a simulation in which nothing happens shows nothing");
+}
+
+/// The witness must see what it is there for: each fault is planted between the world and the room, and
+/// some seed must end with the words that belong to it.
+#[test]
+fn planted_faults_are_seen() {
+    let faults = [
+        (Fault::DiskLies, "is not known any more"),
+        (Fault::BlockNotDurable, "beyond"),
+        (Fault::CallsWhileHeld, "while held"),
+        (Fault::PassNotDerived, "claimed and was told"),
+        (Fault::SeatsNotCounted, "seats"),
+        (Fault::Overtakes, "was seated before"),
+        (Fault::NoPermit, "permits for"),
+        (Fault::PermitLeaks, "permits for"),
+        (Fault::CallsLost, "nobody called for"),
+        (Fault::StrangerLeaves, "is told that it is done"),
+    ];
+    for (fault, words) in faults {
+        let seen = (1..=20).find_map(|seed| story(seed, STEPS, Some(fault)).err());
+        let seen = seen.unwrap_or_else(|| panic!("{fault:?} was not seen"));
+        println!("{fault:?}: {seen}");
+        assert!(seen.contains(words), "{fault:?} was seen as something else: {seen}");
+    }
+}
+
+/// A plain day: 8 workers of 100 ms, a crowd of errands of 20 requests, and nothing that goes wrong.
+fn plain(people: u64, no_show: f64) -> Setting {
+    let second = Duration::from_secs(1);
+    Setting {
+        people,
+        rush: second * 60,
+        trickle: second * 1_000,
+        no_show,
+        jumping: false,
+        troubles: false,
+        manners: false,
+        workers: 8,
+        service_ms: (80, 120),
+        think_ms: (300, 700),
+        errand: (20, 20),
+        block: 1_000,
+        policy: RoomPolicy {
+            seats_floor: 1,
+            seats_ceiling: 10_000,
+            share: 1.0,
+            call: second * 600,
+            idle: second * 60,
+            session: second * 600,
+            poll: PollRule { min: second, max: second * 10, divisor: 10 },
+            hold: false,
+            open: false,
+        },
+        limits: LimitPolicy {
+            law: LawPolicy::Aimd { latency: second * 3 / 10 },
+            initial: 24,
+            floor: 1,
+            ceiling: 1_000,
+            wait: Duration::ZERO,
+            stall: second * 3,
+        },
+        fault: None,
+    }
+}
+
+/// Part of the workers' time that was used from `from` to `to` seconds, by requests of 100 ms.
+fn busy(world: &mut World, from: u64, to: u64) -> f64 {
+    let second = |count: u64| Moment(count * 1_000_000_000);
+    world.run_until(second(from)).unwrap();
+    let before = world.upstream.served;
+    world.run_until(second(to)).unwrap();
+    (world.upstream.served - before) as f64 * 0.1 / (world.upstream.workers as f64 * (to - from) as f64)
+}
+
+/// Who does not come when called takes no work from the upstream.
+#[test]
+fn no_shows_leave_no_seat_empty() {
+    for (no_show, people) in [(0.0, 800), (0.5, 1_500), (0.9, 7_500)] {
+        for seed in 1..=2 {
+            let mut world = World::new(plain(people, no_show), Dice::new(seed));
+            let busy = busy(&mut world, 60, 180);
+            println!(
+                "{no_show} do not come, seed {seed}: {busy:.3} busy, front row up to {}",
+                world.tally.front_row
+            );
+            assert!(busy >= 0.95, "{no_show} do not come, seed {seed}: the upstream is only {busy:.3} busy");
+        }
+    }
+}
+
+/// Two kills while everybody waits leave two blocks of numbers that nobody was ever given. What was learnt
+/// of the sessions is lost with them and takes half a minute to learn again; the line moves meanwhile.
+#[test]
+fn kills_in_mid_queue_lose_no_number_and_no_time() {
+    for seed in 1..=2 {
+        let mut world = World::new(plain(800, 0.1), Dice::new(seed));
+        world.run_until(Moment(25_000_000_000)).unwrap();
+        world.kill(false);
+        let between = busy(&mut world, 26, 30);
+        world.kill(true);
+        let again = busy(&mut world, 31, 35);
+        let after = busy(&mut world, 80, 150);
+        println!(
+            "seed {seed}: {between:.3}, {again:.3}, {after:.3} busy after kills, front row up to {}",
+            world.tally.front_row
+        );
+        assert!(between > 0.2 && again > 0.2, "seed {seed}: the line stood still after a kill");
+        assert!(after >= 0.95, "seed {seed}: after the kills the upstream is only {after:.3} busy");
+        everybody_got_in(&mut world, seed);
+    }
+}
+
+/// Everybody who showed up got in, though their numbers lie on both sides of those never given.
+fn everybody_got_in(world: &mut World, seed: u64) {
+    world.run_until(Moment(300 * 1_000_000_000)).unwrap();
+    let waiting = world.waiting();
+    assert!(waiting == 0, "seed {seed}: {waiting} still wait, {:?}", world.room.marks());
+}

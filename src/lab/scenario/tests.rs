@@ -1,3 +1,5 @@
+//! What a scenario file may say, and how mistakes in it are told.
+
 use super::*;
 
 fn shipped_with(from: &str, to: &str) -> Result<Scenario, String> {

@@ -15,21 +15,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// What went out on a wire, readable while hyper owns the stream.
-#[derive(Default)]
-pub(crate) struct Written {
-    pub(crate) bytes: AtomicU64,
-    pub(crate) broken: AtomicBool,
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Bytes that the kernel took.
+    pub bytes: AtomicU64,
+    /// A write failed: the connection is good for reading to its end, and for nothing else.
+    pub broken: AtomicBool,
 }
 
 /// See the head of this file.
-pub(crate) struct Wire<S> {
+#[derive(Debug)]
+pub struct Wire<S> {
     stream: S,
     patient: bool,
     written: Arc<Written>,
 }
 
 impl<S> Wire<S> {
-    pub(crate) fn new(stream: S, patient: bool) -> (Self, Arc<Written>) {
+    /// Wraps a stream; `patient` lets the read side have the last word.
+    pub fn new(stream: S, patient: bool) -> (Self, Arc<Written>) {
         let written = Arc::<Written>::default();
         (Self { stream, patient, written: Arc::clone(&written) }, written)
     }
@@ -107,16 +111,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 }
 
 /// A TCP stream of which the pool keeps a handle, so that it can look at the socket while hyper owns the stream.
-#[derive(Clone)]
-pub(crate) struct Socket(Arc<TcpStream>);
+#[derive(Clone, Debug)]
+pub struct Socket(Arc<TcpStream>);
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    /// Shares a stream.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Self {
         Self(Arc::new(stream))
     }
 
     /// Asks the kernel, not the reactor: true if the peer has neither closed nor sent anything.
-    pub(crate) fn is_quiet(&self) -> bool {
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = socket2::SockRef::from(&*self.0).peek(&mut byte);
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)

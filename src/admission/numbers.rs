@@ -1,0 +1,209 @@
+//! The numbers of one room: given, called, given up, used.
+//!
+//! A number is given once, from a block that is durable before. Memory: one bit per *called* number, an
+//! entry per number that was given up before its call; nothing per waiting person.
+//!
+//! Invariant: `cursor ≤ issued ≤ reserved`, and none of the three ever falls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+/// What survives a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoomMarks {
+    /// Epoch of the numbering; the first is 1.
+    pub epoch: u32,
+    /// Highest number known to be given.
+    pub issued: u64,
+    /// Numbers up to here may have been given: the end of the durable block.
+    pub reserved: u64,
+    /// Highest number called.
+    pub cursor: u64,
+}
+
+/// The durable block is used up: the store must reserve another before numbers can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockUsedUp;
+
+/// Numbers, from the first one given to the last one reserved.
+#[derive(Debug)]
+pub struct Numbers {
+    marks: RoomMarks,
+    uncertain: RangeInclusive<u64>,
+    used: BTreeMap<u64, u64>,
+    left: BTreeSet<u64>,
+}
+
+impl Numbers {
+    /// The numbers as a room was left.
+    ///
+    /// Those between what is known to be given and the end of the durable block may or may not have
+    /// been given before a crash. They are never given again, and when called they count as nobody.
+    #[must_use]
+    pub fn restore(marks: RoomMarks) -> Self {
+        let issued = marks.issued.max(marks.reserved);
+        let cursor = marks.cursor.min(issued);
+        Self {
+            marks: RoomMarks { epoch: marks.epoch.max(1), issued, reserved: issued, cursor },
+            uncertain: marks.issued + 1..=marks.reserved,
+            used: BTreeMap::new(),
+            left: BTreeSet::new(),
+        }
+    }
+
+    /// What must be durable for [`Numbers::restore`].
+    #[must_use]
+    pub fn marks(&self) -> RoomMarks {
+        self.marks
+    }
+
+    /// Numbers up to `reserved` are durably ours to give.
+    pub fn reserve(&mut self, reserved: u64) {
+        self.marks.reserved = self.marks.reserved.max(reserved);
+    }
+
+    /// Gives the next number.
+    ///
+    /// # Errors
+    /// [`BlockUsedUp`] until the store has reserved more.
+    pub fn give(&mut self) -> Result<u64, BlockUsedUp> {
+        if self.marks.issued >= self.marks.reserved {
+            return Err(BlockUsedUp);
+        }
+        self.marks.issued += 1;
+        Ok(self.marks.issued)
+    }
+
+    /// Numbers given and not called.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.marks.issued - self.marks.cursor
+    }
+
+    /// Its turn has come.
+    #[must_use]
+    pub fn is_called(&self, number: u64) -> bool {
+        number <= self.marks.cursor
+    }
+
+    /// It may never have been given.
+    #[must_use]
+    pub fn is_uncertain(&self, number: u64) -> bool {
+        self.uncertain.contains(&number)
+    }
+
+    /// The holder of an uncalled number gives it up.
+    pub fn give_up(&mut self, number: u64) {
+        self.left.insert(number);
+    }
+
+    /// Given up before its call, or used since.
+    #[must_use]
+    pub fn is_spent(&self, number: u64) -> bool {
+        let bit = 1 << (number % 64);
+        self.left.contains(&number) || self.used.get(&(number / 64)).is_some_and(|word| word & bit != 0)
+    }
+
+    /// Marks a called number as used; false if it was already. 0 is no number and is never used up.
+    pub fn mark_used(&mut self, number: u64) -> bool {
+        if number == 0 {
+            return true;
+        }
+        let word = self.used.entry(number / 64).or_insert(0);
+        let bit = 1 << (number % 64);
+        let fresh = *word & bit == 0;
+        *word |= bit;
+        fresh
+    }
+
+    /// Where the cursor stands after calling `wanted` people. Numbers that were given up, and those
+    /// that were perhaps never given, are passed on the way and cost nothing.
+    #[must_use]
+    pub fn reach(&self, wanted: u64) -> u64 {
+        if wanted == 0 {
+            return self.marks.cursor;
+        }
+        let first = self.marks.cursor + 1;
+        let over_uncertain = |last: u64| {
+            if last < *self.uncertain.start() {
+                last
+            } else {
+                last + overlap(&self.uncertain, first, u64::MAX)
+            }
+        };
+        let mut last = self.marks.cursor + wanted;
+        for number in self.left.range(first..) {
+            if *number > over_uncertain(last) {
+                break;
+            }
+            last += u64::from(!self.is_uncertain(*number));
+        }
+        over_uncertain(last).min(self.marks.issued)
+    }
+
+    /// Moves the cursor; returns the numbers called and how many people that may be. `None` if they
+    /// were called before, or never given.
+    pub fn call_up_to(&mut self, cursor: u64) -> Option<(RangeInclusive<u64>, u64)> {
+        let first = self.marks.cursor + 1;
+        if cursor < first || cursor > self.marks.issued {
+            return None;
+        }
+        let later = self.left.split_off(&(cursor + 1));
+        let gone = std::mem::replace(&mut self.left, later);
+        for number in &gone {
+            self.mark_used(*number);
+        }
+        let gone = gone.iter().filter(|number| !self.is_uncertain(**number)).count() as u64;
+        self.marks.cursor = cursor;
+        debug_assert!(self.marks.issued <= self.marks.reserved, "gave a number that is not durable");
+        Some((first..=cursor, (cursor - first + 1) - overlap(&self.uncertain, first, cursor) - gone))
+    }
+}
+
+fn overlap(range: &RangeInclusive<u64>, first: u64, last: u64) -> u64 {
+    let (from, to) = ((*range.start()).max(first), (*range.end()).min(last));
+    if range.is_empty() || from > to { 0 } else { to - from + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restored(issued: u64, reserved: u64, cursor: u64) -> Numbers {
+        Numbers::restore(RoomMarks { epoch: 1, issued, reserved, cursor })
+    }
+
+    #[test]
+    fn a_number_is_given_from_a_durable_block_only_and_never_twice() {
+        let mut numbers = restored(0, 0, 0);
+        assert_eq!(numbers.give(), Err(BlockUsedUp));
+        numbers.reserve(2);
+        assert_eq!((numbers.give(), numbers.give(), numbers.give()), (Ok(1), Ok(2), Err(BlockUsedUp)));
+        let mut after_a_crash = restored(0, 2, 0);
+        after_a_crash.reserve(10);
+        assert_eq!(after_a_crash.give(), Ok(3));
+    }
+
+    #[test]
+    fn numbers_perhaps_never_given_cost_no_call() {
+        let mut numbers = restored(12, 1_000, 10);
+        numbers.reserve(2_000);
+        (0..5).for_each(|_| assert!(numbers.give().is_ok()));
+        assert_eq!(numbers.reach(2), 12, "those who are certain come first");
+        assert_eq!(numbers.reach(3), 1_001, "and the others are passed");
+        assert_eq!(numbers.call_up_to(1_001), Some((11..=1_001, 3)));
+        assert_eq!(numbers.call_up_to(1_001), None);
+    }
+
+    #[test]
+    fn numbers_given_up_cost_no_call() {
+        let mut numbers = restored(100, 100, 0);
+        (1..=50).for_each(|number| numbers.give_up(number));
+        assert_eq!(numbers.reach(0), 0);
+        assert_eq!(numbers.reach(1), 51);
+        assert_eq!(numbers.call_up_to(51), Some((1..=51, 1)));
+        assert!(numbers.is_spent(50) && !numbers.is_spent(51));
+        numbers.give_up(100);
+        assert_eq!(numbers.reach(49), 100, "never beyond what was given");
+    }
+}

@@ -1,0 +1,159 @@
+//! Promise 1: no request is sent while as many as the limit are unfinished at the upstream, counted by
+//! the upstream itself, whatever clients do.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::stage::{Gate, Origin, get, try_ask, until};
+
+fn limited(origin: &Origin, limit: u32, wait: &str, more: &str) -> String {
+    format!(
+        r#"
+[upstream.app]
+addresses = ["{}"]
+limit = {{ law = "fixed", initial = {limit}, floor = 1, ceiling = 100, wait = "{wait}" }}
+[route.all]
+path = "/"
+upstream = "app"
+timeout = "5s"
+{more}
+"#,
+        origin.address
+    )
+}
+
+/// Three in ten hang up after their request is on its way; the origin keeps working for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn never_over_the_limit_while_clients_hang_up() {
+    let origin = Origin::echo().await;
+    origin.delay(20);
+    let gate = Gate::start(&limited(&origin, 7, "2s", "")).await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for person in 0..60u32 {
+        let site = gate.site();
+        crowd.spawn(async move {
+            for turn in 0..10u32 {
+                if (person * 7 + turn * 3) % 10 < 3 {
+                    let mut stream = TcpStream::connect(site).await.unwrap();
+                    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(u64::from((person + turn) % 15))).await;
+                } else {
+                    let got = try_ask(site, Method::GET, "/", &[], Bytes::new()).await.unwrap();
+                    assert!(matches!(got.status, StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE));
+                }
+            }
+        });
+    }
+    while let Some(done) = crowd.join_next().await {
+        done.unwrap();
+    }
+    let max = origin.truth.in_flight_max.load(Ordering::SeqCst);
+    assert!(max <= 7, "the origin saw {max} at once");
+    assert!(max >= 6, "the limit was used: {max}");
+    until("all permits are free", || async { (gate.in_flight("app") == 0).then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_stays_with_an_upstream_that_works_for_a_client_who_left() {
+    let origin = Origin::echo().await;
+    origin.delay(400);
+    let gate = Gate::start(&limited(&origin, 1, "10ms", "")).await;
+    let mut gone = TcpStream::connect(gate.site()).await.unwrap();
+    gone.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    until("the origin is at work", || async { (origin.in_flight() == 1).then_some(()) }).await;
+    drop(gone);
+    let refused = get(gate.site(), "/").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "the origin is still at work");
+    assert_eq!(refused.json()["reason"], "saturated");
+    assert!(refused.headers.contains_key("retry-after"));
+    until("the origin has finished and the permit is free", || async {
+        (origin.in_flight() == 0 && gate.in_flight("app") == 0).then_some(())
+    })
+    .await;
+    origin.delay(0);
+    assert_eq!(get(gate.site(), "/").await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_known_to_stop_frees_the_permit_at_once() {
+    let origin = Origin::echo().await;
+    origin.delay(3_000);
+    let gate = Gate::start(&limited(&origin, 1, "10ms", "on_client_gone = \"cancel\"")).await;
+    let mut gone = TcpStream::connect(gate.site()).await.unwrap();
+    gone.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    until("the request is on its way", || async { (gate.in_flight("app") == 1).then_some(()) }).await;
+    drop(gone);
+    until("the permit is free", || async { (gate.in_flight("app") == 0).then_some(()) }).await;
+    assert_eq!(origin.in_flight(), 1, "long before the origin has finished");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_wait_get_a_permit_in_order_or_a_true_refusal_in_time() {
+    let origin = Origin::echo().await;
+    origin.delay(50);
+    let gate = Gate::start(&limited(&origin, 1, "1s", "")).await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let site = gate.site();
+        crowd.spawn(async move {
+            let begun = crate::stage::now();
+            let got = try_ask(site, Method::GET, "/", &[], Bytes::new()).await.unwrap();
+            (got.status, begun.elapsed())
+        });
+    }
+    let (mut served, mut refused) = (0, 0);
+    while let Some(done) = crowd.join_next().await {
+        match done.unwrap() {
+            (StatusCode::OK, _) => served += 1,
+            (StatusCode::SERVICE_UNAVAILABLE, waited) => {
+                assert!(
+                    waited >= Duration::from_millis(900),
+                    "refused only when the time was over: {waited:?}"
+                );
+                refused += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(served >= 5 && refused >= 5, "{served} served, {refused} refused");
+    assert_eq!(origin.truth.in_flight_max.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unfinished_upload_is_closed_and_its_permit_freed() {
+    let origin = Origin::echo().await;
+    let gate = Gate::start(&limited(&origin, 1, "10ms", "")).await;
+    let mut half = TcpStream::connect(gate.site()).await.unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhalf").await.unwrap();
+    until("the upload is on its way", || async { (gate.in_flight("app") == 1).then_some(()) }).await;
+    drop(half);
+    until("the permit is free", || async { (gate.in_flight("app") == 0).then_some(()) }).await;
+    assert_eq!(origin.truth.requests.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_waits_for_100_is_asked_only_after_admission() {
+    let origin = Origin::echo().await;
+    origin.delay(300);
+    let gate = Gate::start(&limited(&origin, 1, "10ms", "")).await;
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n";
+    let first_line = async |stream: &mut TcpStream| {
+        let mut read = vec![0; 1024];
+        let length =
+            tokio::time::timeout(Duration::from_secs(5), stream.read(&mut read)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&read[..length]).lines().next().unwrap_or_default().to_owned()
+    };
+    let mut first = TcpStream::connect(gate.site()).await.unwrap();
+    first.write_all(head).await.unwrap();
+    assert_eq!(first_line(&mut first).await, "HTTP/1.1 100 Continue");
+    let mut second = TcpStream::connect(gate.site()).await.unwrap();
+    second.write_all(head).await.unwrap();
+    assert_eq!(first_line(&mut second).await, "HTTP/1.1 503 Service Unavailable");
+    first.write_all(b"body").await.unwrap();
+    assert_eq!(first_line(&mut first).await, "HTTP/1.1 200 OK");
+}
