@@ -55,8 +55,8 @@ fn unescape(path: &[u8]) -> Result<String, BadPath> {
                     }
                     other => {
                         out.push('%');
-                        out.push(char::from(HEX[usize::from(other >> 4)]));
-                        out.push(char::from(HEX[usize::from(other & 15)]));
+                        let digits = [other >> 4, other & 15].map(|digit| char::from_digit(digit.into(), 16));
+                        out.extend(digits.into_iter().flatten().map(|digit| digit.to_ascii_uppercase()));
                     }
                 }
             }
@@ -67,8 +67,6 @@ fn unescape(path: &[u8]) -> Result<String, BadPath> {
     }
     Ok(out)
 }
-
-const HEX: [u8; 16] = *b"0123456789ABCDEF";
 
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())

@@ -159,17 +159,19 @@ fn method_name(method: &http::Method) -> &'static str {
 /// The status as a label: those that we give by name, the upstream's by class.
 fn status_name(status: u16) -> &'static str {
     match status {
-        200..=299 => "2xx",
-        300..=399 => "3xx",
         400 => "400",
         404 => "404",
         413 => "413",
         429 => "429",
         499 => "499",
-        400..=498 => "4xx",
         502 => "502",
         503 => "503",
         504 => "504",
-        _ => "5xx",
+        other => match other / 100 {
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        },
     }
 }

@@ -1,5 +1,7 @@
 //! What a citizen sees: a real Chromium before the real gateway, from the first look to the service.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what cannot be")]
+
 #[path = "browser/day.rs"]
 mod day;
 #[path = "browser/driver.rs"]
