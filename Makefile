@@ -31,4 +31,4 @@ deny:
 
 screenshot:
 	@.ci/need cmake chromium chromedriver:chromium-driver
-	TORNELLO_SCREENSHOT=benches/img/waiting-page.png $(CARGO) test --release --locked --test integration browser
+	$(CARGO) test --release --locked --test integration browser::screenshot -- --ignored

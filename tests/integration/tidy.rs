@@ -97,8 +97,8 @@ fn every_metric_stands_in_the_readme_and_every_registered_one_in_the_list() {
         assert!(readme.contains(&format!("`{name}`")), "{name} is not in the README");
     }
     let code = read("src/metrics.rs");
-    let registered = code.matches("(\"tornello_").count();
-    assert_eq!(registered, tornello::metrics::NAMES.len(), "NAMES and the registry differ");
+    let named = code.matches("\"tornello_").count();
+    assert_eq!(named, 2 * tornello::metrics::NAMES.len(), "each stands in NAMES and is registered once");
     let text = String::from_utf8(tornello::metrics::Metrics::new().unwrap().text()).unwrap();
     assert!(text.contains("tornello_build_info") && text.contains("process_"), "{text}");
 }
