@@ -1,7 +1,7 @@
 //! The request path. A request is identified, takes a token from its user's bucket, passes the
 //! waiting room, holds a permit while the upstream answers, and its latency moves the limit.
 //!
-//! One non-async [`admit`], so that nothing moves between its checks; one load of the configuration,
+//! One non-async `admit`, so that nothing moves between its checks; one load of the configuration,
 //! so that a reload never splits a request.
 
 use std::net::SocketAddr;
