@@ -418,7 +418,7 @@ mod tests {
             call: SECOND * 600,
             idle: SECOND * 60,
             session: SECOND * 3_600,
-            poll: PollRule { min: SECOND, max: SECOND * 10, divisor: 10 },
+            poll: PollRule { min: SECOND, max: SECOND * 10, divisor: 10, budget: 1_000 },
             hold: false,
             open: false,
         }

@@ -210,7 +210,7 @@ mod tests {
             call: SECOND,
             idle: SECOND,
             session: SECOND,
-            poll: PollRule { min: SECOND, max: SECOND, divisor: 10 },
+            poll: PollRule { min: SECOND, max: SECOND, divisor: 10, budget: 1_000 },
             hold: false,
             open: false,
         }

@@ -110,7 +110,6 @@ impl Pulse {
             let notice = Notice {
                 room: name,
                 poll: &policy.poll,
-                scale: 1.0,
                 message: room.message_id.as_deref(),
                 generation: live.generation,
                 time: self.proxy.clock.unix(),

@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn the_demo_configures_the_gateway_as_an_operator_would() {
-        let text = configuration(([127, 0, 0, 1], 9).into(), 0, 0, std::path::Path::new("state"));
+        let text = configuration(([127, 0, 0, 1], 9).into(), 0, 0, &std::env::temp_dir());
         let parsed = config::parse(&text, "demo");
         assert!(matches!(&parsed, Ok((_, warnings)) if warnings.is_empty()), "{parsed:#?}");
     }

@@ -180,10 +180,11 @@ impl Values {
         self.put_time(format!("{path}.call"), *call);
         self.put_time(format!("{path}.idle"), *idle);
         self.put_time(format!("{path}.session"), *session);
-        let PollRule { min, max, divisor } = poll;
+        let PollRule { min, max, divisor, budget } = poll;
         self.put_time(format!("{path}.poll.min"), *min);
         self.put_time(format!("{path}.poll.max"), *max);
         self.put(format!("{path}.poll.divisor"), divisor);
+        self.put(format!("{path}.poll.budget"), budget);
         self.put(format!("{path}.hold"), hold);
         self.put(format!("{path}.open"), open);
         self.put(format!("{path}.status"), status.as_u16());

@@ -77,6 +77,7 @@ async fn serve(
 ) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
+    crowd.proxy.witness.metrics.connections.inc();
     let proxy = Arc::clone(&crowd.proxy);
     let service = service_fn(move |request| {
         let proxy = Arc::clone(&proxy);
@@ -99,6 +100,7 @@ async fn serve(
         // A client that breaks off is no news; what it asked for is in the access log.
         let _ = connection.await;
     }
+    crowd.proxy.witness.metrics.connections.dec();
     drop(place);
 }
 

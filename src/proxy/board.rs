@@ -56,8 +56,6 @@ pub struct Notice<'a> {
     pub room: &'a str,
     /// How often to look again.
     pub poll: &'a PollRule,
-    /// Clients multiply their interval by this.
-    pub scale: f64,
     /// Id of the operator's message.
     pub message: Option<&'a str>,
     /// Generation of the configuration.
@@ -99,7 +97,7 @@ impl BoardKey {
                 min_ms: notice.poll.min.as_millis(),
                 max_ms: notice.poll.max.as_millis(),
                 divisor: notice.poll.divisor,
-                scale: notice.scale,
+                scale: hundredths(notice.poll.scale(facts.issued - facts.cursor, facts.rate)),
             },
             generation: notice.generation,
             time_ms: notice.time.0,
@@ -158,11 +156,15 @@ mod tests {
             kappa: 0.5,
             remaining: Some(558_000),
         };
-        let poll = PollRule { min: Duration::from_secs(5), max: Duration::from_secs(120), divisor: 10 };
+        let poll = PollRule {
+            min: Duration::from_secs(5),
+            max: Duration::from_secs(120),
+            divisor: 10,
+            budget: 1_000,
+        };
         let notice = Notice {
             room: "bonus-mobilita",
             poll: &poll,
-            scale: 1.0,
             message: Some("a1b2c3d4"),
             generation: 17,
             time: UnixTime(1_793_318_400_000),

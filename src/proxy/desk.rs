@@ -260,15 +260,11 @@ impl Visit<'_> {
     fn poll_after_ms(&self, ahead: u64) -> u64 {
         let rule = &self.room.settings.policy.poll;
         let facts = self.room.line.facts(&self.room.settings.policy);
-        let wait = if facts.rate > 0.0 {
-            std::time::Duration::try_from_secs_f64(ahead as f64 / facts.rate).unwrap_or(rule.max)
-        } else if ahead < u64::from(facts.seats) {
-            rule.min
-        } else {
-            rule.min * 3 * rule.divisor
-        };
-        let pause = (wait / rule.divisor).clamp(rule.min, rule.max);
-        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+        // Nobody was called yet, and few are ahead: the first call may come at once.
+        let soon = facts.rate <= 0.0 && ahead < u64::from(facts.seats);
+        let pause = if soon { rule.min } else { rule.pause(ahead, facts.rate) };
+        let scaled = pause.mul_f64(rule.scale(facts.issued - facts.cursor, facts.rate));
+        u64::try_from(scaled.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn front_row_poll_ms(&self) -> u64 {

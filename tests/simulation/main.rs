@@ -134,7 +134,7 @@ fn plain(people: u64, no_show: f64) -> Setting {
             call: second * 600,
             idle: second * 60,
             session: second * 600,
-            poll: PollRule { min: second, max: second * 10, divisor: 10 },
+            poll: PollRule { min: second, max: second * 10, divisor: 10, budget: 1_000 },
             hold: false,
             open: false,
         },

@@ -94,6 +94,7 @@ impl Setting {
                     min: dice.millis(400, 2_000),
                     max: dice.millis(3_000, 20_000),
                     divisor: dice.count(2, 10),
+                    budget: 1_000,
                 },
                 hold: false,
                 open: false,

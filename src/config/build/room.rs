@@ -143,7 +143,12 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
             call: raw.call.0,
             idle: raw.idle.0,
             session: raw.session.0,
-            poll: PollRule { min: raw.poll.min.0, max: raw.poll.max.0, divisor: raw.poll.divisor },
+            poll: PollRule {
+                min: raw.poll.min.0,
+                max: raw.poll.max.0,
+                divisor: raw.poll.divisor,
+                budget: raw.poll.budget,
+            },
             hold: raw.hold,
             open: raw.open,
         },

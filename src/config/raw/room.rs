@@ -91,10 +91,13 @@ pub(crate) struct RawPoll {
     /// The expected wait is divided by this to find the time to the next look. Hot.
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) divisor: u32,
+    /// Looks a second that all waiting clients together may take; beyond it all look less often. Hot.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) budget: u32,
 }
 
 impl Default for RawPoll {
     fn default() -> Self {
-        Self { min: Text::of("5s"), max: Text::of("2m"), divisor: 10 }
+        Self { min: Text::of("5s"), max: Text::of("2m"), divisor: 10, budget: 5_000 }
     }
 }
