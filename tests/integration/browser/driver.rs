@@ -73,7 +73,7 @@ impl Browser {
 
     /// What a reader sees in the first visible element that `css` finds; empty if there is none.
     pub(super) async fn text(&self, css: &str) -> String {
-        for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
+        for element in self.client.find_all(Locator::Css(css)).await.unwrap_or_default() {
             // An element may be gone with its page before it is asked.
             let Ok(true) = element.is_displayed().await else { continue };
             let Ok(text) = element.text().await else { continue };
@@ -82,14 +82,20 @@ impl Browser {
         String::new()
     }
 
-    /// Clicks on the first visible element that `css` finds.
+    /// Clicks on the first visible element that `css` finds, as soon as there is one.
     pub(super) async fn click(&self, css: &str) {
-        for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
-            if element.is_displayed().await.unwrap() {
-                return element.click().await.unwrap();
+        until(css, async || self.press(css).await.then_some(())).await;
+    }
+
+    /// Clicks on the first visible element that `css` finds; false if there is none just now. The page
+    /// that a click leads to may come a moment after the click.
+    pub(super) async fn press(&self, css: &str) -> bool {
+        for element in self.client.find_all(Locator::Css(css)).await.unwrap_or_default() {
+            if element.is_displayed().await.unwrap_or(false) {
+                return element.click().await.is_ok();
             }
         }
-        panic!("nothing to click: {css}");
+        false
     }
 
     /// What the console has said since it was asked last, without network's own lines: those only
