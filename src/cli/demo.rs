@@ -215,7 +215,7 @@ state_directory = {state:?}
 
 [edge]
 max_connections_per_prefix = 20000
-drain = "2s"
+drain = "10s"
 
 [door]
 rate = "20/s"
