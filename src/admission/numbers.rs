@@ -120,12 +120,11 @@ impl Numbers {
     /// that were perhaps never given, are passed on the way and cost nothing.
     #[must_use]
     pub fn reach(&self, wanted: u64) -> u64 {
-        if wanted == 0 {
-            return self.marks.cursor;
-        }
         let first = self.marks.cursor + 1;
         let over_uncertain = |last: u64| {
-            if last < *self.uncertain.start() {
+            // Also where they stand next in line and nobody is to be called: whoever may hold one of
+            // them is next anyway, and nobody else should count them as people ahead.
+            if last + 1 < *self.uncertain.start() {
                 last
             } else {
                 last + overlap(&self.uncertain, first, u64::MAX)
@@ -189,8 +188,9 @@ mod tests {
         let mut numbers = restored(12, 1_000, 10);
         numbers.reserve(2_000);
         (0..5).for_each(|_| assert!(numbers.give().is_ok()));
-        assert_eq!(numbers.reach(2), 12, "those who are certain come first");
-        assert_eq!(numbers.reach(3), 1_001, "and the others are passed");
+        assert_eq!(numbers.reach(1), 11, "those who are certain come first");
+        assert_eq!(numbers.reach(2), 1_000, "those who are perhaps nobody count as nobody, ahead of nobody");
+        assert_eq!(numbers.reach(3), 1_001);
         assert_eq!(numbers.call_up_to(1_001), Some((11..=1_001, 3)));
         assert_eq!(numbers.call_up_to(1_001), None);
     }

@@ -218,9 +218,10 @@ impl Room {
 
     /// Lets somebody through who never waited, if nobody waits and a seat is free.
     pub fn enter(&mut self, policy: &RoomPolicy, pass: PassId, now: Moment) -> bool {
-        let straight = policy.open || self.state(policy) == RoomState::Open;
+        let straight = self.state(policy) == RoomState::Open;
         if straight {
-            self.admit(policy, pass, 0, now);
+            // Known to its holder only when it comes back: not everything that navigates keeps cookies.
+            self.passes.begin(policy, pass, 0, self.clock(now));
         }
         straight
     }
@@ -259,7 +260,8 @@ impl Room {
     /// One step of the room, a few times a second: clocks, seats, front row. Returns the cursor that
     /// should be published; the store makes it durable and then says [`Room::call_up_to`].
     ///
-    /// A hold stops calls and clocks. Seats that are free go to those who were called before it.
+    /// A hold stops calls and clocks. Seats that are free go to those who were called before it. An
+    /// open room calls and seats everybody, in order, whatever the seats.
     pub fn step(&mut self, policy: &RoomPolicy, load: Load, now: Moment) -> u64 {
         let elapsed = now.since(self.last_step);
         self.last_step = now;
@@ -267,7 +269,11 @@ impl Room {
         self.calls.step(elapsed);
         self.seats.observe(load.in_flight, self.passes.len(), elapsed);
         self.seats.follow(policy, load.limit, elapsed);
-        self.hold = if policy.hold { Some(HoldReason::Operator) } else { load.hold };
+        self.hold = match (policy.hold, policy.open) {
+            (true, _) => Some(HoldReason::Operator),
+            (false, true) => None,
+            (false, false) => load.hold,
+        };
         if self.hold.is_some() {
             self.stood_still += elapsed;
         }
@@ -278,8 +284,12 @@ impl Room {
             self.calls.judge(policy.call, clock);
         }
         self.seat_front_row(policy, clock);
-        let wanted = if self.hold.is_some() { 0 } else { self.calls_wanted(clock) };
-        self.numbers.reach(wanted)
+        if self.hold.is_some() {
+            return self.marks().cursor;
+        }
+        let wanted = if policy.open { self.numbers.waiting() } else { self.calls_wanted(clock) };
+        let sold_out = self.remaining.is_some_and(|units| units <= self.inside());
+        if sold_out && !policy.open { self.marks().cursor } else { self.numbers.reach(wanted) }
     }
 
     /// Calls all numbers up to `cursor`, which is durable by now.
@@ -320,7 +330,7 @@ impl Room {
             return RoomState::Held(reason);
         }
         let nobody_waits = self.numbers.waiting() == 0 && self.front.is_empty();
-        if nobody_waits && self.free() > self.calls.outstanding() {
+        if policy.open || nobody_waits && self.free() > self.calls.outstanding() {
             RoomState::Open
         } else {
             RoomState::Queueing
@@ -349,8 +359,12 @@ impl Room {
         let wanted = whole((needed / shows.rate()).max(0.0))
             .min(fresh_max.saturating_sub(self.calls.fresh()))
             .min(self.numbers.waiting());
-        let inside = self.passes.len() as u64 + self.front.len() as u64 + self.calls.outstanding();
-        self.remaining.map_or(wanted, |units| wanted.min(units.saturating_sub(inside)))
+        self.remaining.map_or(wanted, |units| wanted.min(units.saturating_sub(self.inside())))
+    }
+
+    /// Those who have or may take one of the units that remain.
+    fn inside(&self) -> u64 {
+        self.passes.len() as u64 + self.front.len() as u64 + self.calls.outstanding()
     }
 
     fn front_place(&self, number: u64) -> Claim {
@@ -361,7 +375,7 @@ impl Room {
     }
 
     fn seat_front_row(&mut self, policy: &RoomPolicy, clock: Moment) {
-        while self.free() > 0 {
+        while policy.open || self.free() > 0 {
             let Some((number, pass)) = self.front.pop_first() else { break };
             self.passes.begin(policy, pass, number, clock);
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 use siphasher::sip::SipHasher13;
 
 use crate::clock::Clock;
@@ -28,6 +29,8 @@ const RESOLVE_WAIT: Duration = Duration::from_millis(500);
 pub struct Workshop {
     /// Where rooms left off.
     pub journal: Arc<Journal>,
+    /// Where rooms say that they need numbers.
+    pub hungry: Arc<Notify>,
     /// Reads the time.
     pub clock: Clock,
 }
@@ -130,7 +133,7 @@ fn build_room(
         Some(old) => Arc::clone(&old.line),
         None => {
             let marks = workshop.journal.marks(name).map_err(AssembleError::Journal)?;
-            Line::restore(name, &room.policy, marks, workshop.clock.now())
+            Line::restore(name, &room.policy, marks, Arc::clone(&workshop.hungry), workshop.clock.now())
         }
     };
     let behind = settings.routes.values().filter(|route| route.room.as_deref() == Some(name));

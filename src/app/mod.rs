@@ -98,7 +98,7 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let metrics = Arc::new(metrics);
     let journal = Arc::new(Journal::open(&settings.boot.state_directory).map_err(StartError::Journal)?);
     let secrets = journal.secrets(random()?).map_err(StartError::Journal)?;
-    let workshop = Workshop { journal: Arc::clone(&journal), clock };
+    let workshop = Workshop { journal: Arc::clone(&journal), hungry: Arc::default(), clock };
     let listeners = settings.boot.listen.iter().map(|address| bind(*address));
     let listeners = listeners.collect::<Result<Vec<_>, _>>().map_err(StartError::Listen)?;
     let admin_listener = bind(settings.boot.admin).map_err(StartError::Listen)?;
@@ -107,6 +107,8 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let witness = Witness { log, metrics, clock };
     let ring = KeyRing::new(Key::new(1, &secrets.ticket), Vec::new());
     let proxy = Proxy::new(live, ring, EventKey::new(&secrets.event), BoardKey::new(&secrets.board), witness);
+    let hungry = Arc::clone(&workshop.hungry);
+    proxy.witness.metrics.reload_success.set(1);
     let reloader = Arc::new(Reloader::new(Arc::clone(&proxy), workshop, options.file, &options.text));
     let (stop, stopped) = channel::channel(false);
     let caps = Arc::new(Caps::default());
@@ -116,7 +118,7 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     };
     let listen = listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
     let admin = address(&admin_listener)?;
-    let mut pulse = Pulse::new(Arc::clone(&proxy), journal);
+    let mut pulse = Pulse::new(Arc::clone(&proxy), journal, hungry);
     // Boards are up and seats are known before the first citizen comes.
     pulse.beat().await;
     let mut tasks = JoinSet::new();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::admission::Moment;
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
@@ -29,6 +29,7 @@ const SWEEP_EVERY: u64 = 20;
 pub struct Pulse {
     proxy: Arc<Proxy>,
     journal: Arc<Journal>,
+    hungry: Arc<Notify>,
     durable: BTreeMap<String, RoomMarks>,
     store_failed: bool,
     beats: u64,
@@ -37,18 +38,20 @@ pub struct Pulse {
 impl Pulse {
     /// A pulse that has not beaten yet.
     #[must_use]
-    pub fn new(proxy: Arc<Proxy>, journal: Arc<Journal>) -> Self {
-        Self { proxy, journal, durable: BTreeMap::new(), store_failed: false, beats: 0 }
+    pub fn new(proxy: Arc<Proxy>, journal: Arc<Journal>, hungry: Arc<Notify>) -> Self {
+        Self { proxy, journal, hungry, durable: BTreeMap::new(), store_failed: false, beats: 0 }
     }
 
     /// Beats until told to stop, then makes the last marks durable.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let hungry = Arc::clone(&self.hungry);
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
+                () = hungry.notified() => self.beat().await,
                 _ = beat.tick() => self.beat().await,
             }
         }

@@ -121,9 +121,26 @@ impl Reloader {
         lost_rooms(&old, &settings)?;
         let changes = difference(&old.settings, &settings).iter().map(ToString::to_string).collect();
         let new = assemble(&self.workshop, settings, Some(&old)).await.map_err(|error| error.to_string())?;
+        self.close_rooms(&old, &new).await;
         self.proxy.live.store(Arc::new(new));
         govern(&self.proxy.live.load());
         Ok(changes)
+    }
+
+    /// Rooms that go leave exact marks, so that they can come back where they were.
+    async fn close_rooms(&self, old: &Live, new: &Live) {
+        let gone = old.rooms.iter().filter(|(name, _)| !new.rooms.contains_key(*name));
+        let marks: Vec<_> = gone.map(|(name, room)| (name.clone(), room.line.final_marks())).collect();
+        if marks.is_empty() {
+            return;
+        }
+        let journal = Arc::clone(&self.workshop.journal);
+        let writing = tokio::task::spawn_blocking(move || {
+            journal.write(marks.iter().map(|(name, marks)| (name.as_str(), *marks)))
+        });
+        if !matches!(writing.await, Ok(Ok(()))) {
+            tracing::warn!("the marks of a room that went could not be written; some numbers are skipped");
+        }
     }
 
     fn report(&self, result: Result<(Vec<String>, String), String>, took_ms: u128) -> Report {

@@ -1,6 +1,6 @@
 //! `tornello init`: the smallest real configuration for a service.
 
-use super::OK;
+use super::{CONFIGURATION, OK};
 use crate::config::starter;
 
 /// Write the smallest real configuration to standard output.
@@ -15,9 +15,14 @@ pub struct Init {
 }
 
 impl Init {
-    /// Prints it.
+    /// Prints it; 2 if the service cannot be reached in the way asked for.
     #[must_use]
     pub fn execute(self) -> u8 {
+        if self.upstream.starts_with("https://") {
+            eprintln!("error: TLS towards the upstream is not supported yet");
+            eprintln!("  help: name a cleartext address of the service: --upstream HOST:PORT");
+            return CONFIGURATION;
+        }
         print!("{}", starter(&self.upstream, self.room.as_deref()));
         OK
     }

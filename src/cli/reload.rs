@@ -39,7 +39,7 @@ impl Reload {
             println!("{change}");
         }
         let took = report.get("took_ms").and_then(serde_json::Value::as_u64).unwrap_or_default();
-        println!("in force after {took} ms: {} changes", changes.len());
+        println!("in force after {took} ms; keys changed: {}", changes.len());
         OK
     }
 }

@@ -1,5 +1,7 @@
 //! `tornello status`: what a running gateway does.
 
+use std::io::Write;
+
 use http::Method;
 use serde_json::Value;
 
@@ -28,8 +30,10 @@ impl Status {
                 return RUNTIME;
             }
         };
+        let mut out = std::io::stdout().lock();
         if self.json {
-            println!("{}", String::from_utf8_lossy(&body));
+            // A reader that has gone needs no more.
+            let _ = out.write_all(&body).and_then(|()| out.write_all(b"\n"));
             return OK;
         }
         let status: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -37,19 +41,22 @@ impl Status {
         for (name, room) in of("rooms") {
             let text =
                 |key: &str| room.get(key).map(|value| value.to_string().replace('"', "")).unwrap_or_default();
-            println!(
-                "room {name}: {} · waiting {} · inside {} of {} seats · front row {} · called up to {}",
+            let _ = writeln!(
+                out,
+                "room {name}: {} · waiting {} · inside {} of {} seats · front row {} · called and not yet come {} · called up to {}",
                 text("state"),
                 text("waiting"),
                 text("active"),
                 text("seats"),
                 text("front_row"),
+                text("outstanding_calls"),
                 text("cursor"),
             );
         }
         for (name, upstream) in of("upstreams") {
             let text = |key: &str| upstream.get(key).map(ToString::to_string).unwrap_or_default();
-            println!(
+            let _ = writeln!(
+                out,
                 "upstream {name}: up {} · limit {} · in flight {} · queued {} · stalled {}",
                 text("up"),
                 text("limit"),

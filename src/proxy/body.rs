@@ -150,6 +150,17 @@ pub enum Answer {
     Relay(Box<Relay>),
 }
 
+impl Answer {
+    /// Bytes of an answer of ours; 0 for the upstream's, which count as they go.
+    #[must_use]
+    pub fn own_length(&self) -> usize {
+        match self {
+            Self::Own(bytes) => bytes.as_ref().map_or(0, Bytes::len),
+            Self::Relay(_) => 0,
+        }
+    }
+}
+
 /// An upstream's body on its way down. When it ends, or is dropped, its exchange is settled.
 #[derive(Debug)]
 pub struct Relay {

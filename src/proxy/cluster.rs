@@ -153,7 +153,8 @@ impl Cluster {
             if let Some(backend) = backend {
                 let ready = self.backends.ready(backend);
                 if address.healthy.swap(ready, Ordering::Relaxed) != ready {
-                    tracing::warn!(upstream = self.name, address = %address.address, ready, "probe changed its mind");
+                    let state = if ready { "up" } else { "down" };
+                    tracing::warn!(upstream = self.name, address = %address.address, state, "an address changed its state");
                 }
                 if ready {
                     address.reached();

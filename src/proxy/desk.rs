@@ -362,6 +362,7 @@ fn see_other(path: &str) -> Response<Answer> {
 
 fn own(mut record: Record, reason: &'static str, answer: Response<Answer>) -> Response<Answer> {
     record.decided(Decision::Own, reason, answer.status());
+    record.sent(answer.body().own_length());
     answer
 }
 

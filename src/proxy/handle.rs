@@ -77,7 +77,7 @@ fn admit(
         let named = room.map(|room| (room.line.name.as_str(), room.line.id));
         let who = identify(request.headers(), asked.peer, asked.client, named, &sources);
         record.user = who.user;
-        take_token(proxy, live, route.quota.as_ref(), &who, asked, now)?;
+        take_token(proxy, live, route, &who, asked, now)?;
         match room {
             Some(room) => session::check_in(proxy, room, route, &who, asked, now)?,
             None => Entry::past(route.settings.class),
@@ -87,23 +87,23 @@ fn admit(
     if route.cluster.is_down(now) {
         return Err(Refusal::UpstreamDown);
     }
-    let knock = route.cluster.gate.knock(now);
+    let knock = route.cluster.gate.knock(entry.class, now);
     Ok(Admitted { route: Arc::clone(route), class: entry.class, entry, knock, _bypass: bypass })
 }
 
-/// A token of the user's bucket, then of the network's. A navigation that would only be told to wait
-/// is never told that it asked too often: it gets the page.
+/// A token of the user's bucket, then of the network's. Before a room, a navigation without a pass is
+/// never told that it asked too often: it gets the page, and may take its place.
 fn take_token(
     proxy: &Proxy,
     live: &Live,
-    quota: Option<&Quota>,
+    route: &Route,
     who: &Identity,
     asked: &Asked,
     now: Moment,
 ) -> Result<(), Refusal> {
-    let Some(quota) = quota else { return Ok(()) };
+    let Some(quota) = &route.quota else { return Ok(()) };
     match spend(proxy, live, quota, who, now) {
-        Err(Refusal::OverQuota { .. }) if asked.navigation && who.pass.is_none() => {
+        Err(Refusal::OverQuota { .. }) if route.room.is_some() && asked.navigation && who.pass.is_none() => {
             Err(Refusal::Waiting { held: None, not_sent: false })
         }
         spent => spent,

@@ -41,6 +41,7 @@ pub async fn refuse(
         _ => told(live, reason(refusal), retry_after(refusal, room), asked, room, &record),
     };
     record.decided(Decision::Refused, refusal.reason(), answer.status());
+    record.sent(answer.body().own_length());
     answer
 }
 
@@ -64,6 +65,7 @@ pub fn unread(
         live.pages.problem(&Problem { detail, ..Problem::new(Reason::BadRequest) })
     };
     record.decided(Decision::Refused, refusal.reason(), answer.status());
+    record.sent(answer.body().len());
     answer.map(own)
 }
 
@@ -78,6 +80,7 @@ pub fn fault(live: &Live, fault: Fault, asked: &Asked, mut record: Record) -> Re
     };
     let answer = told(live, reason, None, asked, None, &record);
     record.decided(Decision::Fault, fault.reason(), answer.status());
+    record.sent(answer.body().own_length());
     answer
 }
 
@@ -96,6 +99,7 @@ pub fn problem(
         live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason) })
     };
     record.decided(Decision::Own, reason.code(), answer.status());
+    record.sent(answer.body().len());
     answer.map(own)
 }
 

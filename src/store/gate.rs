@@ -2,7 +2,7 @@
 //!
 //! Invariant (promise 1): a [`Permit`] exists only for a request let through below the limit, and
 //! whoever holds the last reference to the upstream's work holds the permit. Dropping it settles.
-//! Permits go to the queue in order; nobody who comes later overtakes it.
+//! Permits go to those who wait, in order, before anybody who comes later; those with a pass first.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::admission::limiter::{Dispatch, Limiter};
 use crate::admission::policy::LimitPolicy;
 use crate::admission::queue::FifoQueue;
-use crate::admission::{Moment, Outcome};
+use crate::admission::{Class, Moment, Outcome};
 use crate::clock::Clock;
 
 /// One upstream's gate.
@@ -26,7 +26,16 @@ pub struct Gate {
 struct State {
     policy: LimitPolicy,
     limiter: Limiter,
-    queue: FifoQueue<oneshot::Sender<Permit>>,
+    /// Those who hold a pass or finish something, and behind them those who only come in.
+    queues: [FifoQueue<oneshot::Sender<Permit>>; 2],
+}
+
+/// Which of the queues a class stands in.
+fn lane(class: Class) -> usize {
+    match class {
+        Class::Finish | Class::Admitted => 0,
+        Class::Entry | Class::Bulk => 1,
+    }
 }
 
 /// One unfinished request at the upstream. Freed on drop, whatever happened.
@@ -73,15 +82,16 @@ impl Gate {
     #[must_use]
     pub fn new(policy: LimitPolicy, clock: Clock) -> Arc<Self> {
         let limiter = Limiter::new(&policy, clock.now());
-        let state = State { policy, limiter, queue: FifoQueue::default() };
+        let state = State { policy, limiter, queues: Default::default() };
         Arc::new(Self { state: Mutex::new(state), clock })
     }
 
-    /// Asks for a permit.
-    pub fn knock(self: &Arc<Self>, now: Moment) -> Knock {
+    /// Asks for a permit. Those inside the room go before those who only look in.
+    pub fn knock(self: &Arc<Self>, class: Class, now: Moment) -> Knock {
         let mut state = self.lock();
-        let State { policy, limiter, queue } = &mut *state;
-        if queue.is_empty()
+        let State { policy, limiter, queues } = &mut *state;
+        let nobody_before = queues.iter().take(lane(class) + 1).all(FifoQueue::is_empty);
+        if nobody_before
             && let Some(dispatch) = limiter.try_acquire(policy, now)
         {
             return Knock::Permit(self.permit(dispatch));
@@ -91,9 +101,9 @@ impl Gate {
         }
         let (grant, granted) = oneshot::channel();
         let deadline = now.after(policy.wait);
-        match queue.push(deadline, grant) {
-            Ok(()) => Knock::Wait(Wait { granted, deadline }),
-            Err(_) => Knock::Full,
+        match queues.get_mut(lane(class)).map(|queue| queue.push(deadline, grant)) {
+            Some(Ok(())) => Knock::Wait(Wait { granted, deadline }),
+            _ => Knock::Full,
         }
     }
 
@@ -114,7 +124,8 @@ impl Gate {
     pub fn pump(self: &Arc<Self>) {
         let grants = {
             let mut state = self.lock();
-            state.queue.sweep(self.clock.now(), |waiter| !waiter.is_closed());
+            let now = self.clock.now();
+            state.queues.iter_mut().for_each(|queue| queue.sweep(now, |waiter| !waiter.is_closed()));
             self.grants(&mut state)
         };
         send(grants);
@@ -127,7 +138,7 @@ impl Gate {
         GateFacts {
             limit: state.limiter.limit(&state.policy),
             in_flight: state.limiter.in_flight(),
-            queued: state.queue.len(),
+            queued: state.queues.iter().map(FifoQueue::len).sum(),
             stalled: state.limiter.is_stalled(&state.policy, now),
         }
     }
@@ -153,14 +164,15 @@ impl Gate {
     }
 
     fn grants(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Permit>, Permit)> {
-        let State { policy, limiter, queue } = state;
+        let State { policy, limiter, queues } = state;
         let mut grants = Vec::new();
-        if queue.is_empty() {
+        if queues.iter().all(FifoQueue::is_empty) {
             return grants;
         }
         let now = self.clock.now();
         while limiter.has_room(policy) {
-            let Some(waiter) = queue.pop(now, |waiter| !waiter.is_closed()) else { break };
+            let waiter = queues.iter_mut().find_map(|queue| queue.pop(now, |waiter| !waiter.is_closed()));
+            let Some(waiter) = waiter else { break };
             let Some(dispatch) = limiter.try_acquire(policy, now) else { break };
             grants.push((waiter, self.permit(dispatch)));
         }

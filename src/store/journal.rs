@@ -34,7 +34,11 @@ pub struct JournalError {
 
 impl fmt::Display for JournalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "state in {} cannot be used", self.path.display())
+        write!(
+            f,
+            "state in {} cannot be used; listen.state_directory must be writable by this user and belong to one gateway only",
+            self.path.display()
+        )
     }
 }
 

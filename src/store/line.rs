@@ -16,8 +16,9 @@ use crate::admission::policy::RoomPolicy;
 use crate::admission::room::{BlockUsedUp, HoldReason, Load, Room, RoomFacts, RoomMarks};
 use crate::admission::ticket::RoomId;
 
-/// Numbers reserved at a time, at least.
-const BLOCK: u64 = 1_000;
+/// Numbers reserved at a time, at least. After a crash those of the last block that were not given
+/// count as people ahead until the line has passed them, so a quiet room reserves few.
+const BLOCK: u64 = 64;
 /// Longest wait of a join for a durable block.
 const BLOCK_WAIT: Duration = Duration::from_millis(900);
 
@@ -30,6 +31,7 @@ pub struct Line {
     pub id: RoomId,
     room: Mutex<Room>,
     more: Notify,
+    hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
 }
 
@@ -42,14 +44,21 @@ pub struct Pending {
 }
 
 impl Line {
-    /// A room as its marks say it was left.
+    /// A room as its marks say it was left. It says on `hungry` that its block is used up.
     #[must_use]
-    pub fn restore(name: &str, policy: &RoomPolicy, marks: RoomMarks, now: Moment) -> Arc<Self> {
+    pub fn restore(
+        name: &str,
+        policy: &RoomPolicy,
+        marks: RoomMarks,
+        hungry: Arc<Notify>,
+        now: Moment,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
             id: RoomId::of(name),
             room: Mutex::new(Room::restore(policy, marks, now)),
             more: Notify::new(),
+            hungry,
             board: ArcSwap::from_pointee(Bytes::new()),
         })
     }
@@ -66,7 +75,10 @@ impl Line {
                 let more = self.more.notified();
                 match self.with(Room::join) {
                     Ok(number) => return number,
-                    Err(BlockUsedUp) => more.await,
+                    Err(BlockUsedUp) => {
+                        self.hungry.notify_one();
+                        more.await;
+                    }
                 }
             }
         };

@@ -259,5 +259,8 @@ quota = "few"
     let after: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((30..=60).contains(&after), "{after}");
     assert!(refused.headers.contains_key("ratelimit") && refused.headers.contains_key("x-ratelimit-limit"));
+    let page = crate::stage::visit(gate.site(), "/", "session=anna").await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS, "where there is no room a person is told so, too");
+    assert!(page.text().contains("<html") && page.headers.contains_key("ratelimit"));
     assert_eq!(as_user("session=bruno").await.status, StatusCode::OK, "another user has another bucket");
 }

@@ -124,6 +124,26 @@ async fn those_who_wait_get_a_permit_in_order_or_a_true_refusal_in_time() {
     assert_eq!(origin.truth.in_flight_max.load(Ordering::SeqCst), 1);
 }
 
+/// Bots that look in fill the queue; whoever has a pass goes before all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_inside_go_before_those_who_look_in() {
+    let origin = Origin::echo().await;
+    let gate = Gate::start(&limited(&origin, 1, "3s", "room = \"main\"\n[room.main]\nseats = { floor = 5, ceiling = 5 }\n")).await;
+    let pass = crate::stage::visit(gate.site(), "/", "").await.cookie().unwrap();
+    origin.delay(100);
+    let mut lookers = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let site = gate.site();
+        lookers.spawn(async move { get(site, "/").await.status });
+    }
+    until("the queue is full of them", || async { (gate.queued("app") >= 15).then_some(()) }).await;
+    let before = origin.truth.requests.load(Ordering::SeqCst);
+    assert_eq!(crate::stage::visit(gate.site(), "/", &pass).await.status, StatusCode::OK);
+    let served_before = origin.truth.requests.load(Ordering::SeqCst) - before;
+    assert!(served_before <= 3, "{served_before} others were served first");
+    lookers.abort_all();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unfinished_upload_is_closed_and_its_permit_freed() {
     let origin = Origin::echo().await;

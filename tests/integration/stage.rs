@@ -165,6 +165,11 @@ impl Gate {
         assert!(report.applied, "{}", report.diagnostics);
     }
 
+    pub(crate) fn queued(&self, upstream: &str) -> usize {
+        let live = self.running.proxy.live.load();
+        live.clusters[upstream].gate.facts(self.running.proxy.clock.now()).queued
+    }
+
     pub(crate) fn in_flight(&self, upstream: &str) -> u32 {
         let live = self.running.proxy.live.load();
         live.clusters[upstream].gate.facts(self.running.proxy.clock.now()).in_flight
