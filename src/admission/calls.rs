@@ -69,9 +69,10 @@ impl Calls {
         }
     }
 
-    /// Learns from calls that are old enough, and closes the accounts of those past `expiry`.
-    pub fn judge(&mut self, expiry: Duration, clock: Moment) {
-        let judged_after = self.judged_after().min(expiry);
+    /// Learns from calls that are old enough, at the latest after `looks`, in which whoever follows the
+    /// poll rule has looked several times; and closes the accounts of those past `expiry`.
+    pub fn judge(&mut self, expiry: Duration, looks: Duration, clock: Moment) {
+        let judged_after = self.judged_after().min(looks).min(expiry);
         for batch in self.batches.iter_mut().filter(|batch| batch.judged.is_none()) {
             if clock.since(batch.called) >= judged_after {
                 self.shows.missed(batch.open);
@@ -146,9 +147,9 @@ mod tests {
         calls.call(11..=12, 2, start.after(SECOND));
         calls.claimed(11, start.after(SECOND * 2));
         assert_eq!((calls.outstanding(), calls.fresh()), (11, 11));
-        calls.judge(SECOND * 60, start.after(SECOND * 30));
+        calls.judge(SECOND * 60, SECOND * 60, start.after(SECOND * 30));
         assert_eq!((calls.outstanding(), calls.fresh()), (11, 0));
-        calls.judge(SECOND * 60, start.after(SECOND * 60));
+        calls.judge(SECOND * 60, SECOND * 60, start.after(SECOND * 60));
         assert_eq!(calls.outstanding(), 1, "the first batch is past its time");
         calls.close(3);
         assert_eq!(calls.outstanding(), 1, "a late claim closes no other account");
@@ -159,7 +160,7 @@ mod tests {
         let (mut calls, start) = (Calls::new(SECOND), Moment(1));
         let prior = calls.shows().rate();
         calls.call(1..=100, 100, start);
-        calls.judge(SECOND * 600, start.after(SECOND * 30));
+        calls.judge(SECOND * 600, SECOND * 600, start.after(SECOND * 30));
         let silent = calls.shows().rate();
         assert!(silent < 0.2 && silent < prior, "{silent}");
         (1..=100).for_each(|number| calls.claimed(number, start.after(SECOND * 31)));

@@ -16,6 +16,8 @@ use super::policy::{LawPolicy, LimitPolicy};
 pub struct Limiter {
     limit: f64,
     in_flight: u32,
+    /// Those of them whose answer has not begun.
+    unanswered: u32,
     /// The limit held somebody back since the last request was let through freely.
     limited: bool,
     last_progress: Moment,
@@ -40,7 +42,7 @@ impl Dispatch {
     }
 
     /// The head of the answer has come.
-    pub fn first_byte(&mut self, now: Moment) {
+    fn first_byte(&mut self, now: Moment) {
         self.first_byte = Some(now.since(self.sent));
     }
 
@@ -57,6 +59,7 @@ impl Limiter {
         Self {
             limit: f64::from(policy.initial),
             in_flight: 0,
+            unanswered: 0,
             limited: false,
             last_progress: now,
             law: law::law(&policy.law),
@@ -70,19 +73,30 @@ impl Limiter {
             self.limited = true;
             return None;
         }
-        if self.in_flight == 0 {
+        if self.unanswered == 0 {
             self.last_progress = now;
         }
         self.in_flight += 1;
+        self.unanswered += 1;
         let limit = self.limit(policy);
         let limited = self.limited || self.in_flight >= limit;
         Some(Dispatch { sent: now, limit, limited, first_byte: None })
+    }
+
+    /// The head of an answer has come. Long answers to slow readers are no stall.
+    pub fn head(&mut self, dispatch: &mut Dispatch, now: Moment) {
+        dispatch.first_byte(now);
+        self.unanswered = self.unanswered.saturating_sub(1);
+        self.last_progress = now;
     }
 
     /// One request is finished at the upstream.
     pub fn release(&mut self, policy: &LimitPolicy, dispatch: &Dispatch, outcome: Outcome, now: Moment) {
         debug_assert!(self.in_flight > 0, "released more than was acquired");
         self.in_flight = self.in_flight.saturating_sub(1);
+        if dispatch.first_byte.is_none() {
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
         if outcome == Outcome::Served {
             self.last_progress = now;
         }
@@ -126,10 +140,10 @@ impl Limiter {
         self.in_flight
     }
 
-    /// Requests are unfinished and none has been answered for longer than the policy bears.
+    /// Requests wait for an answer to begin, and none has begun for longer than the policy bears.
     #[must_use]
     pub fn is_stalled(&self, policy: &LimitPolicy, now: Moment) -> bool {
-        self.in_flight > 0 && now.since(self.last_progress) > policy.stall
+        self.unanswered > 0 && now.since(self.last_progress) > policy.stall
     }
 }
 
@@ -168,7 +182,7 @@ mod tests {
                     }
                     2 => if let Some(mut dispatch) = open.pop() {
                         let outcome = [Outcome::Served, Outcome::Ignored, Outcome::Dropped][number as usize % 3];
-                        dispatch.first_byte(now);
+                        limiter.head(&mut dispatch, now);
                         limiter.release(&policy, &dispatch, outcome, now);
                     },
                     _ => {
@@ -193,7 +207,7 @@ mod tests {
         let later = late.after(Duration::from_secs(3));
         assert!(limiter.is_stalled(&policy, later));
         limiter.try_acquire(&policy, later).unwrap();
-        dispatch.first_byte(later);
+        limiter.head(&mut dispatch, later);
         limiter.release(&policy, &dispatch, Outcome::Served, later);
         assert!(!limiter.is_stalled(&policy, later), "an answer is progress");
     }

@@ -25,6 +25,8 @@ pub struct ShownPass {
     pub age: Duration,
     /// The request would lose work if it were refused.
     pub finishing: bool,
+    /// It was signed before this process began, whose memory does not reach that far.
+    pub older_than_we: bool,
 }
 
 /// What a shown pass is worth.
@@ -61,9 +63,9 @@ const REVIVAL_WITHIN: Duration = Duration::from_secs(600);
 /// How long a revived pass lasts.
 const REVIVAL: Duration = Duration::from_secs(120);
 
-/// A pass that was given at the open door and never shown again holds its seat this long: programs
-/// that keep no cookies must not fill the room. Shown later, it is taken up again.
-const NEVER_RETURNED: Duration = Duration::from_secs(15);
+/// A pass that was given at the open door and never shown again holds its seat this long, needed or
+/// not: programs that keep no cookies must fill neither the room nor the memory.
+const NEVER_RETURNED: Duration = Duration::from_secs(60);
 
 /// The passes of one room.
 #[derive(Debug, Default)]
@@ -108,8 +110,13 @@ impl Passes {
 
     /// Its holder asks, and is told to be inside. False if there is no such session.
     pub fn tell(&mut self, id: &PassId, clock: Moment) -> bool {
-        let session = self.live.get_mut(id);
-        session.map(|session| (session.known, session.used) = (true, clock)).is_some()
+        let Some(session) = self.live.get_mut(id) else { return false };
+        if !session.known {
+            // Its time runs from when its holder knows, not from when the seat fell to the number.
+            session.begun = clock;
+        }
+        (session.known, session.used) = (true, clock);
+        true
     }
 
     /// A request under a pass that verified. `None` if nothing is known of it.
@@ -142,6 +149,13 @@ impl Passes {
         ended
     }
 
+    /// A session that its holder never heard of is taken back, as if it had not begun.
+    pub fn take_back(&mut self, id: &PassId) {
+        if self.live.get(id).is_some_and(|session| !session.known) {
+            self.live.remove(id);
+        }
+    }
+
     /// A session lasts `longer` from now.
     pub fn extend(&mut self, id: &PassId, longer: Duration, clock: Moment) {
         if let Some(session) = self.live.get_mut(id) {
@@ -159,8 +173,8 @@ impl Passes {
     pub fn expire(&mut self, policy: &RoomPolicy, needed: bool, clock: Moment) -> Vec<u64> {
         let over = self.live.extract_if(|_, session| {
             let returned = session.known || session.number != 0;
-            let idle_max = if returned { policy.idle } else { policy.idle.min(NEVER_RETURNED) };
-            let idle = needed && clock.since(session.used) > idle_max;
+            let unused = clock.since(session.used);
+            let idle = if returned { needed && unused > policy.idle } else { unused > NEVER_RETURNED };
             idle || clock.since(session.begun) > session.cap
         });
         let over: Vec<(PassId, Session)> = over.collect();
@@ -215,7 +229,7 @@ mod tests {
     }
 
     fn shown(finishing: bool) -> ShownPass {
-        ShownPass { id: ID, number: 1, age: Duration::ZERO, finishing }
+        ShownPass { id: ID, number: 1, age: Duration::ZERO, finishing, older_than_we: false }
     }
 
     fn inside(start: Moment) -> Passes {
@@ -232,14 +246,10 @@ mod tests {
         passes.begin(&policy, ID, 0, Moment(0));
         passes.begin(&policy, [8; 16], 0, Moment(0));
         passes.tell(&[8; 16], Moment(0));
-        let later = Moment(0).after(SECOND * 16);
-        assert!(
-            passes.expire(&policy, false, later).is_empty() && passes.len() == 2,
-            "nobody needs the seat"
-        );
+        let later = Moment(0).after(SECOND * 61);
         assert!(passes.expire(&policy, true, later).is_empty(), "nobody waited for it");
         assert!(!passes.contains(&ID) && passes.contains(&[8; 16]));
-        let shown = ShownPass { id: ID, number: 0, age: SECOND * 16, finishing: false };
+        let shown = ShownPass { id: ID, number: 0, age: SECOND * 61, finishing: false, older_than_we: false };
         assert_eq!(passes.touch(&shown, later), None, "not over: the room takes it up again");
     }
 

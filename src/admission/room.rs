@@ -130,6 +130,9 @@ pub struct Room {
 const CALLS_PER_SEAT: f64 = 4.0;
 const COMERS_PER_SEAT: f64 = 2.0;
 
+/// Longest pauses of the poll rule after which whoever was called and did not come counts as missing.
+const LOOKS_BEFORE_MISSING: u32 = 4;
+
 impl Room {
     /// A room as it was left, at `now`; see [`Numbers::restore`].
     #[must_use]
@@ -233,6 +236,12 @@ impl Room {
         if let Some(known) = self.passes.touch(shown, self.clock(now)) {
             return known;
         }
+        // Given at the open door and then let go because nobody came back with it: good again while the
+        // door is open. Else passes could be hoarded there and used all at once past the line.
+        let at_the_door = shown.number == 0 && !shown.older_than_we;
+        if at_the_door && self.state(policy) != RoomState::Open {
+            return Touch::Over;
+        }
         let in_front = self.front.get(&shown.number) == Some(&shown.id);
         if shown.age > policy.session || !(in_front || self.numbers.mark_used(shown.number)) {
             return Touch::Over;
@@ -245,6 +254,11 @@ impl Room {
     /// The upstream or its holder ends a session; its seat is free. False if there is none.
     pub fn end(&mut self, pass: &PassId, now: Moment) -> bool {
         self.passes.end(pass, self.clock(now))
+    }
+
+    /// A session that its holder never heard of is taken back.
+    pub fn take_back(&mut self, pass: &PassId) {
+        self.passes.take_back(pass);
     }
 
     /// The upstream lets a session last `longer`.
@@ -281,7 +295,7 @@ impl Room {
         if self.hold.is_none() {
             let needed = !self.front.is_empty() || self.numbers.waiting() > 0;
             self.unheard.extend(self.passes.expire(policy, needed, clock));
-            self.calls.judge(policy.call, clock);
+            self.calls.judge(policy.call, policy.poll.max * LOOKS_BEFORE_MISSING, clock);
         }
         self.seat_front_row(policy, clock);
         if self.hold.is_some() {
@@ -482,7 +496,8 @@ mod tests {
         }
 
         fn touch(&mut self, number: u64) -> Touch {
-            let shown = ShownPass { id: pass(number), number, age: SECOND, finishing: false };
+            let shown =
+                ShownPass { id: pass(number), number, age: SECOND, finishing: false, older_than_we: true };
             self.room.touch(&self.policy, &shown, self.now)
         }
     }

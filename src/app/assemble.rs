@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tokio::sync::Notify;
 use siphasher::sip::SipHasher13;
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::config::settings::{QuotaSettings, RoomSettings, Settings};

@@ -122,7 +122,13 @@ impl Reloader {
         let changes = difference(&old.settings, &settings).iter().map(ToString::to_string).collect();
         let new = assemble(&self.workshop, settings, Some(&old)).await.map_err(|error| error.to_string())?;
         self.close_rooms(&old, &new).await;
-        self.proxy.live.store(Arc::new(new));
+        let new = Arc::new(new);
+        self.proxy.live.store(Arc::clone(&new));
+        for (name, cluster) in &old.clusters {
+            if !new.clusters.get(name).is_some_and(|successor| Arc::ptr_eq(successor, cluster)) {
+                cluster.retire();
+            }
+        }
         govern(&self.proxy.live.load());
         Ok(changes)
     }

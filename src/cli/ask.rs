@@ -42,7 +42,11 @@ pub(super) fn ask(whom: &Whom, method: Method, path: &str) -> Result<(StatusCode
 }
 
 async fn exchange(admin: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, Bytes), String> {
-    let tell = |error: &dyn std::fmt::Display| format!("{admin}: {error}; is the gateway running, and was its admin address changed without a restart?");
+    let tell = |error: &dyn std::fmt::Display| {
+        format!(
+            "{admin}: {error}; is the gateway running, and was its admin address changed without a restart?"
+        )
+    };
     let stream = tokio::net::TcpStream::connect(admin).await.map_err(|error| tell(&error))?;
     let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = shaken.map_err(|error| tell(&error))?;

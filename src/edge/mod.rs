@@ -3,6 +3,7 @@
 pub mod caps;
 pub mod listen;
 pub mod serve;
+pub mod stall;
 
 pub use caps::{Caps, open_files_max, raise_open_files};
 pub use listen::{ListenError, bind};

@@ -11,12 +11,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::caps::{Caps, Place};
+use super::stall::Stall;
 use crate::proxy::{Proxy, handle};
 
 /// Longest head of a request, bytes; also the read buffer of a connection at its largest.
 const HEAD_MAX: usize = 32 * 1024;
 /// Most fields in a head.
 const FIELDS_MAX: usize = 100;
+/// A client that takes nothing of its answer for this long is cut off.
+const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 /// After a failure to accept (no files left), this long nobody is accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -88,7 +91,7 @@ async fn serve(
         .header_read_timeout(head_timeout)
         .max_buf_size(HEAD_MAX)
         .max_headers(FIELDS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stall::new(stream, WRITE_PATIENCE)), service);
     let mut connection = std::pin::pin!(connection);
     let mut stop = crowd.stop.clone();
     let stopping = tokio::select! {

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, Request, Uri};
 
 use super::headers::REQUEST_ID;
 use super::identify::client_address;
-use super::path::normalise;
+use super::path::{normalise, without_parameters};
 use crate::admission::Refusal;
 use crate::config::settings::Settings;
 use crate::pages::{Language, is_navigation, wants_html};
@@ -19,8 +19,10 @@ pub struct Asked {
     pub method: Method,
     /// Host without port, as sent.
     pub host: String,
-    /// Normal path.
+    /// Normal path, as it is sent on.
     pub path: String,
+    /// The path by which routes are chosen: without path parameters (`;…`), which some upstreams ignore.
+    pub bare: String,
     /// Query without `?`.
     pub query: Option<String>,
     /// The connection's peer.
@@ -50,10 +52,13 @@ impl Asked {
         let peer = peer.ip().to_canonical();
         let peer_trusted = trusted.iter().any(|net| net.contains(&peer));
         let forwarded_https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        let path = normalise(uri.path()).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
+        let bare = without_parameters(&path).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
         Ok(Self {
             method: request.method().clone(),
             host: host(headers, uri)?,
-            path: normalise(uri.path()).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned(),
+            path,
+            bare,
             query: uri.query().map(str::to_owned),
             peer,
             client: client_address(headers, peer, settings.identity.forwarded, trusted),
@@ -95,24 +100,22 @@ impl Asked {
     }
 }
 
-/// The one host of a request. An absolute target's authority goes before the field (RFC 9112 §3.2.2).
+/// The one host of a request. Exactly one field; an absolute target must name the same (RFC 9112
+/// §3.2.2 lets the target win, but an upstream might read the field).
 fn host(headers: &HeaderMap, uri: &Uri) -> Result<String, Refusal> {
-    if let Some(authority) = uri.authority() {
-        return Ok(authority.host().to_owned());
-    }
     let mut fields = headers.get_all(HOST).iter();
-    match (fields.next().map(|value| value.to_str()), fields.next()) {
-        (_, Some(_)) => Err(Refusal::Ambiguous("more than one host")),
-        (None, None) => Err(Refusal::Ambiguous("no host")),
-        (Some(Err(_)), None) => Err(Refusal::Ambiguous("an illegible host")),
-        (Some(Ok(host)), None) => {
-            let authority = host.parse::<http::uri::Authority>();
-            let legible = authority.map_err(|_| Refusal::Ambiguous("an illegible host"))?;
-            if host.contains('@') {
-                Err(Refusal::Ambiguous("a host with user information"))
-            } else {
-                Ok(legible.host().to_owned())
-            }
-        }
+    let (Some(field), None) = (fields.next(), fields.next()) else {
+        return Err(Refusal::Ambiguous("no host, or more than one"));
+    };
+    let illegible = Refusal::Ambiguous("an illegible host");
+    let text = field.to_str().map_err(|_| illegible)?;
+    let authority: http::uri::Authority = text.parse().map_err(|_| illegible)?;
+    if text.contains('@') {
+        return Err(Refusal::Ambiguous("a host with user information"));
     }
+    if uri.authority().is_some_and(|target| !target.as_str().eq_ignore_ascii_case(text)) {
+        return Err(Refusal::Ambiguous("a target and a host that differ"));
+    }
+    let host = authority.host();
+    Ok(host.strip_suffix('.').unwrap_or(host).to_owned())
 }

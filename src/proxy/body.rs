@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,11 +10,15 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::exchange::{Exchange, discard};
 use super::record::Record;
-use crate::admission::Outcome;
+use crate::admission::{Moment, Outcome};
+use crate::clock::Clock;
 
 /// How far a request's body has got.
 #[derive(Debug, Default)]
-pub struct UploadState(AtomicU8);
+pub struct UploadState {
+    state: AtomicU8,
+    finished_at: AtomicU64,
+}
 
 const UNFINISHED: u8 = 0;
 const FINISHED: u8 = 1;
@@ -25,19 +29,25 @@ impl UploadState {
     /// All of it has been read.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.0.load(Ordering::Acquire) == FINISHED
+        self.state.load(Ordering::Acquire) == FINISHED
     }
 
     /// It is longer than the route allows.
     #[must_use]
     pub fn is_too_long(&self) -> bool {
-        self.0.load(Ordering::Acquire) == TOO_LONG
+        self.state.load(Ordering::Acquire) == TOO_LONG
+    }
+
+    /// When the last of it was handed on; `None` if there was none.
+    #[must_use]
+    pub fn finished_at(&self) -> Option<Moment> {
+        Some(Moment(self.finished_at.load(Ordering::Acquire))).filter(|when| when.0 > 0)
     }
 
     /// The client did not send all of it.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.0.load(Ordering::Acquire) == BROKEN
+        self.state.load(Ordering::Acquire) == BROKEN
     }
 }
 
@@ -47,6 +57,7 @@ pub struct Upload {
     body: Option<Incoming>,
     left: u64,
     state: Arc<UploadState>,
+    clock: Option<Clock>,
 }
 
 /// Why an upload ended early.
@@ -79,24 +90,27 @@ impl std::error::Error for UploadError {
 impl Upload {
     /// The body of a request, at most `limit` bytes of it.
     #[must_use]
-    pub fn new(body: Incoming, limit: u64) -> (Self, Arc<UploadState>) {
+    pub fn new(body: Incoming, limit: u64, clock: Clock) -> (Self, Arc<UploadState>) {
         let state = Arc::new(UploadState::default());
         let body = (!body.is_end_stream()).then_some(body);
         if body.is_none() {
-            state.0.store(FINISHED, Ordering::Release);
+            state.state.store(FINISHED, Ordering::Release);
         }
-        (Self { body, left: limit, state: Arc::clone(&state) }, state)
+        (Self { body, left: limit, state: Arc::clone(&state), clock: Some(clock) }, state)
     }
 
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
-        let state = Arc::new(UploadState(AtomicU8::new(FINISHED)));
-        Self { body: None, left: 0, state }
+        let state = Arc::new(UploadState { state: AtomicU8::new(FINISHED), ..UploadState::default() });
+        Self { body: None, left: 0, state, clock: None }
     }
 
     fn end(&self, state: u8) {
-        let _ = self.state.0.compare_exchange(UNFINISHED, state, Ordering::AcqRel, Ordering::Acquire);
+        if let Some(clock) = self.clock.filter(|_| state == FINISHED) {
+            self.state.finished_at.store(clock.now().0, Ordering::Release);
+        }
+        let _ = self.state.state.compare_exchange(UNFINISHED, state, Ordering::AcqRel, Ordering::Acquire);
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Cluster {
     backends: Backends,
     retries: AtomicI64,
     dice: AtomicU64,
+    /// A successor under newer rules looks after the addresses now.
+    retired: AtomicBool,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -105,6 +107,7 @@ impl Cluster {
             backends,
             retries: AtomicI64::new(RETRY_RESERVE),
             dice: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
+            retired: AtomicBool::new(false),
         })
     }
 
@@ -144,9 +147,17 @@ impl Cluster {
         address.weight.store(weight, Ordering::Relaxed);
     }
 
+    /// Another configuration is in force: what this one decided of the shared addresses is over.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
     /// Probes all addresses once.
     pub async fn probe(&self) {
         self.backends.run_health_check(true).await;
+        if self.retired.load(Ordering::Relaxed) {
+            return;
+        }
         let backends = self.backends.get_backend();
         for address in self.addresses.load().iter() {
             let backend = backends.iter().find(|one| one.addr.as_inet() == Some(&address.address));
@@ -166,7 +177,7 @@ impl Cluster {
     /// Looks after a cluster until nobody uses it any more: names, probes, idle connections.
     pub async fn look_after(cluster: Weak<Self>, clock: Clock) {
         let mut resolved = clock.now();
-        while let Some(cluster) = cluster.upgrade() {
+        while let Some(cluster) = cluster.upgrade().filter(|one| !one.retired.load(Ordering::Relaxed)) {
             let now = clock.now();
             if now.since(resolved) >= RESOLVE_EVERY {
                 resolved = now;

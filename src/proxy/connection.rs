@@ -69,8 +69,9 @@ impl Pool {
                 return None;
             }
             let connection = candidate.connection;
-            // The kernel knows of a close before the runtime does; it is asked where it matters.
-            if connection.sender.is_ready() && (repeatable || connection.socket.is_quiet()) {
+            // The kernel knows of a close before the runtime does. It also knows of bytes that nobody asked
+            // for: on such a connection the next answer would not be the next client's.
+            if connection.sender.is_ready() && connection.socket.is_quiet() {
                 return Some(Connection { reused: true, ..connection });
             }
         }

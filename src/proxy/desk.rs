@@ -87,7 +87,7 @@ pub async fn answer(
         return refuse::problem(live, asked, record, Reason::NotFound, None);
     };
     let named = Some((room.line.name.as_str(), room.line.id));
-    let who = identify(request.headers(), asked.peer, asked.client, named, &sources(proxy, live));
+    let who = identify(request.headers(), asked.peer, asked.client, named, &sources(proxy, live, asked));
     record.user = who.user;
     let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now() };
     let look = matches!(asked.method, Method::GET | Method::HEAD);

@@ -18,6 +18,7 @@ use hyper::client::conn::TrySendError;
 use super::body::{Upload, UploadState};
 use super::cluster::Visit;
 use super::connection::Connection;
+use super::live::Bypass;
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
 use crate::config::settings::OnClientGone;
@@ -35,6 +36,8 @@ pub struct Exchange {
     pub visit: Visit,
     /// The connection that it is on.
     pub connection: Connection,
+    /// Its place in the bypass budget, if it took one.
+    pub bypass: Option<Bypass>,
     /// How far the request's body has got.
     pub upload: Arc<UploadState>,
     /// After this nobody reads on.
@@ -92,9 +95,12 @@ impl Awaiting {
         Some(head)
     }
 
-    /// The route's time is over; whatever still comes is too late.
+    /// The route's time is over; whatever still comes is too late. While the client has not sent all of
+    /// its request, that is no fault of the upstream.
     pub fn timed_out(&mut self) {
-        self.outcome = Outcome::Dropped;
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.upload.is_finished()) {
+            self.outcome = Outcome::Dropped;
+        }
     }
 
     /// The exchange, once the head is here or will never be.

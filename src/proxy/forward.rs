@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
 use super::body::{Answer, Relay, Upload, UploadState};
@@ -12,6 +12,7 @@ use super::cluster::{Cluster, Visit};
 use super::connection::{Connection, open};
 use super::exchange::{Awaiting, Exchange};
 use super::headers;
+use super::live::Bypass;
 use super::record::Record;
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
@@ -97,7 +98,7 @@ impl Arrived {
 
     /// The answer's status.
     #[must_use]
-    pub fn status(&self) -> http::StatusCode {
+    pub fn status(&self) -> StatusCode {
         self.response.status()
     }
 
@@ -120,9 +121,10 @@ pub async fn send(
     mut head: Head,
     body: Incoming,
     mut permit: Permit,
+    mut bypass: Option<Bypass>,
 ) -> Result<Arrived, Fault> {
     let Sending { cluster, route, clock, .. } = *sending;
-    let (upload, state) = Upload::new(body, route.body_limit);
+    let (upload, state) = Upload::new(body, route.body_limit, *clock);
     if cluster.settings.announce_limit {
         head.fields.insert(headers::LIMIT, permit.limit().into());
     }
@@ -131,6 +133,10 @@ pub async fn send(
     if state.is_finished() && !head.fields.contains_key(CONTENT_LENGTH) && has_meaningful_body(&head.method) {
         // A POST without a body must say so, or some upstreams wait for one.
         head.fields.insert(CONTENT_LENGTH, 0.into());
+    }
+    if !state.is_finished() && !head.fields.contains_key(CONTENT_LENGTH) {
+        // Said outright: for methods that seldom have a body it would be left out, and the body lost.
+        head.fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let deadline = clock.now().after(route.timeout);
     let (mut visit, mut connection) = reach(sending, repeatable, &permit, deadline).await?;
@@ -145,6 +151,7 @@ pub async fn send(
             permit,
             visit,
             connection,
+            bypass,
             upload: Arc::clone(&state),
             abandon_at: deadline.after(route.timeout),
             on_client_gone: route.on_client_gone,
@@ -152,7 +159,14 @@ pub async fn send(
         };
         let (answer, mut exchange) = await_head(pending, exchange, deadline, clock).await?;
         let mut error = match answer {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                // Nobody asked to switch; what follows is no HTTP.
+                return Err(broken(exchange, &state));
+            }
             Ok(response) => {
+                if let Some(when) = state.finished_at() {
+                    exchange.permit.sent_whole(when);
+                }
                 exchange.permit.first_byte();
                 exchange.visit.address.reached();
                 return Ok(Arrived { response, exchange });
@@ -169,8 +183,8 @@ pub async fn send(
         };
         first = false;
         sending.metrics.retries.with_label_values(&[&cluster.name]).inc();
-        let Exchange { permit: held, .. } = exchange;
-        (permit, request) = (held, again);
+        let Exchange { permit: held, bypass: place, .. } = exchange;
+        (permit, bypass, request) = (held, place, again);
         (visit, connection) = reach(sending, false, &permit, deadline).await?;
     }
 }

@@ -33,7 +33,7 @@ struct Admitted {
     class: Class,
     entry: Entry,
     knock: Knock,
-    _bypass: Option<Bypass>,
+    bypass: Option<Bypass>,
 }
 
 /// Answers one request, whatever it is.
@@ -63,17 +63,17 @@ fn admit(
     now: Moment,
     record: &mut Record,
 ) -> Result<Admitted, Refusal> {
-    let route = live.route(&asked.host, &asked.path).ok_or(Refusal::Unrouted)?;
+    let route = live.route(&asked.host, &asked.bare).ok_or(Refusal::Unrouted)?;
     record.route = Arc::clone(&route.name);
     if declared_length(request) > route.settings.body_limit {
         return Err(Refusal::BodyTooLong);
     }
-    let bypass = if route.is_bypass(&asked.path) { route.bypass() } else { None };
+    let bypass = if route.is_bypass(&asked.bare) { route.bypass() } else { None };
     let entry = if bypass.is_some() {
         Entry::past(Class::Finish)
     } else {
         let room = route.room.as_deref();
-        let sources = sources(proxy, live);
+        let sources = sources(proxy, live, asked);
         let named = room.map(|room| (room.line.name.as_str(), room.line.id));
         let who = identify(request.headers(), asked.peer, asked.client, named, &sources);
         record.user = who.user;
@@ -85,10 +85,11 @@ fn admit(
     };
     record.class = entry.class;
     if route.cluster.is_down(now) {
+        session::undo(route.room.as_deref(), &entry);
         return Err(Refusal::UpstreamDown);
     }
     let knock = route.cluster.gate.knock(entry.class, now);
-    Ok(Admitted { route: Arc::clone(route), class: entry.class, entry, knock, _bypass: bypass })
+    Ok(Admitted { route: Arc::clone(route), class: entry.class, entry, knock, bypass })
 }
 
 /// A token of the user's bucket, then of the network's. Before a room, a navigation without a pass is
@@ -144,12 +145,13 @@ fn over_quota(quota: &crate::admission::policy::Quota, retry_after: std::time::D
 }
 
 /// Where identities come from, today.
-pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live) -> Sources<'a> {
+pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live, asked: &Asked) -> Sources<'a> {
     Sources {
         settings: &live.settings.identity,
         trusted: &live.settings.edge.trusted_proxies,
         ring: &proxy.ring,
         event: &proxy.event,
+        secure: asked.secure,
     }
 }
 
@@ -167,7 +169,7 @@ async fn go_on(
     admitted: Admitted,
     mut record: Record,
 ) -> Response<Answer> {
-    let Admitted { route, entry, knock, class, _bypass } = admitted;
+    let Admitted { route, entry, knock, class, bypass } = admitted;
     record.class = class;
     let begun = proxy.clock.now();
     let permit = match knock {
@@ -178,6 +180,7 @@ async fn go_on(
     let waited = proxy.clock.now().since(begun);
     record.waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
     let Some(permit) = permit else {
+        session::undo(route.room.as_deref(), &entry);
         let retry_after = route.cluster.gate.wait_max();
         return refuse::refuse(live, &Refusal::Saturated { retry_after }, asked, request, record).await;
     };
@@ -190,7 +193,7 @@ async fn go_on(
     };
     let (parts, body) = request.into_parts();
     let mut fields = parts.headers;
-    headers::towards_upstream(&mut fields, &origin);
+    headers::towards_upstream(&mut fields, &origin, live.settings.identity.header.as_ref());
     let head = Head { method: parts.method, target: asked.target(), fields };
     let sending = Sending {
         cluster: &route.cluster,
@@ -199,7 +202,7 @@ async fn go_on(
         metrics: &proxy.witness.metrics,
     };
     let sent = proxy.clock.now();
-    let mut arrived = match forward::send(&sending, head, body, permit).await {
+    let mut arrived = match forward::send(&sending, head, body, permit, bypass).await {
         Ok(arrived) => arrived,
         Err(fault) => return refuse::fault(live, fault, asked, record),
     };

@@ -56,10 +56,15 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// Takes out every field of ours: nobody else may speak in our name.
 fn strip_ours(headers: &mut HeaderMap) {
     let ours: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
+        headers.keys().filter(|name| is_ours_or_odd(name.as_str())).cloned().collect();
     for name in ours {
         headers.remove(name);
     }
+}
+
+/// Ours, or a name that some upstreams would take for another: CGI and WSGI read `_` as `-`.
+fn is_ours_or_odd(name: &str) -> bool {
+    name.starts_with(OURS) || name.contains('_')
 }
 
 /// What the upstream must know of where a request came from.
@@ -78,9 +83,17 @@ pub struct Origin<'a> {
 }
 
 /// Makes a request's fields fit for the upstream.
-pub fn towards_upstream(headers: &mut HeaderMap, origin: &Origin<'_>) {
+///
+/// `identity` is the field in which a trusted proxy names a person: from anybody else it is a lie.
+pub fn towards_upstream(headers: &mut HeaderMap, origin: &Origin<'_>, identity: Option<&HeaderName>) {
     strip_hop_by_hop(headers);
     strip_ours(headers);
+    if !origin.peer_trusted {
+        headers.remove("x-real-ip");
+        if let Some(identity) = identity {
+            headers.remove(identity);
+        }
+    }
     // 100 is ours to give, when the body is asked for.
     headers.remove(EXPECT);
     strip_our_cookies(headers);
@@ -163,7 +176,12 @@ pub fn towards_client(headers: &mut HeaderMap, personal: bool) -> Told {
 /// The client's from now on, and nobody else's.
 pub fn keep_private(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    for name in ["cdn-cache-control", "surrogate-control", "age"] {
+    for name in ["surrogate-control", "x-accel-expires", "edge-control", "last-modified", "age"] {
+        headers.remove(name);
+    }
+    let for_caches = |name: &&HeaderName| name.as_str().ends_with("cdn-cache-control");
+    let targeted: Vec<HeaderName> = headers.keys().filter(for_caches).cloned().collect();
+    for name in targeted {
         headers.remove(name);
     }
     headers.remove(EXPIRES);
@@ -227,7 +245,7 @@ mod tests {
             ("forwarded", "for=1.1.1.1"),
             ("x-forwarded-proto", "https"),
         ]);
-        towards_upstream(&mut sent, &origin(false));
+        towards_upstream(&mut sent, &origin(false), None);
         let mut left: Vec<_> =
             sent.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         left.sort();
@@ -246,7 +264,7 @@ mod tests {
     #[test]
     fn a_trusted_chain_is_continued() {
         let mut sent = headers(&[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https")]);
-        towards_upstream(&mut sent, &origin(true));
+        towards_upstream(&mut sent, &origin(true), None);
         assert_eq!(sent["x-forwarded-for"], "192.0.2.7, 10.0.0.1");
         assert_eq!(sent["x-forwarded-proto"], "https");
     }
@@ -257,7 +275,7 @@ mod tests {
             ("cookie", "a=1; tornello-ticket-main=x; b=2"),
             ("cookie", "__Host-tornello-pass-main=y"),
         ]);
-        towards_upstream(&mut sent, &origin(false));
+        towards_upstream(&mut sent, &origin(false), None);
         let cookies: Vec<_> = sent.get_all("cookie").iter().collect();
         assert_eq!(cookies, ["a=1; b=2"]);
     }

@@ -20,6 +20,8 @@ use crate::config::settings::{Credential, ForwardedHeader, IdentitySettings};
 
 /// Longest identity that is looked at, bytes. Beyond it the source yields nothing.
 const IDENTITY_MAX: usize = 512;
+/// Most tokens of one kind that a request may show.
+const CANDIDATES_MAX: usize = 4;
 /// Most hops of a forwarded chain that are walked.
 const HOPS_MAX: usize = 32;
 
@@ -66,6 +68,14 @@ impl EventKey {
         PrefixKey(hasher.finish())
     }
 
+    /// A ticket holder's key, so that logs do not tell the number.
+    #[must_use]
+    pub fn keyed(&self, holder: UserKey) -> UserKey {
+        let mut hasher = SipHasher13::new_with_key(&self.sip);
+        hasher.write_u64(holder.0);
+        UserKey(hasher.finish())
+    }
+
     /// One subscriber: an IPv4 address, an IPv6 /64.
     #[must_use]
     pub fn subscriber(&self, address: IpAddr) -> PrefixKey {
@@ -105,6 +115,8 @@ pub struct Sources<'a> {
     pub ring: &'a KeyRing,
     /// Key of identities.
     pub event: &'a EventKey,
+    /// The crowd's side is encrypted: only cookies bound to this host count.
+    pub secure: bool,
 }
 
 /// Recognises a client. `room` is the route's, by name and id.
@@ -118,15 +130,17 @@ pub fn identify(
 ) -> Identity {
     let token = |kind, header, cookie_kind: &str| {
         let (name, id) = room?;
-        let shown = headers.get(header).map(http::HeaderValue::as_bytes);
-        let text = shown.or_else(|| cookie(headers, |found| is_ours(found, cookie_kind, name)))?;
-        sources.ring.verify(kind, text).ok().filter(|claims| claims.room == id)
+        let shown = headers.get_all(header).iter().map(http::HeaderValue::as_bytes);
+        let ours = cookies(headers).filter(|(found, _)| is_ours(found, cookie_kind, name, sources.secure));
+        // A sibling host can set a cookie of our name: it hides none that is good.
+        let verified = |text: &[u8]| sources.ring.verify(kind, text).ok().filter(|claims| claims.room == id);
+        shown.chain(ours.map(|(_, value)| value)).take(CANDIDATES_MAX).find_map(verified)
     };
     let (ticket, pass) =
         (token(Kind::Ticket, TICKET_HEADER, "ticket"), token(Kind::Pass, PASS_HEADER, "pass"));
     let named = named(headers, peer, sources);
     let user = named
-        .or_else(|| pass.or(ticket).map(|claims| claims.user_key()))
+        .or_else(|| pass.or(ticket).map(|claims| sources.event.keyed(claims.user_key())))
         .or_else(|| credential(headers, sources))
         .unwrap_or(UserKey(sources.event.subscriber(client).0));
     Identity { user, network: sources.event.network(client), person: named.is_some(), ticket, pass }
@@ -138,8 +152,12 @@ pub const TICKET_HEADER: &str = "tornello-ticket";
 pub const PASS_HEADER: &str = "tornello-pass";
 
 /// Whether a cookie is ours, of this kind and for this room.
-fn is_ours(found: &[u8], kind: &str, room: &str) -> bool {
-    let plain = found.strip_prefix(b"__Host-").unwrap_or(found);
+fn is_ours(found: &[u8], kind: &str, room: &str, secure: bool) -> bool {
+    let bound = found.strip_prefix(b"__Host-");
+    if secure && bound.is_none() {
+        return false;
+    }
+    let plain = bound.unwrap_or(found);
     let rest = plain.strip_prefix(b"tornello-").and_then(|rest| rest.strip_prefix(kind.as_bytes()));
     rest.and_then(|rest| rest.strip_prefix(b"-")) == Some(room.as_bytes())
 }
@@ -153,23 +171,27 @@ fn named(headers: &HeaderMap, peer: IpAddr, sources: &Sources<'_>) -> Option<Use
 
 fn credential(headers: &HeaderMap, sources: &Sources<'_>) -> Option<UserKey> {
     let value = match sources.settings.credential.as_ref()? {
-        Credential::Cookie(name) => cookie(headers, |found| found == name.as_bytes())?,
+        Credential::Cookie(name) => cookie(headers, name.as_bytes())?,
         Credential::Authorization => headers.get(AUTHORIZATION)?.as_bytes(),
     };
     let usable = !value.is_empty() && value.len() <= IDENTITY_MAX * 16;
     usable.then(|| sources.event.identity("credential", value))
 }
 
-/// The value of the first cookie whose name `wanted` accepts. Works on bytes: somebody else's odd cookie
-/// must not hide ours.
-fn cookie(headers: &HeaderMap, wanted: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
+/// The value of the first cookie of that name.
+fn cookie<'a>(headers: &'a HeaderMap, wanted: &[u8]) -> Option<&'a [u8]> {
+    cookies(headers).find(|(name, _)| *name == wanted).map(|(_, value)| value)
+}
+
+/// All cookies, name and value. Works on bytes: somebody else's odd cookie must not hide ours.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    let mut named = pairs.filter_map(|pair| {
+    pairs.filter_map(|pair| {
         let pair = pair.trim_ascii();
         let equals = pair.iter().position(|byte| *byte == b'=')?;
-        pair.split_at_checked(equals)
-    });
-    named.find(|(name, _)| wanted(name)).and_then(|(_, value)| value.get(1..))
+        let (name, value) = pair.split_at_checked(equals)?;
+        Some((name, value.get(1..)?))
+    })
 }
 
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
@@ -275,7 +297,8 @@ mod tests {
             IdentitySettings { header: Some("x-user".parse().unwrap()), ..IdentitySettings::default() };
         let (trusted, event) = (["10.0.0.0/8".parse().unwrap()], EventKey::new(&[1; 32]));
         let ring = KeyRing::new(crate::admission::ticket::Key::new(1, &[1; 32]), Vec::new());
-        let sources = Sources { settings: &settings, trusted: &trusted, ring: &ring, event: &event };
+        let sources =
+            Sources { settings: &settings, trusted: &trusted, ring: &ring, event: &event, secure: false };
         let mut headers = HeaderMap::new();
         headers.insert("x-user", "RSSMRA80A01H501U".parse().unwrap());
         let from = |peer: &str| {

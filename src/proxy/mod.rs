@@ -31,6 +31,7 @@ pub use identify::EventKey;
 pub use path::normalise;
 pub use record::Witness;
 
+use crate::admission::UnixTime;
 use crate::admission::ticket::KeyRing;
 use crate::clock::Clock;
 use crate::store::buckets::Buckets;
@@ -54,6 +55,8 @@ pub struct Proxy {
     pub witness: Witness,
     /// Reads the time.
     pub clock: Clock,
+    /// When this process began.
+    started: UnixTime,
     ids: AtomicU64,
 }
 
@@ -81,6 +84,7 @@ impl Proxy {
             board_key,
             witness,
             clock,
+            started: clock.unix(),
             ids: ids.into(),
         })
     }

@@ -96,6 +96,27 @@ fn resolve(path: &str) -> Result<String, BadPath> {
     Ok(out)
 }
 
+/// A normal path with each segment cut at its first `;`.
+///
+/// # Errors
+/// [`BadPath`] if a segment becomes empty or a dot segment by that: upstreams that cut them walk
+/// elsewhere than those that do not.
+pub fn without_parameters(path: &str) -> Result<Cow<'_, str>, BadPath> {
+    if !path.contains(';') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut bare = String::with_capacity(path.len());
+    for segment in path.split('/').skip(1) {
+        let name = segment.split(';').next().unwrap_or_default();
+        if name != segment && matches!(name, "" | "." | "..") {
+            return Err(BadPath("a dot segment with parameters"));
+        }
+        bare.push('/');
+        bare.push_str(name);
+    }
+    Ok(Cow::Owned(bare))
+}
+
 /// Whether `path` lies under `prefix`, at a segment border: `/a` covers `/a` and `/a/b`, not `/ab`.
 #[must_use]
 pub fn is_under(path: &str, prefix: &str) -> bool {
@@ -155,6 +176,15 @@ mod tests {
     fn a_prefix_covers_whole_segments() {
         assert!(is_under("/a", "/a") && is_under("/a/b", "/a") && is_under("/a/b", "/"));
         assert!(!is_under("/ab", "/a") && !is_under("/", "/a"));
+    }
+
+    #[test]
+    fn parameters_do_not_change_the_route() {
+        assert_eq!(without_parameters("/wallet;v=1/card;x").unwrap(), "/wallet/card");
+        assert_eq!(without_parameters("/wallet/").unwrap(), "/wallet/");
+        for path in ["/a/..;/b", "/a/.;x/b", "/;x/b"] {
+            assert!(without_parameters(path).is_err(), "{path}");
+        }
     }
 
     proptest! {

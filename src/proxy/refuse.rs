@@ -31,7 +31,7 @@ pub async fn refuse(
 ) -> Response<Answer> {
     let coding = Coding::negotiate(request.headers());
     drain(request).await;
-    let route = live.route(&asked.host, &asked.path);
+    let route = live.route(&asked.host, &asked.bare);
     let room = route.and_then(|route| route.room.as_deref());
     let answer = match refusal {
         Refusal::Waiting { not_sent, .. } if asked.html && !not_sent => {

@@ -20,6 +20,8 @@ pub struct Entry {
     pub pass: Option<PassId>,
     /// A cookie that the answer sets.
     pub cookie: Option<String>,
+    /// Its session begins with this request, without a number.
+    pub straight: bool,
     /// Why, for the log.
     pub reason: &'static str,
 }
@@ -28,7 +30,7 @@ impl Entry {
     /// Past the room, or where there is none.
     #[must_use]
     pub fn past(class: Class) -> Self {
-        Self { class, pass: None, cookie: None, reason: "no_room" }
+        Self { class, pass: None, cookie: None, straight: false, reason: "no_room" }
     }
 }
 
@@ -48,7 +50,13 @@ pub fn check_in(
     let time = proxy.clock.unix();
     if let Some(pass) = &who.pass {
         let age = time.since(pass.time);
-        let shown = ShownPass { id: pass.id, number: pass.number, age, finishing: asked.is_unsafe() };
+        let shown = ShownPass {
+            id: pass.id,
+            number: pass.number,
+            age,
+            finishing: asked.is_unsafe(),
+            older_than_we: pass.time < proxy.started,
+        };
         match room.line.with(|line| line.touch(policy, &shown, now)) {
             Touch::Live => return Ok(inside(pass.id, Class::Admitted, "pass")),
             Touch::Revived => return Ok(inside(pass.id, Class::Finish, "revived")),
@@ -58,7 +66,8 @@ pub fn check_in(
     let grant = |claims: &Claims, reason| {
         let token = proxy.ring.sign(claims);
         let cookie = cookie("pass", &room.line.name, &token, asked.secure);
-        Entry { class: Class::Admitted, pass: Some(claims.id), cookie: Some(cookie), reason }
+        let straight = claims.number == 0;
+        Entry { class: Class::Admitted, pass: Some(claims.id), cookie: Some(cookie), straight, reason }
     };
     // A person who navigates with a called ticket claims by that; scripts ask for it.
     if let Some(ticket) = who.ticket.as_ref().filter(|_| asked.navigation || who.person) {
@@ -84,6 +93,13 @@ pub fn check_in(
         Ok(grant(&fresh, if policy.open { "open_by_order" } else { "open" }))
     } else {
         Err(wait(room, asked))
+    }
+}
+
+/// The request goes no further: a session that only began with it is taken back, and its seat with it.
+pub fn undo(room: Option<&Room>, entry: &Entry) {
+    if let (Some(room), Some(pass), true) = (room, entry.pass, entry.straight) {
+        room.line.with(|line| line.take_back(&pass));
     }
 }
 
@@ -113,7 +129,7 @@ pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told) {
 }
 
 fn inside(pass: PassId, class: Class, reason: &'static str) -> Entry {
-    Entry { class, pass: Some(pass), cookie: None, reason }
+    Entry { class, pass: Some(pass), cookie: None, straight: false, reason }
 }
 
 fn wait(room: &Room, asked: &Asked) -> Refusal {

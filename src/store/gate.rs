@@ -91,9 +91,7 @@ impl Gate {
         let mut state = self.lock();
         let State { policy, limiter, queues } = &mut *state;
         let nobody_before = queues.iter().take(lane(class) + 1).all(FifoQueue::is_empty);
-        if nobody_before
-            && let Some(dispatch) = limiter.try_acquire(policy, now)
-        {
+        if nobody_before && let Some(dispatch) = limiter.try_acquire(policy, now) {
             return Knock::Permit(self.permit(dispatch));
         }
         if policy.wait.is_zero() {
@@ -207,9 +205,15 @@ impl Permit {
         self.outcome = Outcome::Dropped;
     }
 
+    /// All of it had gone out at `when`: how long a client took to send is not the upstream's doing.
+    pub fn sent_whole(&mut self, when: Moment) {
+        self.dispatch.sent(when);
+    }
+
     /// The head of the answer is here.
     pub fn first_byte(&mut self) {
-        self.dispatch.first_byte(self.gate.clock.now());
+        let now = self.gate.clock.now();
+        self.gate.lock().limiter.head(&mut self.dispatch, now);
     }
 
     /// How it ended; the permit is free when this value is gone.

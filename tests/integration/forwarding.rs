@@ -35,6 +35,8 @@ async fn the_upstream_gets_what_was_judged_and_nothing_in_our_name() {
         ("x-forwarded-for", "192.0.2.1"),
         ("cookie", "a=1; tornello-pass-main=x"),
         ("x-keep", "yes"),
+        ("x-real-ip", "192.0.2.1"),
+        ("x_forwarded_for", "192.0.2.1"),
     ];
     let seen = ask(gate.site(), Method::GET, "/a//b/../%63?q=%2f&x", &headers).await.text();
     assert!(seen.starts_with("GET /a/c?q=%2f&x\n"), "{seen}");
@@ -85,10 +87,15 @@ upstream = "three"
     get(gate.site(), "/app/x/..//wallet").await;
     assert_eq!((went(&one), went(&two)), (2, 2));
     assert_eq!(get(gate.site(), "/apple").await.status, StatusCode::NOT_FOUND);
+    get(gate.site(), "/app/wallet;v=1/x").await;
+    assert_eq!((went(&one), went(&two)), (2, 3), "path parameters lead to no other route");
+    let dotted =
+        raw(gate.site(), "GET /app HTTP/1.1\r\nhost: other.example.\r\nconnection: close\r\n\r\n").await;
+    assert!(dotted.starts_with("HTTP/1.1 200") && went(&three) == 1, "{dotted}");
     let raw =
         raw(gate.site(), "GET /app HTTP/1.1\r\nhost: OTHER.example:80\r\nconnection: close\r\n\r\n").await;
     assert!(raw.starts_with("HTTP/1.1 200"), "{raw}");
-    assert_eq!(went(&three), 1);
+    assert_eq!(went(&three), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,6 +111,9 @@ async fn what_can_be_read_in_two_ways_is_refused() {
         "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n",
         "GET / HTTP/1.1\r\nconnection: close\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a@b\r\nconnection: close\r\n\r\n",
+        "GET http://a.example/ HTTP/1.1\r\nhost: b.example\r\nconnection: close\r\n\r\n",
+        "GET http://a.example/ HTTP/1.1\r\nhost: a.example\r\nhost: b.example\r\nconnection: close\r\n\r\n",
+        "GET /x/..;/y HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
     ] {
         assert!(raw(gate.site(), head).await.starts_with("HTTP/1.1 400"), "{head}");
     }
@@ -154,6 +164,34 @@ async fn an_upstream_that_dies_in_the_middle_is_seen_as_truncation() {
     .await;
     assert!(try_ask(gate.site(), Method::GET, "/", &[], Bytes::new()).await.is_err());
     crate::stage::until("the permit is free", || async { (gate.in_flight("app") == 0).then_some(()) }).await;
+}
+
+/// What an upstream sends that nobody asked for must not become the next client's answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn stray_bytes_of_an_upstream_reach_nobody() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = vec![0; 4096];
+                while stream.read(&mut head).await.is_ok_and(|length| length > 0) {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nPOISON").await;
+                }
+            });
+        }
+    });
+    let gate = Gate::start(&format!(
+        "[upstream.app]\naddresses = [\"{address}\"]\n[route.all]\npath = \"/\"\nupstream = \"app\"\n"
+    ))
+    .await;
+    for _ in 0..100 {
+        assert_ne!(get(gate.site(), "/").await.text(), "POISON");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// The upstream closes each connection after one answer without saying so. Whatever was sent on a

@@ -79,6 +79,64 @@ async fn a_permit_stays_with_an_upstream_that_works_for_a_client_who_left() {
     assert_eq!(get(gate.site(), "/").await.status, StatusCode::OK);
 }
 
+/// A GET with a body is one request with one body, also when its sender leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_get_with_a_body_keeps_its_permit_and_its_body() {
+    let origin =
+        Origin::start(None, |request| http::Response::new(http_body_util::Full::new(request.body().clone())))
+            .await;
+    let gate = Gate::start(&limited(&origin, 1, "10ms", "")).await;
+    let head = b"GET / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+    let mut whole = TcpStream::connect(gate.site()).await.unwrap();
+    whole.write_all(head).await.unwrap();
+    let mut answer = String::new();
+    whole.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("body"), "{answer}");
+    origin.delay(400);
+    let mut gone = TcpStream::connect(gate.site()).await.unwrap();
+    gone.write_all(head).await.unwrap();
+    until("the origin is at work", || async { (origin.in_flight() == 1).then_some(()) }).await;
+    drop(gone);
+    assert_eq!(get(gate.site(), "/").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    until("it is over", || async { (origin.in_flight() == 0).then_some(()) }).await;
+}
+
+/// A reader that takes nothing holds its permit for a while, but neither the room nor the limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_is_no_stall_of_the_upstream() {
+    let origin = Origin::start(None, |_| {
+        http::Response::new(http_body_util::Full::new(Bytes::from(vec![0; 64_000_000])))
+    })
+    .await;
+    let room = "room = \"main\"\n[room.main]\nseats = { floor = 5, ceiling = 5 }\n";
+    let text = limited(&origin, 4, "10ms", room).replace("wait = ", "stall = \"500ms\", wait = ");
+    let gate = Gate::start(&text).await;
+    let mut reader = TcpStream::connect(gate.site()).await.unwrap();
+    reader.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    reader.read_exact(&mut [0; 100]).await.unwrap();
+    let begun = crate::stage::now();
+    while begun.elapsed() < Duration::from_millis(1_200) {
+        let board = get(gate.site(), "/.tornello/v1/rooms/main/board").await.json();
+        assert_eq!(board["board"]["state"], "open");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(gate.in_flight("app"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bypass_budget_counts_what_is_unfinished_upstream() {
+    let origin = Origin::echo().await;
+    origin.delay(500);
+    let more = "room = \"main\"\nbypass_paths = [\"/back\"]\nbypass_limit = 1\n[room.main]\nhold = true\n";
+    let gate = Gate::start(&limited(&origin, 10, "10ms", more)).await;
+    for _ in 0..3 {
+        let mut gone = TcpStream::connect(gate.site()).await.unwrap();
+        gone.write_all(b"GET /back HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    assert_eq!(origin.truth.in_flight_max.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_is_known_to_stop_frees_the_permit_at_once() {
     let origin = Origin::echo().await;
@@ -128,7 +186,13 @@ async fn those_who_wait_get_a_permit_in_order_or_a_true_refusal_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn those_inside_go_before_those_who_look_in() {
     let origin = Origin::echo().await;
-    let gate = Gate::start(&limited(&origin, 1, "3s", "room = \"main\"\n[room.main]\nseats = { floor = 5, ceiling = 5 }\n")).await;
+    let gate = Gate::start(&limited(
+        &origin,
+        1,
+        "3s",
+        "room = \"main\"\n[room.main]\nseats = { floor = 5, ceiling = 5 }\n",
+    ))
+    .await;
     let pass = crate::stage::visit(gate.site(), "/", "").await.cookie().unwrap();
     origin.delay(100);
     let mut lookers = tokio::task::JoinSet::new();

@@ -182,7 +182,8 @@ room = "main"
     }
     assert_eq!(two.truth.requests.load(Ordering::SeqCst), before, "a drained address gets nothing new");
     gate.apply(&day("", true)).await;
-    let waiting = ask(gate.site(), Method::POST, "/.tornello/v1/rooms/main/tickets", &[]).await.cookie().unwrap();
+    let waiting =
+        ask(gate.site(), Method::POST, "/.tornello/v1/rooms/main/tickets", &[]).await.cookie().unwrap();
     gate.apply(&day("open = true", false)).await;
     crate::stage::until("who waited is let in as well", || async {
         (visit(gate.site(), "/", &waiting).await.status == StatusCode::OK).then_some(())

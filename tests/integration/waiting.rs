@@ -118,6 +118,36 @@ async fn a_place_is_given_once_and_looking_changes_nothing() {
     assert_eq!(ticket(&gate).await.1, 2, "nobody else took a number");
 }
 
+/// A sibling host can set a cookie of our name for this one; it must not hide the good one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tossed_cookie_hides_no_place() {
+    let origin = origin().await;
+    let gate = Gate::start(&room(&origin, 1, "")).await;
+    visit(gate.site(), "/", "").await;
+    let cookie = join(&gate, "").await.cookie().unwrap();
+    let tossed = format!("tornello-ticket-main=x; {cookie}");
+    assert_eq!(join(&gate, &tossed).await.json()["number"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_navigation_takes_no_seat() {
+    let origin = origin().await;
+    let limit =
+        "limit = { law = \"fixed\", initial = 1, floor = 1, ceiling = 9, wait = \"10ms\" }\n[room.main]";
+    let gate = Gate::start(&room(&origin, 5, "").replace("[room.main]", limit)).await;
+    origin.delay(1_000);
+    let busy = gate.site();
+    let first = tokio::spawn(async move { visit(busy, "/", "").await });
+    until("the limit is used up", || async { (gate.in_flight("app") == 1).then_some(()) }).await;
+    for _ in 0..4 {
+        assert_eq!(visit(gate.site(), "/", "").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let live = gate.running.proxy.live.load_full();
+    let room = &live.rooms["main"];
+    assert_eq!(room.line.facts(&room.settings.policy).active, 1, "only the one who is served");
+    first.await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn places_are_called_in_order_and_a_pass_is_used_once() {
     let origin = origin().await;

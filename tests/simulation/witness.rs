@@ -23,7 +23,7 @@ pub(crate) struct Witness {
     cursor: u64,
     given: u64,
     /// Numbers that were let in, in this life.
-    seated: HashSet<u64>,
+    pub(crate) seated: HashSet<u64>,
     /// Numbers that were told to stand in the front row.
     pub(crate) front: BTreeSet<u64>,
     /// The line has stood still here for so long, unheld, with seats free and people waiting.

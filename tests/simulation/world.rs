@@ -141,6 +141,10 @@ pub(crate) struct World {
     events: BinaryHeap<Reverse<(Moment, u64, Event)>>,
     sequence: u64,
     people: Vec<Person>,
+    /// Until when calls may be out that an open room made.
+    calls_of_the_open_door: Moment,
+    /// When the gateway of this life began.
+    born: Moment,
     limiter: Limiter,
     witness: Witness,
     board: RoomFacts,
@@ -163,6 +167,8 @@ impl World {
         let room = Room::restore(&setting.policy, durable, now);
         let mut world = Self {
             now,
+            born: now,
+            calls_of_the_open_door: now,
             board: room.facts(&setting.policy),
             room,
             upstream: Upstream::new(setting.workers),
@@ -262,7 +268,8 @@ impl World {
             in_flight: self.limiter.in_flight(),
             hold: self.hold(),
         };
-        let held = self.setting.policy.hold || load.hold.is_some();
+        // An emergency `open` overrides what holds a room, but not its operator.
+        let held = self.setting.policy.hold || (!self.setting.policy.open && load.hold.is_some());
         let before = self.facts();
         let cursor = self.room.step(&self.setting.policy, load, self.now);
         if held {
@@ -272,13 +279,20 @@ impl World {
         let elapsed = self.now.since(std::mem::replace(&mut self.last_beat, self.now));
         let after = self.facts();
         let fell = RoomFacts { active: after.active.min(before.active), ..before };
-        self.witness.seats(&fell, &after)?;
+        if !self.setting.policy.open {
+            self.witness.seats(&fell, &after)?;
+        }
         if (after.active, after.front_row) != (before.active, before.front_row) {
             self.witness.front_row_moved(&self.room)?;
         }
         let RoomPolicy { call, poll, .. } = &self.setting.policy;
         let patience = (*call).min(poll.max * 4) + Duration::from_secs(5);
-        self.witness.beat(&after, held, elapsed, patience)?;
+        // An open room calls everybody; until those calls are out of time nobody else need be called.
+        if self.setting.policy.open {
+            self.calls_of_the_open_door = self.now.after(self.setting.policy.call);
+        }
+        let excused = held || self.now < self.calls_of_the_open_door;
+        self.witness.beat(&after, excused, elapsed, patience)?;
         self.tally.front_row = self.tally.front_row.max(after.front_row);
         self.write(cursor, held)
     }
@@ -437,14 +451,16 @@ impl World {
         let Person { number, mut pass, doing, .. } = self.people[who];
         let first = self.witness.front.first().is_none_or(|first| *first == number);
         if self.plants(Fault::Overtakes) && doing == Doing::InFront && !first {
-            let shown = ShownPass { id: pass, number, age: Duration::ZERO, finishing: false };
+            let shown =
+                ShownPass { id: pass, number, age: Duration::ZERO, finishing: false, older_than_we: true };
             self.room.touch(&self.setting.policy, &shown, self.now);
         }
         if self.plants(Fault::StrangerLeaves) && self.dice.chance(0.05) {
             self.room.leave(number, &pass, self.now);
         }
         if self.plants(Fault::SeatsNotCounted) {
-            let shown = ShownPass { id: pass, number, age: Duration::ZERO, finishing: false };
+            let shown =
+                ShownPass { id: pass, number, age: Duration::ZERO, finishing: false, older_than_we: true };
             let before = self.facts();
             self.room.touch(&self.setting.policy, &shown, self.now);
             self.witness.seats(&before, &self.facts())?;
@@ -458,7 +474,9 @@ impl World {
             let before = self.facts();
             let claimed = self.room.claim(&self.setting.policy, number, pass, self.now);
             let after = self.facts();
-            self.witness.seats(&before, &after)?;
+            if !self.setting.policy.open {
+                self.witness.seats(&before, &after)?;
+            }
             if matches!(claimed, Claim::FrontRow { .. }) {
                 self.witness.front.insert(number);
             }
@@ -511,7 +529,13 @@ impl World {
     fn ask(&mut self, who: usize) -> Result<(), String> {
         let Person { number, pass, signed, begun, used, cap, errand, revived_in, .. } = self.people[who];
         let finishing = self.setting.manners && self.dice.chance(0.3);
-        let shown = ShownPass { id: pass, number, age: self.now.since(signed), finishing };
+        let shown = ShownPass {
+            id: pass,
+            number,
+            age: self.now.since(signed),
+            finishing,
+            older_than_we: signed < self.born,
+        };
         let touched = self.room.touch(&self.setting.policy, &shown, self.now);
         let clock = self.clock();
         let idled = clock.saturating_sub(used) + BEAT * 2 >= self.setting.policy.idle;
@@ -526,7 +550,16 @@ impl World {
                 self.people[who].cap = Duration::from_secs(120);
             }
             Touch::Over => {
-                must!(idled || ran_out || too_old, "the pass of {number} is over after {:?}", clock - begun);
+                // A seat that fell to an old pass's number unheard went back: the pass is over, the place is not.
+                let kept = number != 0 && self.room.look(number, &pass) != Claim::Done;
+                must!(
+                    idled || ran_out || too_old || kept,
+                    "the pass of {number} is over after {:?}",
+                    clock.saturating_sub(begun)
+                );
+                if kept {
+                    self.witness.seated.remove(&number);
+                }
                 return self.outside_again(who);
             }
         }
@@ -591,7 +624,8 @@ impl World {
                 let before = self.facts().active;
                 must!(self.room.end(&pass, self.now), "a live session could not be ended");
                 must!(self.facts().active + 1 == before, "a session ended and its seat is not free");
-                let shown = ShownPass { id: pass, number, age: Duration::ZERO, finishing: true };
+                let shown =
+                    ShownPass { id: pass, number, age: Duration::ZERO, finishing: true, older_than_we: true };
                 let touched = self.room.touch(&self.setting.policy, &shown, self.now);
                 must!(touched == Touch::Over, "a session that was ended on purpose is {touched:?}");
             }
@@ -623,7 +657,7 @@ impl World {
         };
         let person = &mut self.people[job.person];
         if let Some(mut dispatch) = person.dispatch.take() {
-            dispatch.first_byte(self.now);
+            self.limiter.head(&mut dispatch, self.now);
             self.limiter.release(&self.setting.limits, &dispatch, outcome, self.now);
         }
         if person.doing == Doing::Asking {
@@ -683,6 +717,7 @@ impl World {
         self.life += 1;
         self.tally.kills += 1;
         self.room = Room::restore(&self.setting.policy, found, self.now);
+        self.born = self.now;
         self.limiter = Limiter::new(&self.setting.limits, self.now);
         self.upstream.gateway_died();
         self.witness.restarted();
