@@ -5,30 +5,25 @@ CARGO ?= cargo
 # Own code is tested with its assertions on, in the profile that runs.
 CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 
-.PHONY: demo test build bench deny screenshot
+.PHONY: demo test build deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
 
 build:
-	@.ci/need cmake
 	$(CARGO) build --release --locked
 
 test:
-	@.ci/need cmake chromium chromedriver:chromium-driver
+	@.ci/need chromium chromedriver:chromium-driver
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
-
-bench:
-	@.ci/need cmake
-	$(CARGO) bench --locked --bench engine
 
 deny:
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --config .deny.toml check licenses bans sources
 
 screenshot:
-	@.ci/need cmake chromium chromedriver:chromium-driver
+	@.ci/need chromium chromedriver:chromium-driver
 	$(CARGO) test --release --locked --test integration browser::screenshot -- --ignored

@@ -101,8 +101,7 @@ fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
 
 /// The structured log goes to standard error; the access log has standard output for itself.
 fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TORNELLO_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new("info,pingora_core=warn,pingora_load_balancing=error")
-    });
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TORNELLO_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

@@ -1,6 +1,7 @@
 //! Sockets towards the crowd: listening, caps, deadlines, drain.
 
 pub mod caps;
+pub mod http1;
 pub mod listen;
 pub mod serve;
 pub mod stall;

@@ -1,23 +1,17 @@
 //! From a listening socket to answered requests.
 
-use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::caps::{Caps, Place};
+use super::http1;
 use super::stall::Stall;
-use crate::proxy::{Proxy, handle};
+use crate::proxy::{Peer, Proxy};
 
-/// Longest head of a request, bytes; also the read buffer of a connection at its largest.
-const HEAD_MAX: usize = 32 * 1024;
-/// Most fields in a head.
-const FIELDS_MAX: usize = 100;
 /// A client that takes nothing of its answer for this long is cut off.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 /// After a failure to accept (no files left), this long nobody is accepted.
@@ -54,8 +48,7 @@ pub async fn accept(listener: TcpListener, crowd: Crowd) {
                 let all_max = settings.max_connections.min(crowd.files_max);
                 match crowd.caps.enter(peer.ip(), trusted, all_max, settings.max_connections_per_prefix) {
                     Ok(place) => {
-                        let head_timeout = settings.head_timeout;
-                        tokio::spawn(serve(stream, peer, crowd.clone(), head_timeout, place));
+                        tokio::spawn(serve(stream, peer, crowd.clone(), place));
                     }
                     Err(cap) => {
                         let refused = &crowd.proxy.witness.metrics.connections_refused;
@@ -71,38 +64,13 @@ pub async fn accept(listener: TcpListener, crowd: Crowd) {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    peer: std::net::SocketAddr,
-    crowd: Crowd,
-    head_timeout: Duration,
-    place: Place,
-) {
+async fn serve(stream: TcpStream, peer: SocketAddr, crowd: Crowd, place: Place) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     crowd.proxy.witness.metrics.connections.inc();
-    let proxy = Arc::clone(&crowd.proxy);
-    let service = service_fn(move |request| {
-        let proxy = Arc::clone(&proxy);
-        async move { Ok::<_, Infallible>(handle(&proxy, request, peer).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
-        .max_buf_size(HEAD_MAX)
-        .max_headers(FIELDS_MAX)
-        .serve_connection(TokioIo::new(Stall::new(stream, WRITE_PATIENCE)), service);
-    let mut connection = std::pin::pin!(connection);
-    let mut stop = crowd.stop.clone();
-    let stopping = tokio::select! {
-        _ = connection.as_mut() => false,
-        () = stopped(&mut stop) => true,
-    };
-    if stopping {
-        connection.as_mut().graceful_shutdown();
-        // A client that breaks off is no news; what it asked for is in the access log.
-        let _ = connection.await;
-    }
+    let peer = Peer { address: peer, secure: false };
+    let stop = crowd.stop.clone();
+    http1::serve(Stall::new(stream, WRITE_PATIENCE), peer, &crowd.proxy, stop).await;
     crowd.proxy.witness.metrics.connections.dec();
     drop(place);
 }

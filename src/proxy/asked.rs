@@ -1,6 +1,6 @@
 //! A request as it is judged: what every later step needs to know of it, read once.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::header::HOST;
 use http::{HeaderMap, Method, Request, Uri};
@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Request, Uri};
 use super::headers::REQUEST_ID;
 use super::identify::client_address;
 use super::path::{normalise, without_parameters};
+use super::peer::Peer;
 use crate::admission::Refusal;
 use crate::config::settings::Settings;
 use crate::pages::{Language, is_navigation, wants_html};
@@ -46,10 +47,10 @@ impl Asked {
     ///
     /// # Errors
     /// [`Refusal::Ambiguous`] for targets that can be read in two ways.
-    pub fn read<B>(request: &Request<B>, peer: SocketAddr, settings: &Settings) -> Result<Self, Refusal> {
+    pub fn read<B>(request: &Request<B>, peer: &Peer, settings: &Settings) -> Result<Self, Refusal> {
         let (headers, uri) = (request.headers(), request.uri());
         let trusted = &settings.edge.trusted_proxies;
-        let peer = peer.ip().to_canonical();
+        let (encrypted, peer) = (peer.secure, peer.address.ip().to_canonical());
         let peer_trusted = trusted.iter().any(|net| net.contains(&peer));
         let forwarded_https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
         let path = normalise(uri.path()).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
@@ -63,7 +64,7 @@ impl Asked {
             peer,
             client: client_address(headers, peer, settings.identity.forwarded, trusted),
             peer_trusted,
-            secure: peer_trusted && forwarded_https,
+            secure: encrypted || (peer_trusted && forwarded_https),
             html: wants_html(headers),
             navigation: is_navigation(request.method(), headers),
             language: Language::negotiate(headers),

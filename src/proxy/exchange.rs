@@ -15,8 +15,8 @@ use hyper::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
+use super::address::Visit;
 use super::body::{Upload, UploadState};
-use super::cluster::Visit;
 use super::connection::Connection;
 use super::live::Bypass;
 use crate::admission::{Moment, Outcome};

@@ -7,8 +7,9 @@ use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
+use super::address::Visit;
 use super::body::{Answer, Relay, Upload, UploadState};
-use super::cluster::{Cluster, Visit};
+use super::cluster::Cluster;
 use super::connection::{Connection, open};
 use super::exchange::{Awaiting, Exchange};
 use super::headers;

@@ -4,7 +4,6 @@
 //! One non-async `admit`, so that nothing moves between its checks; one load of the configuration,
 //! so that a reload never splits a request.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Response;
@@ -19,6 +18,7 @@ use super::forward::{self, Head, Sending};
 use super::headers::{self, Origin};
 use super::identify::{Identity, Sources, identify};
 use super::live::{Bypass, Live, Quota, Route};
+use super::peer::Peer;
 use super::record::{Decision, Record};
 use super::refuse;
 use super::session::{self, Entry};
@@ -37,7 +37,7 @@ struct Admitted {
 }
 
 /// Answers one request, whatever it is.
-pub async fn handle(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: SocketAddr) -> Response<Answer> {
+pub async fn handle(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: &Peer) -> Response<Answer> {
     let (live, now) = (proxy.live.load_full(), proxy.clock.now());
     let mut record = Record::new(&proxy.witness, now, request.method(), String::new());
     let asked = match Asked::read(&request, peer, &live.settings) {

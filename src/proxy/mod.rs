@@ -1,6 +1,7 @@
 //! The data plane: from a request to an answer. The only folder that knows the HTTP engines.
 
 pub mod access_log;
+pub mod address;
 pub mod asked;
 pub mod board;
 pub mod body;
@@ -14,6 +15,8 @@ pub mod headers;
 pub mod identify;
 pub mod live;
 pub mod path;
+pub mod peer;
+pub mod probe;
 pub mod record;
 pub mod refuse;
 pub mod session;
@@ -29,6 +32,7 @@ pub use body::Answer;
 pub use handle::handle;
 pub use identify::EventKey;
 pub use path::normalise;
+pub use peer::Peer;
 pub use record::Witness;
 
 use crate::admission::UnixTime;
