@@ -123,7 +123,8 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let proxy = Proxy::new(live, ring, EventKey::new(&secrets.event), BoardKey::new(&secrets.board), witness);
     let hungry = Arc::clone(&workshop.hungry);
     proxy.witness.metrics.reload_success.set(1);
-    let reloader = Arc::new(Reloader::new(Arc::clone(&proxy), workshop, Arc::clone(&door), options.file, &options.text));
+    let reloader =
+        Arc::new(Reloader::new(Arc::clone(&proxy), workshop, Arc::clone(&door), options.file, &options.text));
     let (stop, stopped) = channel::channel(false);
     let caps = Arc::new(Caps::default());
     let files_max = open_files_max().unwrap_or(usize::MAX);
@@ -138,8 +139,13 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let mut tasks = JoinSet::new();
     tasks.spawn(pulse.run(stopped.clone()));
     for (socket, listener) in listeners {
-        let crowd =
-            Crowd { proxy: Arc::clone(&proxy), caps: Arc::clone(&caps), tls: Arc::clone(&door), files_max, stop: stopped.clone() };
+        let crowd = Crowd {
+            proxy: Arc::clone(&proxy),
+            caps: Arc::clone(&caps),
+            tls: Arc::clone(&door),
+            files_max,
+            stop: stopped.clone(),
+        };
         tasks.spawn(accept(socket, listener, crowd));
     }
     let desk = admin::Desk { proxy: Arc::clone(&proxy), reloader: Arc::clone(&reloader), stop: stopped };

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::settings::{
-    AddressSettings, Boot, CertificateFiles, Credential, EdgeSettings, ForwardedHeader, HealthSettings, IdentitySettings,
-    Listener, OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings, TlsSettings, UpstreamSettings,
+    AddressSettings, Boot, CertificateFiles, Credential, EdgeSettings, ForwardedHeader, HealthSettings,
+    IdentitySettings, Listener, OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings,
+    TlsSettings, UpstreamSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::Class;

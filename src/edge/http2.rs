@@ -17,7 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::activity::{Activity, Busy};
+use super::frames::Guard;
 use super::serve::stopped;
+use crate::proxy::asked::Malformed;
 use crate::proxy::{Answer, Peer, Proxy, handle};
 
 /// What an HTTP/2 client says first.
@@ -53,6 +55,7 @@ where
         let (proxy, peer, busy) = (Arc::clone(&shared), peer.clone(), counted.begin());
         async move { Ok::<_, Infallible>(answer(&proxy, request, &peer, busy).await) }
     });
+    let stream = Guard::new(stream, proxy.clock, Arc::clone(&proxy.witness.metrics));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams_max)
@@ -86,7 +89,12 @@ where
 }
 
 /// Answers one request.
-async fn answer(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: &Peer, busy: Busy) -> Response<Busy<Answer>> {
+async fn answer(
+    proxy: &Arc<Proxy>,
+    request: Request<Incoming>,
+    peer: &Peer,
+    busy: Busy,
+) -> Response<Busy<Answer>> {
     // A request that was taken back right away, as in a flood of resets, ends here: hyper looks for the
     // reset whenever a request waits, and nothing was spent on this one yet.
     tokio::task::yield_now().await;
@@ -96,6 +104,19 @@ async fn answer(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: &Peer, bus
 
 /// The form that requests of both versions have.
 fn as_judged<B>(mut request: Request<B>) -> Request<B> {
+    // RFC 9113 §8.2.1: such a value is malformed; HTTP/1 behind us would read it as another one.
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bordered = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        is_space(value.first()) || is_space(value.last())
+    };
+    // A quotation mark is no part of a name (RFC 9110 §5.6.2), though the `http` crate takes one.
+    if request.headers().keys().any(|name| name.as_str().contains('"')) {
+        request.extensions_mut().insert(Malformed("a name with a character that names do not have"));
+    }
+    if request.headers().values().any(bordered) {
+        request.extensions_mut().insert(Malformed("a value with space at its border"));
+    }
     // RFC 9113 §8.3.1: the authority is the host. If both are there and differ, that is found later.
     if !request.headers().contains_key(HOST) {
         let authority = request.uri().authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok());

@@ -34,6 +34,9 @@ pub struct Flaw {
     pub remedy: &'static str,
 }
 
+/// What can serve, with what should be looked at; or every flaw, if one of them is fatal.
+pub type Judged<T> = Result<(T, Vec<Flaw>), Vec<Flaw>>;
+
 impl Flaw {
     fn fatal(file: &Path, what: impl std::fmt::Display, remedy: &'static str) -> Self {
         Self { fatal: true, file: file.to_owned(), what: format!("`{}` {what}", file.display()), remedy }
@@ -79,7 +82,9 @@ impl File {
 
     fn bytes(&self) -> Result<&[u8], Flaw> {
         let remedy = "name an existing file that the service's user may read";
-        self.content.as_deref().map_err(|error| Flaw::fatal(&self.path, format!("cannot be read: {error}"), remedy))
+        self.content
+            .as_deref()
+            .map_err(|error| Flaw::fatal(&self.path, format!("cannot be read: {error}"), remedy))
     }
 }
 
@@ -112,7 +117,7 @@ impl KeyFiles {
     ///
     /// # Errors
     /// Everything that is wrong, if something forbids to serve with them.
-    pub fn certified(&self, now: UnixTime) -> Result<(Vec<Arc<CertifiedKey>>, Vec<Flaw>), Vec<Flaw>> {
+    pub fn certified(&self, now: UnixTime) -> Judged<Vec<Arc<CertifiedKey>>> {
         let (mut keys, mut flaws) = (Vec::new(), Vec::new());
         for pair in &self.pairs {
             match pair.certified() {

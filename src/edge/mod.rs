@@ -1,8 +1,9 @@
-//! Sockets towards the crowd: listening, caps, PROXY protocol, TLS, deadlines, drain.
+//! Sockets towards the crowd: listening, caps, PROXY protocol, TLS, frame guard, deadlines, drain.
 
 pub mod activity;
 pub mod ahead;
 pub mod caps;
+pub mod frames;
 pub mod http1;
 pub mod http2;
 pub mod key_files;

@@ -51,6 +51,10 @@ pub fn parse(bytes: &[u8]) -> Header {
 /// not kept waiting for more.
 fn may_begin(bytes: &[u8]) -> bool {
     const V1: &[u8] = b"PROXY ";
+    // Version 1 is one line: what its end does not complete, nothing does.
+    if bytes.first() == V1.first() && bytes.contains(&b'\n') {
+        return false;
+    }
     const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
     [V1, V2].iter().any(|start| bytes.iter().zip(*start).all(|(byte, wanted)| byte == wanted))
 }

@@ -16,7 +16,7 @@ use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 
-use super::key_files::{Flaw, KeyFiles};
+use super::key_files::{Flaw, Judged, KeyFiles};
 use crate::admission::UnixTime;
 use crate::config::settings::TlsSettings;
 use crate::proxy::peer::{Shown, is_for};
@@ -53,12 +53,7 @@ impl TlsDoor {
     ///
     /// # Errors
     /// Every flaw of every file.
-    pub fn build(
-        &self,
-        settings: &TlsSettings,
-        files: &KeyFiles,
-        now: UnixTime,
-    ) -> Result<(Option<Arc<Tls>>, Vec<Flaw>), Vec<Flaw>> {
+    pub fn build(&self, settings: &TlsSettings, files: &KeyFiles, now: UnixTime) -> Judged<Option<Arc<Tls>>> {
         let (keys, flaws) = files.certified(now)?;
         if keys.is_empty() {
             return Ok((None, flaws));
@@ -111,7 +106,8 @@ impl Certificates {
         let sibling = name.split_once('.').map(|(_, parent)| format!("{NOBODY}.{parent}"));
         let mut covering = None;
         for key in self.keys.iter().filter(|key| leaf(key).is_some_and(|leaf| is_for(leaf, name))) {
-            let wildcard = sibling.as_deref().is_some_and(|host| leaf(key).is_some_and(|leaf| is_for(leaf, host)));
+            let wildcard =
+                sibling.as_deref().is_some_and(|host| leaf(key).is_some_and(|leaf| is_for(leaf, host)));
             if !wildcard {
                 return Some(key);
             }

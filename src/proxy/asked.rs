@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::header::HOST;
+use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, Request, Uri};
 
 use super::headers::REQUEST_ID;
@@ -12,6 +12,10 @@ use super::peer::Peer;
 use crate::admission::Refusal;
 use crate::config::settings::Settings;
 use crate::pages::{Language, is_navigation, wants_html};
+
+/// What the HTTP/2 side found wrong with a request that its parser lets pass; an extension of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Malformed(pub &'static str);
 
 /// What was asked, by whom as far as the connection tells.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub struct Asked {
     pub peer_trusted: bool,
     /// The crowd's side is encrypted, by us or by a trusted proxy.
     pub secure: bool,
+    /// A gRPC call: refused in gRPC's own words.
+    pub grpc: bool,
     /// A page is wanted rather than data.
     pub html: bool,
     /// A person navigates here (no prefetch, no script).
@@ -51,6 +57,9 @@ impl Asked {
     pub fn read<B>(request: &Request<B>, peer: &Peer, settings: &Settings) -> Result<Self, Refusal> {
         let (headers, uri) = (request.headers(), request.uri());
         let trusted = &settings.edge.trusted_proxies;
+        if let Some(Malformed(why)) = request.extensions().get() {
+            return Err(Refusal::Ambiguous(why));
+        }
         let host = host(headers, uri)?;
         // A browser may reuse a connection for hosts that its certificate is for, and for no others.
         if peer.shown.as_ref().is_some_and(|shown| !shown.covers(&host)) {
@@ -71,6 +80,7 @@ impl Asked {
             client: client_address(headers, peer, settings.identity.forwarded, trusted),
             peer_trusted,
             secure: encrypted || (peer_trusted && forwarded_https),
+            grpc: is_grpc(headers),
             html: wants_html(headers),
             navigation: is_navigation(request.method(), headers),
             language: Language::negotiate(headers),
@@ -107,6 +117,13 @@ impl Asked {
     }
 }
 
+/// Whether a request is a gRPC call, by its content type (`application/grpc`, `application/grpc+proto`).
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+}
+
 /// The one host of a request. Exactly one field; an absolute target must name the same (RFC 9112
 /// §3.2.2 lets the target win, but an upstream might read the field).
 fn host(headers: &HeaderMap, uri: &Uri) -> Result<String, Refusal> {
@@ -117,6 +134,11 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Result<String, Refusal> {
     let illegible = Refusal::Ambiguous("an illegible host");
     let text = field.to_str().map_err(|_| illegible)?;
     let authority: http::uri::Authority = text.parse().map_err(|_| illegible)?;
+    // What follows the name is a port, which may be empty.
+    let port = text.get(authority.host().len()..).unwrap_or_default();
+    if !matches!(port, "" | ":") && authority.port_u16().is_none() {
+        return Err(illegible);
+    }
     if text.contains('@') {
         return Err(Refusal::Ambiguous("a host with user information"));
     }

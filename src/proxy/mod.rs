@@ -10,6 +10,7 @@ pub mod connection;
 pub mod desk;
 pub mod exchange;
 pub mod forward;
+pub mod grpc;
 pub mod handle;
 pub mod headers;
 pub mod identify;

@@ -11,6 +11,7 @@ use hyper::body::{Body, Incoming};
 use super::asked::Asked;
 use super::body::Answer;
 use super::forward::Fault;
+use super::grpc;
 use super::live::{Live, Room, Route};
 use super::record::{Decision, Record};
 use crate::admission::Refusal;
@@ -34,6 +35,7 @@ pub async fn refuse(
     let route = live.route(&asked.host, &asked.bare);
     let room = route.and_then(|route| route.room.as_deref());
     let answer = match refusal {
+        _ if asked.grpc => grpc::refusal(reason(refusal)),
         Refusal::Waiting { not_sent, .. } if asked.html && !not_sent => {
             waiting(live, room, asked, coding, &record)
         }
@@ -55,12 +57,7 @@ pub fn unread(
     let detail = if let Refusal::Ambiguous(why) = refusal { Some(*why) } else { None };
     let html = crate::pages::wants_html(request.headers());
     let answer = if html {
-        live.pages.notice(
-            reason(refusal),
-            Language::negotiate(request.headers()),
-            &record.request_id,
-            None,
-        )
+        live.pages.notice(reason(refusal), Language::negotiate(request.headers()), &record.request_id, None)
     } else {
         live.pages.problem(&Problem { detail, ..Problem::new(reason(refusal)) })
     };
@@ -78,7 +75,8 @@ pub fn fault(live: &Live, fault: Fault, asked: &Asked, mut record: Record) -> Re
         Fault::BodyTooLong => Reason::TooLarge,
         Fault::Client => Reason::BadRequest,
     };
-    let answer = told(live, reason, None, asked, None, &record);
+    let answer =
+        if asked.grpc { grpc::refusal(reason) } else { told(live, reason, None, asked, None, &record) };
     record.decided(Decision::Fault, fault.reason(), answer.status());
     record.sent(answer.body().own_length());
     answer

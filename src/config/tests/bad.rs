@@ -26,6 +26,9 @@ const SHAPE: &[Bad] = &[
     ("weight = 2", "wieght = 2", "wieght", "did you mean `weight`?"),
     ("[listen]\nhttp = [\"0.0.0.0:80\", \"[::]:80\"]", "[listen]", "[listen]", "add `http = \"0.0.0.0:80\"`"),
     ("rate = \"10/s\"\n", "", "[quota.person]", "add `rate = \"10/s\"`"),
+    ("[door]", "[tls]\nmin_version = \"1.1\"\n[door]", "min_version", "`\"1.2\"`"),
+    ("[door]", "[tls]\ncertificates = [{ certificate = \"/c.pem\" }]\n[door]", "/c.pem", "add `key = "),
+    ("drain = \"30s\"", "drain = \"30s\"\nmax_streams = 0", "max_streams", "1"),
     (
         "addresses = [\"10.0.0.5:8080\", { address = \"10.0.0.6:8080\", weight = 2 }]\n",
         "",
@@ -122,6 +125,13 @@ const SHAPE: &[Bad] = &[
 
 /// Faults between keys.
 const MEANING: &[Bad] = &[
+    ("\"[::]:80\"]", "\"[::]:80\"]\nhttps = \"0.0.0.0:443\"", "https = ", "add `[tls]` with `certificates"),
+    (
+        "[door]",
+        "[tls]\ncertificates = [{ certificate = \"/c\", key = \"/k\" }, { certificate = \"/c\", key = \"/l\" }]\n[door]",
+        "certificates = ",
+        "remove one of the two",
+    ),
     ("\"[::]:80\"]", "\"0.0.0.0:80\"]", "http = ", "remove one of the two"),
     ("\"[::]:80\"]", "\"127.0.0.1:9901\"]", "http = ", "a port of its own"),
     (
