@@ -1,10 +1,16 @@
-//! Sockets towards the crowd: listening, caps, deadlines, drain.
+//! Sockets towards the crowd: listening, caps, PROXY protocol, TLS, deadlines, drain.
 
+pub mod activity;
+pub mod ahead;
 pub mod caps;
 pub mod http1;
+pub mod http2;
+pub mod key_files;
 pub mod listen;
+pub mod proxy_header;
 pub mod serve;
 pub mod stall;
+pub mod tls;
 
 pub use caps::{Caps, open_files_max, raise_open_files};
 pub use listen::{ListenError, bind};

@@ -56,13 +56,13 @@ pub fn unread(
     let html = crate::pages::wants_html(request.headers());
     let answer = if html {
         live.pages.notice(
-            Reason::BadRequest,
+            reason(refusal),
             Language::negotiate(request.headers()),
             &record.request_id,
             None,
         )
     } else {
-        live.pages.problem(&Problem { detail, ..Problem::new(Reason::BadRequest) })
+        live.pages.problem(&Problem { detail, ..Problem::new(reason(refusal)) })
     };
     record.decided(Decision::Refused, refusal.reason(), answer.status());
     record.sent(answer.body().len());
@@ -177,6 +177,7 @@ fn told(
 fn reason(refusal: &Refusal) -> Reason {
     match refusal {
         Refusal::Ambiguous(_) => Reason::BadRequest,
+        Refusal::Misdirected => Reason::Misdirected,
         Refusal::Unrouted => Reason::NotFound,
         Refusal::OverQuota { .. } => Reason::OverQuota,
         Refusal::Waiting { not_sent: true, .. } => Reason::NotSent,
