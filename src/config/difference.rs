@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::settings::{
     AddressSettings, Boot, Credential, EdgeSettings, ForwardedHeader, HealthSettings, IdentitySettings,
-    OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings, UpstreamSettings,
+    OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings, TraceRule, UpstreamSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::Class;
@@ -102,6 +102,7 @@ impl Values {
             drain,
             trusted_proxies,
             legacy_503_for_429,
+            trace,
         } = edge;
         self.put("edge.max_connections", max_connections);
         self.put("edge.max_connections_per_prefix", max_connections_per_prefix);
@@ -109,6 +110,12 @@ impl Values {
         self.put_time("edge.drain", *drain);
         self.put("edge.trusted_proxies", format!("{trusted_proxies:?}"));
         self.put("edge.legacy_503_for_429", legacy_503_for_429);
+        let trace = match trace {
+            TraceRule::Trusted => "trusted",
+            TraceRule::Always => "always",
+            TraceRule::Never => "never",
+        };
+        self.put_text("edge.trace", Some(trace));
     }
 
     fn identity(&mut self, identity: &IdentitySettings) {

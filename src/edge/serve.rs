@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use super::caps::{Caps, Place};
 use super::http1;
 use super::stall::Stall;
+use super::turn_away::turn_away;
+use crate::proxy::isolate::caught;
 use crate::proxy::{Peer, Proxy};
 
 /// A client that takes nothing of its answer for this long is cut off.
@@ -53,6 +55,9 @@ pub async fn accept(listener: TcpListener, crowd: Crowd) {
                     Err(cap) => {
                         let refused = &crowd.proxy.witness.metrics.connections_refused;
                         refused.with_label_values(&[cap.name()]).inc();
+                        if let Some(spare) = crowd.caps.spare() {
+                            tokio::spawn(turn_away(stream, Arc::clone(&crowd.proxy), spare));
+                        }
                     }
                 }
             }
@@ -67,11 +72,16 @@ pub async fn accept(listener: TcpListener, crowd: Crowd) {
 async fn serve(stream: TcpStream, peer: SocketAddr, crowd: Crowd, place: Place) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    crowd.proxy.witness.metrics.connections.inc();
+    let metrics = &crowd.proxy.witness.metrics;
+    metrics.connections.inc();
     let peer = Peer { address: peer, secure: false };
-    let stop = crowd.stop.clone();
-    http1::serve(Stall::new(stream, WRITE_PATIENCE), peer, &crowd.proxy, stop).await;
-    crowd.proxy.witness.metrics.connections.dec();
+    let (stream, stop) = (Stall::new(stream, WRITE_PATIENCE), crowd.stop.clone());
+    let serving = http1::serve(stream, peer, &crowd.proxy, place.link(), stop);
+    if let Err(why) = caught(serving).await {
+        metrics.panics.inc();
+        tracing::error!(why, "a connection ended in a panic");
+    }
+    metrics.connections.dec();
     drop(place);
 }
 
