@@ -62,6 +62,8 @@ pub struct Metrics {
     pub config_generation: IntGauge,
     /// Failed writes of durable state.
     pub store_errors: IntCounter,
+    /// Requests and connections that ended in a panic.
+    pub panics: IntCounter,
     /// Access log lines dropped because the reader was too slow.
     pub log_dropped: IntCounter,
     /// Always 1; the version is a label.
@@ -69,7 +71,7 @@ pub struct Metrics {
 }
 
 /// The name of every metric of ours.
-pub const NAMES: [&str; 27] = [
+pub const NAMES: [&str; 28] = [
     "tornello_requests_total",
     "tornello_request_duration_seconds",
     "tornello_upstream_first_byte_seconds",
@@ -95,6 +97,7 @@ pub const NAMES: [&str; 27] = [
     "tornello_config_last_reload_success",
     "tornello_config_generation",
     "tornello_store_errors_total",
+    "tornello_panics_total",
     "tornello_access_log_dropped_total",
     "tornello_build_info",
 ];
@@ -210,6 +213,7 @@ impl Metrics {
             )?,
             config_generation: gauge("tornello_config_generation", "Counts configurations put in place.")?,
             store_errors: counter("tornello_store_errors_total", "Failed writes of durable state.")?,
+            panics: counter("tornello_panics_total", "Requests that ended in a panic.")?,
             log_dropped: counter("tornello_access_log_dropped_total", "Access log lines dropped.")?,
             build_info,
             registry,

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::settings::{
-    AddressSettings, Boot, CertificateFiles, Credential, EdgeSettings, ForwardedHeader, HealthSettings, IdentitySettings,
-    Listener, OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings, TlsSettings, UpstreamSettings,
+    AddressSettings, Boot, CertificateFiles, Credential, EdgeSettings, ForwardedHeader, HealthSettings,
+    IdentitySettings, Listener, OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings,
+    TlsSettings, TraceRule, UpstreamSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::Class;
@@ -118,6 +119,7 @@ impl Values {
             drain,
             trusted_proxies,
             legacy_503_for_429,
+            trace,
         } = edge;
         self.put("edge.max_connections", max_connections);
         self.put("edge.max_connections_per_prefix", max_connections_per_prefix);
@@ -126,6 +128,12 @@ impl Values {
         self.put_time("edge.drain", *drain);
         self.put("edge.trusted_proxies", format!("{trusted_proxies:?}"));
         self.put("edge.legacy_503_for_429", legacy_503_for_429);
+        let trace = match trace {
+            TraceRule::Trusted => "trusted",
+            TraceRule::Always => "always",
+            TraceRule::Never => "never",
+        };
+        self.put_text("edge.trace", Some(trace));
     }
 
     fn identity(&mut self, identity: &IdentitySettings) {

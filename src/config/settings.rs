@@ -95,6 +95,20 @@ pub struct EdgeSettings {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Answer 503 instead of 429 over quota, for old clients that hammer on 429.
     pub legacy_503_for_429: bool,
+    /// Whose traces go on to the upstream.
+    pub trace: TraceRule,
+}
+
+/// Whose `traceparent` and `tracestate` are passed on; the others' are taken out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TraceRule {
+    /// Those of trusted proxies.
+    #[default]
+    Trusted,
+    /// Everybody's.
+    Always,
+    /// Nobody's.
+    Never,
 }
 
 /// Which header carries the chain of addresses that a trusted proxy vouches for.

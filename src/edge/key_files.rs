@@ -79,7 +79,9 @@ impl File {
 
     fn bytes(&self) -> Result<&[u8], Flaw> {
         let remedy = "name an existing file that the service's user may read";
-        self.content.as_deref().map_err(|error| Flaw::fatal(&self.path, format!("cannot be read: {error}"), remedy))
+        self.content
+            .as_deref()
+            .map_err(|error| Flaw::fatal(&self.path, format!("cannot be read: {error}"), remedy))
     }
 }
 

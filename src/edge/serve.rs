@@ -12,10 +12,13 @@ use tokio_rustls::server::TlsStream;
 
 use super::ahead::Ahead;
 use super::caps::{Caps, Place};
+use super::idle::Link;
 use super::stall::Stall;
 use super::tls::TlsDoor;
+use super::turn_away::turn_away;
 use super::{http1, http2, proxy_header};
 use crate::config::settings::Listener;
+use crate::proxy::isolate::caught;
 use crate::proxy::{Peer, Proxy};
 
 /// A client that takes nothing of its answer for this long is cut off.
@@ -94,7 +97,15 @@ pub async fn accept(socket: TcpListener, listener: Listener, crowd: Crowd) {
                     Ok(place) => {
                         tokio::spawn(serve(stream, peer, listener, crowd.clone(), place));
                     }
-                    Err(cap) => crowd.refused(cap.name()),
+                    Err(cap) => {
+                        crowd.refused(cap.name());
+                        // On an encrypted port a handshake would cost more than a place, and a load
+                        // balancer's header would have to be read first.
+                        let speaks_plainly = !listener.tls && !listener.proxy_protocol;
+                        if let Some(spare) = crowd.caps.spare().filter(|_| speaks_plainly) {
+                            tokio::spawn(turn_away(stream, Arc::clone(&crowd.proxy), spare));
+                        }
+                    }
                 }
             }
             Err(error) => {
@@ -129,14 +140,20 @@ async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listener, crowd: C
         () = stopped(&mut stop) => Err(Closed::Gone),
         met = meeting => met.unwrap_or(Err(Closed::Late)),
     };
-    match met {
-        Ok(Met::Plain { stream, peer, http2 }) => talk(stream, peer, http2, &crowd).await,
-        Ok(Met::Encrypted { stream, peer, http2 }) => talk(stream, peer, http2, &crowd).await,
+    let link = place.link();
+    let talked = match met {
+        Ok(Met::Plain { stream, peer, http2 }) => caught(talk(stream, peer, http2, &crowd, link)).await,
+        Ok(Met::Encrypted { stream, peer, http2 }) => caught(talk(stream, peer, http2, &crowd, link)).await,
         Err(closed) => {
             if let Some(reason) = closed.name() {
                 metrics.connections_closed.with_label_values(&[reason]).inc();
             }
+            Ok(())
         }
+    };
+    if let Err(why) = talked {
+        metrics.panics.inc();
+        tracing::error!(why, "a connection ended in a panic");
     }
     metrics.connections.dec();
     drop(place);
@@ -200,16 +217,16 @@ async fn is_http2<S: AsyncRead + Unpin>(stream: &mut Ahead<S>) -> std::io::Resul
     }
 }
 
-async fn talk<S>(stream: S, peer: Peer, http2: bool, crowd: &Crowd)
+async fn talk<S>(stream: S, peer: Peer, http2: bool, crowd: &Crowd, link: &Arc<Link>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let stream = Stall::new(stream, WRITE_PATIENCE);
     let stop = crowd.stop.clone();
     if http2 {
-        http2::serve(stream, peer, &crowd.proxy, stop).await;
+        http2::serve(stream, peer, &crowd.proxy, link, stop).await;
     } else {
-        http1::serve(stream, peer, &crowd.proxy, stop).await;
+        http1::serve(stream, peer, &crowd.proxy, link, stop).await;
     }
 }
 

@@ -111,7 +111,8 @@ impl Certificates {
         let sibling = name.split_once('.').map(|(_, parent)| format!("{NOBODY}.{parent}"));
         let mut covering = None;
         for key in self.keys.iter().filter(|key| leaf(key).is_some_and(|leaf| is_for(leaf, name))) {
-            let wildcard = sibling.as_deref().is_some_and(|host| leaf(key).is_some_and(|leaf| is_for(leaf, host)));
+            let wildcard =
+                sibling.as_deref().is_some_and(|host| leaf(key).is_some_and(|leaf| is_for(leaf, host)));
             if !wildcard {
                 return Some(key);
             }

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderName;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::exchange::{Exchange, discard};
+use super::headers::strip_trailers;
 use super::record::Record;
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
@@ -58,6 +60,8 @@ pub struct Upload {
     left: u64,
     state: Arc<UploadState>,
     clock: Option<Clock>,
+    /// Names a person, so it is no trailer.
+    identity: Option<HeaderName>,
 }
 
 /// Why an upload ended early.
@@ -96,14 +100,20 @@ impl Upload {
         if body.is_none() {
             state.state.store(FINISHED, Ordering::Release);
         }
-        (Self { body, left: limit, state: Arc::clone(&state), clock: Some(clock) }, state)
+        (Self { body, left: limit, state: Arc::clone(&state), clock: Some(clock), identity: None }, state)
     }
 
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
         let state = Arc::new(UploadState { state: AtomicU8::new(FINISHED), ..UploadState::default() });
-        Self { body: None, left: 0, state, clock: None }
+        Self { body: None, left: 0, state, clock: None, identity: None }
+    }
+
+    /// The field that names a person cannot come after the body.
+    #[must_use]
+    pub fn naming(self, identity: Option<&HeaderName>) -> Self {
+        Self { identity: identity.cloned(), ..self }
     }
 
     fn end(&self, state: u8) {
@@ -123,7 +133,7 @@ impl Body for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
-        let frame = match ready!(Pin::new(body).poll_frame(context)) {
+        let mut frame = match ready!(Pin::new(body).poll_frame(context)) {
             None => {
                 self.end(FINISHED);
                 return Poll::Ready(None);
@@ -134,6 +144,9 @@ impl Body for Upload {
             }
             Some(Ok(frame)) => frame,
         };
+        if let Some(trailers) = frame.trailers_mut() {
+            strip_trailers(trailers, self.identity.as_ref());
+        }
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         if length > self.left {
             self.end(TOO_LONG);
@@ -215,9 +228,12 @@ impl Body for Answer {
             Self::Relay(relay) => relay,
         };
         let Some(body) = relay.body.as_mut() else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(body).poll_frame(context));
-        match &frame {
+        let mut frame = ready!(Pin::new(body).poll_frame(context));
+        match &mut frame {
             Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    strip_trailers(trailers, None);
+                }
                 relay.record.sent(frame.data_ref().map_or(0, Bytes::len));
                 if relay.body.as_ref().is_some_and(Body::is_end_stream) {
                     relay.finish();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
 use super::address::Visit;
@@ -61,6 +61,8 @@ pub struct Sending<'a> {
     pub clock: &'a Clock,
     /// Counts.
     pub metrics: &'a Metrics,
+    /// The field that names a person.
+    pub identity: Option<&'a HeaderName>,
 }
 
 /// A head of a request, ready for the upstream.
@@ -126,6 +128,7 @@ pub async fn send(
 ) -> Result<Arrived, Fault> {
     let Sending { cluster, route, clock, .. } = *sending;
     let (upload, state) = Upload::new(body, route.body_limit, *clock);
+    let upload = upload.naming(sending.identity);
     if cluster.settings.announce_limit {
         head.fields.insert(headers::LIMIT, permit.limit().into());
     }

@@ -121,6 +121,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.decision, self.reason, self.status, self.end) = (Decision::Fault, "panic", 500, "gone");
+        }
         let Witness { log, metrics, clock } = &self.witness;
         let took = clock.now().since(self.begun);
         let code = status_name(self.status);
@@ -165,6 +168,7 @@ fn status_name(status: u16) -> &'static str {
         421 => "421",
         429 => "429",
         499 => "499",
+        500 => "500",
         502 => "502",
         503 => "503",
         504 => "504",

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::EXPECT;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 
 use super::asked::Asked;
 use super::body::Answer;
 use super::forward::Fault;
+use super::headers::REQUEST_ID;
 use super::live::{Live, Room, Route};
 use super::record::{Decision, Record};
 use crate::admission::Refusal;
@@ -38,8 +39,10 @@ pub async fn refuse(
             waiting(live, room, asked, coding, &record)
         }
         Refusal::OverQuota { .. } => over_quota(live, refusal, asked, route.map(|route| &**route), &record),
+        Refusal::Ambiguous(why) => ambiguous(live, why, asked, &record),
         _ => told(live, reason(refusal), retry_after(refusal, room), asked, room, &record),
     };
+    let answer = referenced(answer, &record);
     record.decided(Decision::Refused, refusal.reason(), answer.status());
     record.sent(answer.body().own_length());
     answer
@@ -55,15 +58,12 @@ pub fn unread(
     let detail = if let Refusal::Ambiguous(why) = refusal { Some(*why) } else { None };
     let html = crate::pages::wants_html(request.headers());
     let answer = if html {
-        live.pages.notice(
-            reason(refusal),
-            Language::negotiate(request.headers()),
-            &record.request_id,
-            None,
-        )
+        live.pages.notice(reason(refusal), Language::negotiate(request.headers()), &record.request_id, None)
     } else {
-        live.pages.problem(&Problem { detail, ..Problem::new(reason(refusal)) })
+        let request_id = Some(record.request_id.as_str());
+        live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason(refusal)) })
     };
+    let answer = referenced(answer, &record);
     record.decided(Decision::Refused, refusal.reason(), answer.status());
     record.sent(answer.body().len());
     answer.map(own)
@@ -78,7 +78,7 @@ pub fn fault(live: &Live, fault: Fault, asked: &Asked, mut record: Record) -> Re
         Fault::BodyTooLong => Reason::TooLarge,
         Fault::Client => Reason::BadRequest,
     };
-    let answer = told(live, reason, None, asked, None, &record);
+    let answer = referenced(told(live, reason, None, asked, None, &record), &record);
     record.decided(Decision::Fault, fault.reason(), answer.status());
     record.sent(answer.body().own_length());
     answer
@@ -98,9 +98,38 @@ pub fn problem(
         let request_id = Some(record.request_id.as_str());
         live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason) })
     };
+    let answer = referenced(answer, &record);
     record.decided(Decision::Own, reason.code(), answer.status());
     record.sent(answer.body().len());
     answer.map(own)
+}
+
+/// The answer to a request that ended in a panic. Its record has spoken; only what kind of answer is
+/// wanted is still known.
+pub fn broken(live: &Live, accept: &HeaderMap) -> Response<Answer> {
+    let answer = if crate::pages::wants_html(accept) {
+        live.pages.notice(Reason::Internal, Language::DEFAULT, "", None)
+    } else {
+        live.pages.problem(&Problem::new(Reason::Internal))
+    };
+    answer.map(own)
+}
+
+/// The reference by which a person may ask, and an operator find the line.
+fn referenced<B>(mut answer: Response<B>, record: &Record) -> Response<B> {
+    if let Ok(reference) = HeaderValue::from_str(&record.request_id) {
+        answer.headers_mut().insert(REQUEST_ID, reference);
+    }
+    answer
+}
+
+fn ambiguous(live: &Live, why: &'static str, asked: &Asked, record: &Record) -> Response<Answer> {
+    if asked.html {
+        return told(live, Reason::BadRequest, None, asked, None, record);
+    }
+    let request_id = Some(record.request_id.as_str());
+    let problem = Problem { detail: Some(why), request_id, ..Problem::new(Reason::BadRequest) };
+    live.pages.problem(&problem).map(own)
 }
 
 fn own(bytes: Bytes) -> Answer {

@@ -10,9 +10,16 @@
 mod stage;
 
 mod browser;
+mod caches;
 mod faults;
 mod forwarding;
+mod injection;
 mod isolation;
+mod isolation_marks;
+mod limits;
+mod nginx;
+mod panics;
+mod paths;
 mod permits;
 mod process;
 mod reload;

@@ -65,7 +65,8 @@ fn addresses(judge: &mut Judge<'_, '_>) {
         });
         judge.refuse_if(listener.proxy_protocol() && raw.edge.trusted_proxies.is_empty(), || {
             let help = "set `edge.trusted_proxies` to the load balancers that write the header";
-            let message = format!("nobody may connect to {address}: its PROXY headers are believed from nobody");
+            let message =
+                format!("nobody may connect to {address}: its PROXY headers are believed from nobody");
             Finding::error(place.clone(), message, help).about(at(&["edge", "trusted_proxies"]))
         });
     }

@@ -46,7 +46,8 @@ pub(crate) struct RawRoute {
     #[serde(default = "bypass_limit")]
     #[schemars(range(min = 1, max = 100_000))]
     pub(crate) bypass_limit: u32,
-    /// Let caches in front of us store answers. Refused with a room or an identity. Hot.
+    /// Let caches in front of us store answers also to requests that show who asks (a cookie,
+    /// `Authorization`). Refused with a room or an identity. Hot.
     #[serde(default)]
     pub(crate) shared: bool,
 }

@@ -78,6 +78,7 @@ const SHAPE: &[Bad] = &[
         "on_client_gone",
         "`\"finish\"`, `\"cancel\"`",
     ),
+    ("drain = \"30s\"", "trace = true", "trace = true", "`\"trusted\"`, `\"always\"`, `\"never\"`"),
     // Formats.
     ("drain = \"30s\"", "drain = \"30\"", "drain = \"30\"", "`\"30s\"`"),
     ("drain = \"30s\"", "drain = \"soon\"", "soon", "`\"10s\"`"),

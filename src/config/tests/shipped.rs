@@ -85,7 +85,7 @@ fn shown_inside(path: &str) -> Option<(&str, &str)> {
         "tls.certificates",
     ]
     .into_iter()
-        .find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('.')?)))
+    .find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('.')?)))
 }
 
 #[test]
