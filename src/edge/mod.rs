@@ -2,9 +2,10 @@
 
 pub mod caps;
 pub mod http1;
+pub mod linger;
 pub mod listen;
+pub mod pace;
 pub mod serve;
-pub mod stall;
 
 pub use caps::{Caps, open_files_max, raise_open_files};
 pub use listen::{ListenError, bind};

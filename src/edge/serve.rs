@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::caps::{Caps, Place};
 use super::http1;
-use super::stall::Stall;
+use super::linger::Linger;
+use super::pace::Paced;
 use crate::proxy::{Peer, Proxy};
 
-/// A client that takes nothing of its answer for this long is cut off.
-const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 /// After a failure to accept (no files left), this long nobody is accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -67,12 +67,38 @@ pub async fn accept(listener: TcpListener, crowd: Crowd) {
 async fn serve(stream: TcpStream, peer: SocketAddr, crowd: Crowd, place: Place) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    crowd.proxy.witness.metrics.connections.inc();
+    let stream = Linger::new(stream, Counted::new(place, &crowd));
     let peer = Peer { address: peer, secure: false };
     let stop = crowd.stop.clone();
-    http1::serve(Stall::new(stream, WRITE_PATIENCE), peer, &crowd.proxy, stop).await;
-    crowd.proxy.witness.metrics.connections.dec();
-    drop(place);
+    http1::serve(paced(stream, &crowd), peer, &crowd.proxy, stop).await;
+}
+
+/// A stream of which clients must take their answers fast enough.
+fn paced<S>(stream: S, crowd: &Crowd) -> Paced<S> {
+    let witness = &crowd.proxy.witness;
+    let cut = witness.metrics.slow_clients.with_label_values(&["answer"]);
+    Paced::new(stream, crowd.proxy.live.load().settings.edge.pace, witness.clock, cut)
+}
+
+/// A connection in the count and in the metric, for as long as its socket is open.
+#[derive(Debug)]
+struct Counted {
+    open: IntGauge,
+    _place: Place,
+}
+
+impl Counted {
+    fn new(place: Place, crowd: &Crowd) -> Self {
+        let open = crowd.proxy.witness.metrics.connections.clone();
+        open.inc();
+        Self { open, _place: place }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
 }
 
 /// Returns when the process is to stop.

@@ -20,6 +20,7 @@ pub mod probe;
 pub mod record;
 pub mod refuse;
 pub mod session;
+pub mod tunnel;
 pub mod wire;
 
 use std::sync::Arc;
