@@ -224,9 +224,12 @@ const SERVER: &str = r#"
 import asyncio, websockets
 
 async def echo(socket):
-    async for message in socket:
-        await socket.send(message)
-    
+    try:
+        async for message in socket:
+            await socket.send(message)
+    except websockets.ConnectionClosedError as end:
+        assert end.rcvd.code == 4001, end
+
 async def main():
     async with websockets.serve(echo, "127.0.0.1", 0, max_size=None) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
