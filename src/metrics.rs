@@ -24,10 +24,14 @@ pub struct Metrics {
     pub connections_refused: IntCounterVec,
     /// Connections that we closed, by reason.
     pub connections_closed: IntCounterVec,
+    /// Clients cut off because they were too slow.
+    pub slow_clients: IntCounterVec,
     /// The limit of an upstream.
     pub limit: IntGaugeVec,
     /// Requests unfinished at an upstream.
     pub in_flight: IntGaugeVec,
+    /// Tunnels and event streams open at an upstream.
+    pub tunnels: IntGaugeVec,
     /// Requests in the short queue before an upstream.
     pub queued: IntGaugeVec,
     /// 1 if an upstream takes requests.
@@ -71,15 +75,17 @@ pub struct Metrics {
 }
 
 /// The name of every metric of ours.
-pub const NAMES: [&str; 28] = [
+pub const NAMES: &[&str] = &[
     "tornello_requests_total",
     "tornello_request_duration_seconds",
     "tornello_upstream_first_byte_seconds",
     "tornello_connections",
     "tornello_connections_refused_total",
     "tornello_connections_closed_total",
+    "tornello_slow_clients_total",
     "tornello_concurrency_limit",
     "tornello_in_flight",
+    "tornello_tunnels",
     "tornello_permit_queue_length",
     "tornello_upstream_up",
     "tornello_retries_total",
@@ -176,12 +182,18 @@ impl Metrics {
                 "Connections that were closed for what they did or did not do.",
                 &["reason"],
             )?,
+            slow_clients: counters("tornello_slow_clients_total", "Clients cut off as too slow.", &["what"])?,
             limit: gauges(
                 "tornello_concurrency_limit",
                 "Most requests that may be unfinished.",
                 &["upstream"],
             )?,
             in_flight: gauges("tornello_in_flight", "Requests unfinished at the upstream.", &["upstream"])?,
+            tunnels: gauges(
+                "tornello_tunnels",
+                "Tunnels and event streams open at the upstream.",
+                &["upstream"],
+            )?,
             queued: gauges(
                 "tornello_permit_queue_length",
                 "Requests that wait for a permit.",

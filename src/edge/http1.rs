@@ -43,7 +43,8 @@ pub async fn serve<S>(
         .header_read_timeout(head_timeout)
         .max_buf_size(HEAD_MAX)
         .max_headers(FIELDS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let stopping = tokio::select! {
         _ = connection.as_mut() => false,

@@ -28,6 +28,7 @@ pub struct Link {
     begun: AtomicU64,
     idle_since: AtomicU64,
     leaving: AtomicBool,
+    over: AtomicBool,
     asked: Notify,
 }
 
@@ -41,6 +42,7 @@ impl Link {
             begun: AtomicU64::new(0),
             idle_since: AtomicU64::new(clock.now().0),
             leaving: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             asked: Notify::new(),
         }
     }
@@ -82,6 +84,15 @@ impl Link {
     /// Returns when the connection is asked to go, because others need its place.
     pub async fn asked(&self) {
         self.asked.notified().await;
+    }
+
+    /// It is no connection for requests any more, and cannot be asked to go.
+    pub fn hang_up(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     fn ask(&self) {
@@ -166,7 +177,7 @@ impl Links {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let since = |link: &Arc<Link>| link.idle_since.load(Ordering::Acquire);
         let mut idle: Vec<&Arc<Link>> =
-            open.values().filter(|link| link.is_idle() && !link.is_leaving()).collect();
+            open.values().filter(|link| link.is_idle() && !link.is_leaving() && !link.is_over()).collect();
         if idle.len() > most {
             idle.select_nth_unstable_by_key(most, |link| since(link));
             idle.truncate(most);

@@ -6,10 +6,11 @@ pub mod http1;
 pub mod http2;
 pub mod idle;
 pub mod key_files;
+pub mod linger;
 pub mod listen;
+pub mod pace;
 pub mod proxy_header;
 pub mod serve;
-pub mod stall;
 pub mod tls;
 pub mod turn_away;
 

@@ -24,6 +24,7 @@ use super::peer::Peer;
 use super::record::{Decision, Record};
 use super::refuse;
 use super::session::{self, Entry};
+use super::tunnel;
 use crate::admission::{Class, Moment, Refusal};
 use crate::store::buckets::Verdict;
 use crate::store::gate::Knock;
@@ -186,7 +187,7 @@ async fn go_on(
     proxy: &Arc<Proxy>,
     live: &Arc<Live>,
     asked: &Asked,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     admitted: Admitted,
     mut record: Record,
 ) -> Response<Answer> {
@@ -217,11 +218,15 @@ async fn go_on(
         trace: live.settings.edge.trace,
         request_id: &record.request_id,
     };
+    let switch = tunnel::is_wanted(&request).then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let mut fields = parts.headers;
     let identity = live.settings.identity.header.as_ref();
     headers::towards_upstream(&mut fields, &origin, identity);
     let storing = storing(live, &route, &fields);
+    if switch.is_some() {
+        tunnel::say(&mut fields);
+    }
     let head = Head { method: parts.method, target: asked.target(), fields };
     let sending = Sending {
         cluster: &route.cluster,
@@ -229,6 +234,8 @@ async fn go_on(
         clock: &proxy.clock,
         metrics: &proxy.witness.metrics,
         identity,
+        pace: live.settings.edge.pace,
+        tunnel: switch.is_some(),
     };
     let sent = proxy.clock.now();
     let mut arrived = match forward::send(&sending, head, body, permit, bypass).await {
@@ -247,5 +254,9 @@ async fn go_on(
         headers::set_cookie(arrived.fields(), cookie);
     }
     record.decided(Decision::Forwarded, entry.reason, arrived.status());
-    arrived.into_answer(record)
+    let idle = route.settings.tunnel_idle;
+    match switch.filter(|_| arrived.status() == http::StatusCode::SWITCHING_PROTOCOLS) {
+        Some(client) => arrived.into_tunnel(client, record, idle),
+        None => arrived.into_answer(record, idle),
+    }
 }

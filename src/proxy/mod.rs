@@ -25,6 +25,7 @@ pub mod record;
 pub mod refuse;
 pub mod session;
 pub mod trace;
+pub mod tunnel;
 pub mod wire;
 
 use std::sync::Arc;

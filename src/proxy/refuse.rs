@@ -76,10 +76,16 @@ pub fn fault(live: &Live, fault: Fault, asked: &Asked, mut record: Record) -> Re
         Fault::Broken => Reason::BadGateway,
         Fault::Timeout => Reason::GatewayTimeout,
         Fault::BodyTooLong => Reason::TooLarge,
-        Fault::Client => Reason::BadRequest,
+        Fault::Client | Fault::TooSlow => Reason::BadRequest,
+        Fault::TunnelsFull => Reason::Saturated,
     };
-    let answer = referenced(told(live, reason, None, asked, None, &record), &record);
-    record.decided(Decision::Fault, fault.reason(), answer.status());
+    let mut answer = referenced(told(live, reason, None, asked, None, &record), &record);
+    if fault == Fault::TooSlow {
+        *answer.status_mut() = StatusCode::REQUEST_TIMEOUT;
+    }
+    let ours = fault == Fault::TunnelsFull;
+    let decision = if ours { Decision::Refused } else { Decision::Fault };
+    record.decided(decision, fault.reason(), answer.status());
     record.sent(answer.body().own_length());
     answer
 }

@@ -7,6 +7,7 @@
     reason = "a test that panics has failed, which is its purpose"
 )]
 
+mod scripted;
 mod stage;
 
 mod browser;
@@ -23,5 +24,8 @@ mod paths;
 mod permits;
 mod process;
 mod reload;
+mod stale;
+mod streams;
 mod tidy;
+mod tunnels;
 mod waiting;

@@ -1,6 +1,7 @@
 //! `[edge]` and `[identity]`.
 
 use super::Judge;
+use crate::admission::pace::PacePolicy;
 use crate::config::document::at;
 use crate::config::findings::Finding;
 use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawTrace};
@@ -121,6 +122,7 @@ pub(super) fn edge(raw: &RawEdge) -> EdgeSettings {
         max_connections_per_prefix: connections(raw.max_connections_per_prefix),
         max_streams: raw.max_streams,
         head_timeout: raw.head_timeout.0,
+        pace: PacePolicy { bytes_per_second: raw.min_rate.0.0, patience: raw.patience.0 },
         drain: raw.drain.0,
         trusted_proxies: raw.trusted_proxies.iter().map(|net| net.0).collect(),
         legacy_503_for_429: raw.legacy_503_for_429,

@@ -81,6 +81,13 @@ pub(crate) struct RawEdge {
     /// Longest time for a request head to arrive, and for a connection to idle between two requests. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
     pub(crate) head_timeout: Text<Duration>,
+    /// Bytes a second that a client must send of a body, or take of an answer, while it is waited for. Hot.
+    #[schemars(extend("x-minimum" = "1B", "x-maximum" = "1MiB"))]
+    pub(crate) min_rate: Text<Size>,
+    /// How far a client may fall behind `min_rate` before it is cut off; one that stands still is after
+    /// this long. Hot.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "5m"))]
+    pub(crate) patience: Text<Duration>,
     /// How long requests under way may take after the stop signal. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "1h"))]
     pub(crate) drain: Text<Duration>,
@@ -102,6 +109,8 @@ impl Default for RawEdge {
             max_connections_per_prefix: 1_000,
             max_streams: 64,
             head_timeout: Text::of("10s"),
+            min_rate: Text::of("500B"),
+            patience: Text::of("20s"),
             drain: Text::of("30s"),
             trusted_proxies: Vec::new(),
             legacy_503_for_429: false,
