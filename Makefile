@@ -14,7 +14,8 @@ build:
 	$(CARGO) build --release --locked
 
 test:
-	@.ci/need chromium chromedriver:chromium-driver curl h2load:nghttp2-client openssl
+	@.ci/need chromium chromedriver:chromium-driver /usr/sbin/nginx:nginx python/websockets:python3-websockets curl \
+	  h2load:nghttp2-client openssl
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)

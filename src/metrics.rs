@@ -24,10 +24,14 @@ pub struct Metrics {
     pub connections_refused: IntCounterVec,
     /// Connections that we closed, by reason.
     pub connections_closed: IntCounterVec,
+    /// Clients cut off because they were too slow.
+    pub slow_clients: IntCounterVec,
     /// The limit of an upstream.
     pub limit: IntGaugeVec,
     /// Requests unfinished at an upstream.
     pub in_flight: IntGaugeVec,
+    /// Tunnels and event streams open at an upstream.
+    pub tunnels: IntGaugeVec,
     /// Requests in the short queue before an upstream.
     pub queued: IntGaugeVec,
     /// 1 if an upstream takes requests.
@@ -62,6 +66,8 @@ pub struct Metrics {
     pub config_generation: IntGauge,
     /// Failed writes of durable state.
     pub store_errors: IntCounter,
+    /// Requests and connections that ended in a panic.
+    pub panics: IntCounter,
     /// Access log lines dropped because the reader was too slow.
     pub log_dropped: IntCounter,
     /// Always 1; the version is a label.
@@ -69,15 +75,17 @@ pub struct Metrics {
 }
 
 /// The name of every metric of ours.
-pub const NAMES: [&str; 27] = [
+pub const NAMES: &[&str] = &[
     "tornello_requests_total",
     "tornello_request_duration_seconds",
     "tornello_upstream_first_byte_seconds",
     "tornello_connections",
     "tornello_connections_refused_total",
     "tornello_connections_closed_total",
+    "tornello_slow_clients_total",
     "tornello_concurrency_limit",
     "tornello_in_flight",
+    "tornello_tunnels",
     "tornello_permit_queue_length",
     "tornello_upstream_up",
     "tornello_retries_total",
@@ -95,6 +103,7 @@ pub const NAMES: [&str; 27] = [
     "tornello_config_last_reload_success",
     "tornello_config_generation",
     "tornello_store_errors_total",
+    "tornello_panics_total",
     "tornello_access_log_dropped_total",
     "tornello_build_info",
 ];
@@ -173,12 +182,18 @@ impl Metrics {
                 "Connections that were closed for what they did or did not do.",
                 &["reason"],
             )?,
+            slow_clients: counters("tornello_slow_clients_total", "Clients cut off as too slow.", &["what"])?,
             limit: gauges(
                 "tornello_concurrency_limit",
                 "Most requests that may be unfinished.",
                 &["upstream"],
             )?,
             in_flight: gauges("tornello_in_flight", "Requests unfinished at the upstream.", &["upstream"])?,
+            tunnels: gauges(
+                "tornello_tunnels",
+                "Tunnels and event streams open at the upstream.",
+                &["upstream"],
+            )?,
             queued: gauges(
                 "tornello_permit_queue_length",
                 "Requests that wait for a permit.",
@@ -210,6 +225,7 @@ impl Metrics {
             )?,
             config_generation: gauge("tornello_config_generation", "Counts configurations put in place.")?,
             store_errors: counter("tornello_store_errors_total", "Failed writes of durable state.")?,
+            panics: counter("tornello_panics_total", "Requests that ended in a panic.")?,
             log_dropped: counter("tornello_access_log_dropped_total", "Access log lines dropped.")?,
             build_info,
             registry,

@@ -13,6 +13,7 @@ pub mod law;
 pub mod limiter;
 pub mod moment;
 pub mod numbers;
+pub mod pace;
 pub mod passes;
 pub mod policy;
 pub mod queue;

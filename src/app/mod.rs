@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod certificates;
+pub mod machine;
 pub mod pulse;
 pub mod reload;
 pub mod watch;
@@ -23,7 +24,7 @@ use crate::edge::tls::TlsDoor;
 use crate::edge::{Caps, Crowd, ListenError, accept, bind, open_files_max};
 use crate::metrics::Metrics;
 use crate::proxy::board::BoardKey;
-use crate::proxy::{AccessLog, EventKey, Proxy, Witness};
+use crate::proxy::{AccessLog, EventKey, Onlooker, Proxy, Witness};
 use crate::store::journal::{Journal, JournalError};
 use assemble::{AssembleError, Workshop, assemble};
 use pulse::Pulse;
@@ -95,6 +96,8 @@ pub struct Options {
     pub text: String,
     /// One line a request on standard output.
     pub access_log: bool,
+    /// Looks on at each step of each request; for those who embed a gateway.
+    pub onlooker: Option<Onlooker>,
 }
 
 /// Builds and starts everything on the current runtime; returns when it listens.
@@ -120,13 +123,14 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let log = AccessLog::start(options.access_log, Arc::clone(&metrics));
     let witness = Witness { log, metrics, clock };
     let ring = KeyRing::new(Key::new(1, &secrets.ticket), Vec::new());
-    let proxy = Proxy::new(live, ring, EventKey::new(&secrets.event), BoardKey::new(&secrets.board), witness);
+    let (event, board) = (EventKey::new(&secrets.event), BoardKey::new(&secrets.board));
+    let proxy = Proxy::new(live, ring, event, board, witness, options.onlooker);
     let hungry = Arc::clone(&workshop.hungry);
     proxy.witness.metrics.reload_success.set(1);
     let reloader =
         Arc::new(Reloader::new(Arc::clone(&proxy), workshop, Arc::clone(&door), options.file, &options.text));
     let (stop, stopped) = channel::channel(false);
-    let caps = Arc::new(Caps::default());
+    let caps = Arc::new(Caps::new(clock));
     let files_max = open_files_max().unwrap_or(usize::MAX);
     let address = |listener: &tokio::net::TcpListener| {
         listener.local_addr().map_err(|error| StartError::System(error.to_string()))
@@ -170,39 +174,6 @@ impl Running {
         proxy.witness.log.close();
         caps.open()
     }
-}
-
-/// What operators should know of the machine at start: one line a shortage.
-#[must_use]
-pub fn shortages(settings: &Settings) -> Vec<String> {
-    let mut found = Vec::new();
-    let edge = &settings.edge;
-    if let Some(files) = open_files_max().filter(|files| *files < edge.max_connections) {
-        found.push(format!(
-            "the limit of open files allows {files} connections, max_connections is {}; LimitNOFILE=1048576 is set in the packaged unit",
-            edge.max_connections
-        ));
-    }
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let somaxconn = read("/proc/sys/net/core/somaxconn").and_then(|text| text.trim().parse::<u32>().ok());
-    if let Some(short) = somaxconn.filter(|backlog| *backlog < 4_096) {
-        found.push(format!(
-            "net.core.somaxconn is {short}: a burst of connections beyond it is dropped; sysctl -w net.core.somaxconn=65535"
-        ));
-    }
-    let ports = read("/proc/sys/net/ipv4/ip_local_port_range");
-    let mut ports =
-        ports.iter().flat_map(|text| text.split_whitespace()).filter_map(|port| port.parse::<u32>().ok());
-    if let (Some(low), Some(high)) = (ports.next(), ports.next()) {
-        let limits: u32 = settings.upstreams.values().map(|upstream| upstream.limit.ceiling).sum();
-        if high.saturating_sub(low) < limits {
-            found.push(format!(
-                "net.ipv4.ip_local_port_range leaves {} ports for up to {limits} connections to upstreams",
-                high.saturating_sub(low)
-            ));
-        }
-    }
-    found
 }
 
 fn random() -> Result<[[u8; 32]; 3], StartError> {

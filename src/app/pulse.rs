@@ -130,6 +130,7 @@ impl Pulse {
             let label = [name.as_str()];
             metrics.limit.with_label_values(&label).set(i64::from(facts.limit));
             metrics.in_flight.with_label_values(&label).set(i64::from(facts.in_flight));
+            metrics.tunnels.with_label_values(&label).set(i64::from(cluster.tunnels.open()));
             metrics.queued.with_label_values(&label).set(count(facts.queued));
             metrics.upstream_up.with_label_values(&label).set(i64::from(!cluster.is_down(now)));
         }

@@ -32,7 +32,7 @@ impl Check {
         }
         if !self.json {
             let Some((settings, _)) = load(&self.config) else { return CONFIGURATION };
-            for shortage in crate::app::shortages(&settings) {
+            for shortage in crate::app::machine::Machine::read().shortages(&settings) {
                 eprintln!("warning: {shortage}");
             }
             println!("{}: good", self.config.display());

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::check::load;
 use super::{CONFIGURATION, OK, RUNTIME, complain};
+use crate::app::machine::Machine;
 use crate::app::{self, Options, Running, watch};
 use crate::config::Settings;
 
@@ -28,9 +29,17 @@ impl Run {
         let Some((settings, text)) = load(&self.config) else { return CONFIGURATION };
         log();
         crate::edge::raise_open_files();
-        for shortage in app::shortages(&settings) {
+        let machine = Machine::read();
+        for shortage in machine.shortages(&settings) {
             tracing::warn!("{shortage}");
         }
+        tracing::info!(
+            connections = machine.connections(&settings),
+            max_connections = settings.edge.max_connections,
+            open_files = machine.files,
+            backlog = machine.backlog,
+            "what the machine allows"
+        );
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(settings.boot.threads)
             .enable_all()
@@ -52,7 +61,8 @@ impl Run {
             eprintln!("error: signals cannot be handled");
             return RUNTIME;
         };
-        let options = Options { file: Some(self.config), text, access_log: !self.no_access_log };
+        let options =
+            Options { file: Some(self.config), text, access_log: !self.no_access_log, onlooker: None };
         let running = match app::start(settings, options).await {
             Ok(running) => running,
             Err(error) => {
@@ -103,5 +113,10 @@ fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TORNELLO_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A panic is a line like any other; what it was about is said by whoever catches it.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic");
+    }));
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::settings::{
     AddressSettings, Boot, CertificateFiles, Credential, EdgeSettings, ForwardedHeader, HealthSettings,
     IdentitySettings, Listener, OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings,
-    TlsSettings, UpstreamSettings,
+    TlsSettings, TraceRule, UpstreamSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::Class;
+use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LawPolicy, LimitPolicy, PollRule, Quota, RoomPolicy};
 
 /// A key whose value changed.
@@ -116,17 +117,27 @@ impl Values {
             max_connections_per_prefix,
             max_streams,
             head_timeout,
+            pace: PacePolicy { bytes_per_second, patience },
             drain,
             trusted_proxies,
             legacy_503_for_429,
+            trace,
         } = edge;
         self.put("edge.max_connections", max_connections);
         self.put("edge.max_connections_per_prefix", max_connections_per_prefix);
         self.put("edge.max_streams", max_streams);
         self.put_time("edge.head_timeout", *head_timeout);
+        self.put("edge.min_rate", Size(*bytes_per_second).write());
+        self.put_time("edge.patience", *patience);
         self.put_time("edge.drain", *drain);
         self.put("edge.trusted_proxies", format!("{trusted_proxies:?}"));
         self.put("edge.legacy_503_for_429", legacy_503_for_429);
+        let trace = match trace {
+            TraceRule::Trusted => "trusted",
+            TraceRule::Always => "always",
+            TraceRule::Never => "never",
+        };
+        self.put_text("edge.trace", Some(trace));
     }
 
     fn identity(&mut self, identity: &IdentitySettings) {
@@ -155,8 +166,15 @@ impl Values {
     }
 
     fn upstream(&mut self, path: &str, upstream: &UpstreamSettings) {
-        let UpstreamSettings { addresses, limit, connect_timeout, keep_alive, health, announce_limit } =
-            upstream;
+        let UpstreamSettings {
+            addresses,
+            limit,
+            connect_timeout,
+            keep_alive,
+            health,
+            announce_limit,
+            tunnels,
+        } = upstream;
         for AddressSettings { address, weight, drain } in addresses {
             let drain = if *drain { ", drain" } else { "" };
             self.put(format!("{path}.addresses[{address}]"), format!("weight {weight}{drain}"));
@@ -171,6 +189,7 @@ impl Values {
         self.put(format!("{path}.health.unhealthy"), unhealthy);
         self.put(format!("{path}.health.healthy"), healthy);
         self.put(format!("{path}.announce_limit"), announce_limit);
+        self.put(format!("{path}.tunnels"), tunnels);
     }
 
     fn limit(&mut self, path: &str, limit: &LimitPolicy) {
@@ -221,6 +240,7 @@ impl Values {
             quota,
             class,
             timeout,
+            tunnel_idle,
             body_limit,
             on_client_gone,
             bypass_paths,
@@ -240,6 +260,7 @@ impl Values {
         };
         self.put_text(format!("{path}.class"), Some(class));
         self.put_time(format!("{path}.timeout"), *timeout);
+        self.put_time(format!("{path}.tunnel_idle"), *tunnel_idle);
         self.put(format!("{path}.body_limit"), Size(*body_limit).write());
         let gone = match on_client_gone {
             OnClientGone::Finish => "finish",

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::admission::Class;
+use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LimitPolicy, Quota, RoomPolicy};
 
 /// A whole validated configuration.
@@ -89,12 +90,28 @@ pub struct EdgeSettings {
     pub max_streams: u32,
     /// From the first byte of a request head, or from the end of the last exchange, to its end.
     pub head_timeout: Duration,
+    /// How fast clients must send bodies and take answers.
+    pub pace: PacePolicy,
     /// How long requests under way may take after the stop signal.
     pub drain: Duration,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Answer 503 instead of 429 over quota, for old clients that hammer on 429.
     pub legacy_503_for_429: bool,
+    /// Whose traces go on to the upstream.
+    pub trace: TraceRule,
+}
+
+/// Whose `traceparent` and `tracestate` are passed on; the others' are taken out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TraceRule {
+    /// Those of trusted proxies.
+    #[default]
+    Trusted,
+    /// Everybody's.
+    Always,
+    /// Nobody's.
+    Never,
 }
 
 /// Which header carries the chain of addresses that a trusted proxy vouches for.
@@ -177,6 +194,8 @@ pub struct UpstreamSettings {
     pub health: HealthSettings,
     /// Send `Tornello-Limit` with each request, so that the upstream can check promise 1 itself.
     pub announce_limit: bool,
+    /// Most tunnels and event streams at once, outside the limit.
+    pub tunnels: u32,
 }
 
 /// A waiting room.
@@ -219,6 +238,8 @@ pub struct RouteSettings {
     pub class: Class,
     /// From dispatch to the head of the response, absolute.
     pub timeout: Duration,
+    /// A tunnel or event stream in which nothing moves for this long is ended.
+    pub tunnel_idle: Duration,
     /// Longest request body, bytes.
     pub body_limit: u64,
     /// What happens upstream when the client hangs up.

@@ -1,4 +1,8 @@
 //! How many connections there may be, in all and from one subscriber.
+//!
+//! At the cap of all, those idle for longest are asked to go, and the new one takes the place of one of
+//! them; while they go there are at most [`LEAVING_MAX`] more. Who still finds no place is told so, on
+//! one of [`SPARE_MAX`] spare files, or just closed. All of it is below the limit of open files.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,14 +10,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 
-/// Files kept free for the state, logs, the admin listener and probes.
-const RESERVED_FILES: usize = 64;
+use super::idle::{Link, Links};
+use crate::clock::Clock;
+
+/// Most connections on their way out because others need their places.
+const LEAVING_MAX: usize = 16;
+/// Most connections that are told at once that there is no place.
+const SPARE_MAX: usize = 16;
+/// Files kept free: for the state, logs, the admin listener and probes, and for the two above.
+pub const RESERVED_FILES: usize = 64 + LEAVING_MAX + SPARE_MAX;
 
 /// Counts of open connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Caps {
     all: AtomicUsize,
+    leaving: AtomicUsize,
+    turned_away: AtomicUsize,
     subscribers: DashMap<IpAddr, usize>,
+    links: Links,
+    clock: Clock,
 }
 
 /// One connection; counts until dropped.
@@ -21,7 +36,13 @@ pub struct Caps {
 pub struct Place {
     caps: Arc<Caps>,
     subscriber: Option<IpAddr>,
+    link: Arc<Link>,
+    name: u64,
 }
+
+/// A spare file, to tell somebody on it that there is no place.
+#[derive(Debug)]
+pub struct Spare(Arc<Caps>);
 
 /// Which cap a connection met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +65,19 @@ impl CapReached {
 }
 
 impl Caps {
+    /// None is open yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            all: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+            turned_away: AtomicUsize::new(0),
+            subscribers: DashMap::new(),
+            links: Links::default(),
+            clock,
+        }
+    }
+
     /// Counts a connection in. Trusted proxies speak for many and have no cap of their own.
     ///
     /// # Errors
@@ -55,11 +89,14 @@ impl Caps {
         all_max: usize,
         subscriber_max: usize,
     ) -> Result<Place, CapReached> {
-        if self.all.fetch_add(1, Ordering::Relaxed) >= all_max {
+        let open = self.all.fetch_add(1, Ordering::Relaxed);
+        if open >= all_max && open >= all_max.saturating_add(self.make_room(open - all_max)) {
             self.all.fetch_sub(1, Ordering::Relaxed);
             return Err(CapReached::All);
         }
-        let mut place = Place { caps: Arc::clone(self), subscriber: None };
+        let link = Arc::new(Link::new(self.clock));
+        let name = self.links.add(&link);
+        let mut place = Place { caps: Arc::clone(self), subscriber: None, link, name };
         if trusted {
             return Ok(place);
         }
@@ -73,6 +110,32 @@ impl Caps {
         }
         place.subscriber = Some(subscriber);
         Ok(place)
+    }
+
+    /// How many connections are on their way out; asks more to go if these have all been replaced.
+    fn make_room(&self, replaced: usize) -> usize {
+        let leaving = self.leaving.load(Ordering::Relaxed);
+        if replaced < leaving {
+            return leaving;
+        }
+        // Counted before they are asked: one that goes at once must not be counted out first.
+        let wanted = LEAVING_MAX.saturating_sub(leaving);
+        let taken =
+            self.leaving.compare_exchange(leaving, leaving + wanted, Ordering::Relaxed, Ordering::Relaxed);
+        if wanted == 0 || taken.is_err() {
+            return leaving;
+        }
+        let asked = self.links.ask_idle(wanted, self.clock.now());
+        self.leaving.fetch_sub(wanted - asked, Ordering::Relaxed);
+        leaving + asked
+    }
+
+    /// A spare file for somebody who found no place; `None` if all are in use.
+    #[must_use]
+    pub fn spare(self: &Arc<Self>) -> Option<Spare> {
+        let take = |taken: usize| (taken < SPARE_MAX).then_some(taken + 1);
+        let taken = self.turned_away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        taken.is_ok().then(|| Spare(Arc::clone(self)))
     }
 
     /// Open connections.
@@ -107,10 +170,27 @@ impl Place {
             });
         }
     }
+
+    /// The connection, as the cap sees it.
+    #[must_use]
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        self.0.turned_away.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // Out of the list first: nobody is asked to go who has gone.
+        self.caps.links.remove(self.name);
+        if self.link.is_leaving() {
+            self.caps.leaving.fetch_sub(1, Ordering::Relaxed);
+        }
         self.caps.all.fetch_sub(1, Ordering::Relaxed);
         self.leave_subscriber();
     }
@@ -131,14 +211,18 @@ pub fn raise_open_files() {
     }
 }
 
-/// Open files that this process may still take for connections: each may need a second one towards
-/// an upstream. `None` where the system does not say.
+/// How many files this process may open. `None` where the system does not say.
 #[must_use]
-pub fn open_files_max() -> Option<usize> {
+pub fn open_files() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
-    let soft: usize = line.split_whitespace().nth(3)?.parse().ok()?;
-    Some(soft.saturating_sub(RESERVED_FILES) / 2)
+    line.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// Connections that open files allow: each may need a second one towards an upstream.
+#[must_use]
+pub fn open_files_max() -> Option<usize> {
+    Some((open_files()?.saturating_sub(RESERVED_FILES) / 2).max(1))
 }
 
 #[cfg(test)]
@@ -147,16 +231,36 @@ mod tests {
 
     #[test]
     fn each_cap_holds_and_a_closed_connection_makes_room() {
-        let caps = Arc::new(Caps::default());
+        let caps = Arc::new(Caps::new(Clock::start()));
         let enter = |last, trusted| caps.enter([192, 0, 2, last].into(), trusted, 3, 1);
         let first = enter(1, false).unwrap();
         assert_eq!(enter(1, false).unwrap_err(), CapReached::Subscriber);
-        let _second = enter(2, false).unwrap();
-        let _trusted = enter(1, true).unwrap();
+        let second = enter(2, false).unwrap();
+        let trusted = enter(1, true).unwrap();
+        let _busy = [&first, &second, &trusted].map(|place| place.link().begin());
         assert_eq!(enter(3, false).unwrap_err(), CapReached::All);
         drop(first);
         assert_eq!(caps.open(), 2);
         let _again = enter(1, false).unwrap();
+    }
+
+    #[test]
+    fn idle_connections_make_room_at_the_cap_and_there_are_never_many_more() {
+        let caps = Arc::new(Caps::new(Clock::start()));
+        let enter = |last: u8| caps.enter([192, 0, 2, last].into(), false, 40, 1);
+        let mut idle: Vec<Place> = (0..40).map(|last| enter(last).unwrap()).collect();
+        let mut more: Vec<Place> = (40..40 + 16).map(|last| enter(last).unwrap()).collect();
+        assert_eq!(enter(100).unwrap_err(), CapReached::All, "those who leave are still there");
+        assert_eq!(caps.open(), 40 + LEAVING_MAX);
+        let left = idle.len();
+        idle.retain(|place| !place.link().is_leaving());
+        more.retain(|place| !place.link().is_leaving());
+        assert_eq!((left - idle.len(), more.len(), caps.open()), (16, 16, 40));
+        assert_eq!(caps.leaving.load(Ordering::Relaxed), 0);
+        let spare: Vec<Spare> = (0..SPARE_MAX).map(|_| caps.spare().unwrap()).collect();
+        assert!(caps.spare().is_none());
+        drop(spare);
+        assert!(caps.spare().is_some());
     }
 
     #[test]

@@ -16,8 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::activity::{Activity, Busy};
 use super::frames::Guard;
+use super::idle::{Busy, Held, Link};
 use super::serve::stopped;
 use crate::proxy::asked::Malformed;
 use crate::proxy::{Answer, Peer, Proxy, handle};
@@ -41,16 +41,20 @@ const PING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers the requests of one connection until it ends. When it idles for too long, or the process is
 /// to stop, the client is told (GOAWAY), and what is under way may end.
-pub async fn serve<S>(stream: S, peer: Peer, proxy: &Arc<Proxy>, mut stop: watch::Receiver<bool>)
-where
+pub async fn serve<S>(
+    stream: S,
+    peer: Peer,
+    proxy: &Arc<Proxy>,
+    link: &Arc<Link>,
+    mut stop: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (idle, streams_max) = {
         let live = proxy.live.load();
         (live.settings.edge.head_timeout, live.settings.edge.max_streams)
     };
-    let activity = Arc::new(Activity::default());
-    let (shared, counted) = (Arc::clone(proxy), Arc::clone(&activity));
+    let (shared, counted) = (Arc::clone(proxy), Arc::clone(link));
     let service = service_fn(move |request| {
         let (proxy, peer, busy) = (Arc::clone(&shared), peer.clone(), counted.begin());
         async move { Ok::<_, Infallible>(answer(&proxy, request, &peer, busy).await) }
@@ -73,7 +77,8 @@ where
         // A client that breaks off is no news; what it asked for is in the access log.
         _ = connection.as_mut() => return,
         () = stopped(&mut stop) => true,
-        () = activity.idle_for(idle) => false,
+        () = link.idle_for(idle) => false,
+        () = link.asked() => false,
     };
     connection.as_mut().graceful_shutdown();
     if stopping {
@@ -83,7 +88,7 @@ where
         tokio::select! {
             _ = connection.as_mut() => {}
             // It does not even confirm that it heard.
-            () = activity.idle_for(idle) => {}
+            () = link.idle_for(idle) => {}
         }
     }
 }
@@ -94,12 +99,12 @@ async fn answer(
     request: Request<Incoming>,
     peer: &Peer,
     busy: Busy,
-) -> Response<Busy<Answer>> {
+) -> Response<Held<Answer>> {
     // A request that was taken back right away, as in a flood of resets, ends here: hyper looks for the
     // reset whenever a request waits, and nothing was spent on this one yet.
     tokio::task::yield_now().await;
     let request = as_judged(request);
-    handle(proxy, request, peer).await.map(|answer| busy.with(answer))
+    busy.until_the_end_of(handle(proxy, request, peer).await)
 }
 
 /// The form that requests of both versions have.

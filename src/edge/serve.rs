@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntGauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -12,14 +13,16 @@ use tokio_rustls::server::TlsStream;
 
 use super::ahead::Ahead;
 use super::caps::{Caps, Place};
-use super::stall::Stall;
+use super::idle::Link;
+use super::linger::Linger;
+use super::pace::Paced;
 use super::tls::TlsDoor;
+use super::turn_away::turn_away;
 use super::{http1, http2, proxy_header};
 use crate::config::settings::Listener;
+use crate::proxy::isolate::caught;
 use crate::proxy::{Peer, Proxy};
 
-/// A client that takes nothing of its answer for this long is cut off.
-const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 /// After a failure to accept (no files left), this long nobody is accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -70,9 +73,12 @@ impl Closed {
 
 /// A connection that may ask.
 enum Met {
-    Plain { stream: Ahead<TcpStream>, peer: Peer, http2: bool },
-    Encrypted { stream: Box<TlsStream<Ahead<TcpStream>>>, peer: Peer, http2: bool },
+    Plain { stream: Kept, peer: Peer, http2: bool },
+    Encrypted { stream: Box<TlsStream<Kept>>, peer: Peer, http2: bool },
 }
+
+/// A socket with what counts it.
+type Kept = Linger<Ahead<TcpStream>, Counted>;
 
 /// Accepts until told to stop. Connections end by themselves: idle ones at once, others after the
 /// request that is under way.
@@ -94,7 +100,15 @@ pub async fn accept(socket: TcpListener, listener: Listener, crowd: Crowd) {
                     Ok(place) => {
                         tokio::spawn(serve(stream, peer, listener, crowd.clone(), place));
                     }
-                    Err(cap) => crowd.refused(cap.name()),
+                    Err(cap) => {
+                        crowd.refused(cap.name());
+                        // On an encrypted port a handshake would cost more than a place, and a load
+                        // balancer's header would have to be read first.
+                        let speaks_plainly = !listener.tls && !listener.proxy_protocol;
+                        if let Some(spare) = crowd.caps.spare().filter(|_| speaks_plainly) {
+                            tokio::spawn(turn_away(stream, Arc::clone(&crowd.proxy), spare));
+                        }
+                    }
                 }
             }
             Err(error) => {
@@ -116,30 +130,57 @@ impl Crowd {
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listener, crowd: Crowd, mut place: Place) {
+async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listener, crowd: Crowd, place: Place) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let metrics = &crowd.proxy.witness.metrics;
-    metrics.connections.inc();
+    let link = Arc::clone(place.link());
+    let counted = Counted::new(place, &crowd);
     let head_timeout = crowd.proxy.live.load().settings.edge.head_timeout;
     let mut stop = crowd.stop.clone();
-    let meeting = tokio::time::timeout(head_timeout, meet(stream, peer, listener, &crowd, &mut place));
+    let meeting = tokio::time::timeout(head_timeout, meet(stream, peer, listener, &crowd, counted));
     let met = tokio::select! {
         biased;
         () = stopped(&mut stop) => Err(Closed::Gone),
         met = meeting => met.unwrap_or(Err(Closed::Late)),
     };
-    match met {
-        Ok(Met::Plain { stream, peer, http2 }) => talk(stream, peer, http2, &crowd).await,
-        Ok(Met::Encrypted { stream, peer, http2 }) => talk(stream, peer, http2, &crowd).await,
+    let talked = match met {
+        Ok(Met::Plain { stream, peer, http2 }) => caught(talk(stream, peer, http2, &crowd, &link)).await,
+        Ok(Met::Encrypted { stream, peer, http2 }) => caught(talk(stream, peer, http2, &crowd, &link)).await,
         Err(closed) => {
             if let Some(reason) = closed.name() {
                 metrics.connections_closed.with_label_values(&[reason]).inc();
             }
+            Ok(())
         }
+    };
+    if let Err(why) = talked {
+        metrics.panics.inc();
+        tracing::error!(why, "a connection ended in a panic");
     }
-    metrics.connections.dec();
-    drop(place);
+    // What still holds the socket is a tunnel, or lingers for a moment.
+    link.hang_up();
+}
+
+/// A connection in the count and in the metric, for as long as its socket is open.
+#[derive(Debug)]
+struct Counted {
+    open: IntGauge,
+    place: Place,
+}
+
+impl Counted {
+    fn new(place: Place, crowd: &Crowd) -> Self {
+        let open = crowd.proxy.witness.metrics.connections.clone();
+        open.inc();
+        Self { open, place }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
 }
 
 /// Everything before the first request: PROXY header, TLS, choice of the protocol.
@@ -148,7 +189,7 @@ async fn meet(
     mut peer: SocketAddr,
     listener: Listener,
     crowd: &Crowd,
-    place: &mut Place,
+    mut counted: Counted,
 ) -> Result<Met, Closed> {
     let mut stream = Ahead::new(stream);
     if listener.proxy_protocol {
@@ -159,20 +200,20 @@ async fn meet(
             // The load balancer spoke for this one, who now counts as any other client.
             peer = source;
             let subscriber_max = crowd.proxy.live.load().settings.edge.max_connections_per_prefix;
-            if !crowd.trusts(peer) && place.speaks_for(peer.ip(), subscriber_max).is_err() {
+            if !crowd.trusts(peer) && counted.place.speaks_for(peer.ip(), subscriber_max).is_err() {
                 crowd.refused("subscriber");
                 return Err(Closed::Cap);
             }
         }
     }
     if listener.tls {
-        return encrypt(stream, peer, crowd).await;
+        return encrypt(Linger::new(stream, counted), peer, crowd).await;
     }
     let http2 = is_http2(&mut stream).await.map_err(|_| Closed::Gone)?;
-    Ok(Met::Plain { stream, peer: Peer::plain(peer), http2 })
+    Ok(Met::Plain { stream: Linger::new(stream, counted), peer: Peer::plain(peer), http2 })
 }
 
-async fn encrypt(stream: Ahead<TcpStream>, peer: SocketAddr, crowd: &Crowd) -> Result<Met, Closed> {
+async fn encrypt(stream: Kept, peer: SocketAddr, crowd: &Crowd) -> Result<Met, Closed> {
     let tls = crowd.tls.current().ok_or(Closed::Handshake)?;
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
     let stream = acceptor.accept(stream).await.map_err(|_| Closed::Handshake)?;
@@ -200,16 +241,18 @@ async fn is_http2<S: AsyncRead + Unpin>(stream: &mut Ahead<S>) -> std::io::Resul
     }
 }
 
-async fn talk<S>(stream: S, peer: Peer, http2: bool, crowd: &Crowd)
+async fn talk<S>(stream: S, peer: Peer, http2: bool, crowd: &Crowd, link: &Arc<Link>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let stream = Stall::new(stream, WRITE_PATIENCE);
+    let witness = &crowd.proxy.witness;
+    let cut = witness.metrics.slow_clients.with_label_values(&["answer"]);
+    let stream = Paced::new(stream, crowd.proxy.live.load().settings.edge.pace, witness.clock, cut);
     let stop = crowd.stop.clone();
     if http2 {
-        http2::serve(stream, peer, &crowd.proxy, stop).await;
+        http2::serve(stream, peer, &crowd.proxy, link, stop).await;
     } else {
-        http1::serve(stream, peer, &crowd.proxy, stop).await;
+        http1::serve(stream, peer, &crowd.proxy, link, stop).await;
     }
 }
 

@@ -38,6 +38,7 @@ pub struct Address {
 pub struct Visit {
     /// The address.
     pub address: Arc<Address>,
+    left: bool,
 }
 
 impl Visit {
@@ -45,13 +46,20 @@ impl Visit {
     #[must_use]
     pub fn begin(address: &Arc<Address>) -> Self {
         address.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { address: Arc::clone(address) }
+        Self { address: Arc::clone(address), left: false }
+    }
+
+    /// Counts no longer, although something goes on: a tunnel or an event stream.
+    pub fn leave(&mut self) {
+        if !std::mem::replace(&mut self.left, true) {
+            self.address.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.address.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.leave();
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, Request, Uri};
 
+use super::chain::vouched;
 use super::headers::REQUEST_ID;
-use super::identify::client_address;
 use super::path::{normalise, without_parameters};
 use super::peer::Peer;
 use crate::admission::Refusal;
@@ -24,6 +24,8 @@ pub struct Asked {
     pub method: Method,
     /// Host without port, as sent.
     pub host: String,
+    /// The port that was asked for, if one was named.
+    pub port: Option<u16>,
     /// Normal path, as it is sent on.
     pub path: String,
     /// The path by which routes are chosen: without path parameters (`;…`), which some upstreams ignore.
@@ -66,20 +68,20 @@ impl Asked {
             return Err(Refusal::Misdirected);
         }
         let (encrypted, peer) = (peer.secure, peer.address.ip().to_canonical());
-        let peer_trusted = trusted.iter().any(|net| net.contains(&peer));
-        let forwarded_https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        let known = vouched(headers, peer, settings.identity.forwarded, trusted);
         let path = normalise(uri.path()).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
         let bare = without_parameters(&path).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
         Ok(Self {
             method: request.method().clone(),
             host,
+            port: port(headers, uri),
             path,
             bare,
             query: uri.query().map(str::to_owned),
             peer,
-            client: client_address(headers, peer, settings.identity.forwarded, trusted),
-            peer_trusted,
-            secure: encrypted || (peer_trusted && forwarded_https),
+            client: known.client,
+            peer_trusted: known.peer_trusted,
+            secure: encrypted || known.https,
             grpc: is_grpc(headers),
             html: wants_html(headers),
             navigation: is_navigation(request.method(), headers),
@@ -113,7 +115,7 @@ impl Asked {
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         let given = given.and_then(|value| value.to_str().ok()).filter(legible);
-        given.map_or_else(|| format!("{fresh:016x}"), str::to_owned)
+        given.map_or_else(|| reference(fresh), str::to_owned)
     }
 }
 
@@ -122,6 +124,12 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
     let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+}
+
+/// A reference of ours.
+#[must_use]
+pub fn reference(fresh: u64) -> String {
+    format!("{fresh:016x}")
 }
 
 /// The one host of a request. Exactly one field; an absolute target must name the same (RFC 9112
@@ -147,4 +155,10 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Result<String, Refusal> {
     }
     let host = authority.host();
     Ok(host.strip_suffix('.').unwrap_or(host).to_owned())
+}
+
+/// The port that a request names, in its target or its host.
+fn port(headers: &HeaderMap, uri: &Uri) -> Option<u16> {
+    let field = || headers.get(HOST)?.to_str().ok()?.parse::<http::uri::Authority>().ok()?.port_u16();
+    uri.port_u16().or_else(field)
 }

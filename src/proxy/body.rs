@@ -1,15 +1,22 @@
 //! Bodies: what goes up, what comes down, and how the permit follows them to the end.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use prometheus::IntCounter;
+use tokio::time::{Sleep, sleep, sleep_until};
 
 use super::exchange::{Exchange, discard};
+use super::headers::strip_trailers;
 use super::record::Record;
+use crate::admission::pace::{Pace, PacePolicy};
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
 
@@ -18,12 +25,15 @@ use crate::clock::Clock;
 pub struct UploadState {
     state: AtomicU8,
     finished_at: AtomicU64,
+    /// Both sides talk as long as they like.
+    open_ended: AtomicBool,
 }
 
 const UNFINISHED: u8 = 0;
 const FINISHED: u8 = 1;
 const TOO_LONG: u8 = 2;
 const BROKEN: u8 = 3;
+const TOO_SLOW: u8 = 4;
 
 impl UploadState {
     /// All of it has been read.
@@ -44,6 +54,17 @@ impl UploadState {
         Some(Moment(self.finished_at.load(Ordering::Acquire))).filter(|when| when.0 > 0)
     }
 
+    /// The client sent it too slowly.
+    #[must_use]
+    pub fn is_too_slow(&self) -> bool {
+        self.state.load(Ordering::Acquire) == TOO_SLOW
+    }
+
+    /// From now on the client may be silent for as long as it likes: a conversation, not an upload.
+    pub fn converse(&self) {
+        self.open_ended.store(true, Ordering::Release);
+    }
+
     /// The client did not send all of it.
     #[must_use]
     pub fn is_broken(&self) -> bool {
@@ -51,13 +72,41 @@ impl UploadState {
     }
 }
 
-/// The body of a request on its way up, cut off at the route's limit.
+/// The body of a request on its way up, cut off at the route's limit, or when its client is too slow.
 #[derive(Debug)]
 pub struct Upload {
     body: Option<Incoming>,
     left: u64,
     state: Arc<UploadState>,
-    clock: Option<Clock>,
+    watch: Option<Watch>,
+    /// Names a person, so it is no trailer.
+    identity: Option<HeaderName>,
+}
+
+/// Looks at the time of an upload.
+#[derive(Debug)]
+struct Watch {
+    clock: Clock,
+    pace: Pace,
+    /// Counts who was cut off.
+    cut: IntCounter,
+    /// Wakes the wait for the client; it may ring too early, not too late.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch {
+    /// Ready when the client, which is waited for, is too slow.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let due = self.clock.instant(self.pace.wait(self.clock.now()));
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while alarm.as_mut().poll(context).is_ready() {
+            if alarm.deadline() >= due {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
 }
 
 /// Why an upload ended early.
@@ -65,6 +114,8 @@ pub struct Upload {
 pub enum UploadError {
     /// Longer than the route allows.
     TooLong,
+    /// The client sent it too slowly.
+    TooSlow,
     /// The client's connection failed.
     Client(hyper::Error),
 }
@@ -73,6 +124,7 @@ impl std::fmt::Display for UploadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TooLong => f.write_str("the body is longer than the route allows"),
+            Self::TooSlow => f.write_str("the client sent the body too slowly"),
             Self::Client(_) => f.write_str("the client did not send all of the body"),
         }
     }
@@ -81,34 +133,61 @@ impl std::fmt::Display for UploadError {
 impl std::error::Error for UploadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::TooLong => None,
+            Self::TooLong | Self::TooSlow => None,
             Self::Client(error) => Some(error),
         }
     }
 }
 
 impl Upload {
-    /// The body of a request, at most `limit` bytes of it.
+    /// The body of a request, at most `limit` bytes of it, at least as fast as `pace` says; `cut` counts
+    /// those that are slower.
     #[must_use]
-    pub fn new(body: Incoming, limit: u64, clock: Clock) -> (Self, Arc<UploadState>) {
+    pub fn new(
+        body: Incoming,
+        limit: u64,
+        clock: Clock,
+        pace: PacePolicy,
+        cut: &IntCounter,
+    ) -> (Self, Arc<UploadState>) {
         let state = Arc::new(UploadState::default());
         let body = (!body.is_end_stream()).then_some(body);
         if body.is_none() {
             state.state.store(FINISHED, Ordering::Release);
         }
-        (Self { body, left: limit, state: Arc::clone(&state), clock: Some(clock) }, state)
+        let watch =
+            body.is_some().then(|| Watch { clock, pace: Pace::new(pace), cut: cut.clone(), alarm: None });
+        (Self { body, left: limit, state: Arc::clone(&state), watch, identity: None }, state)
     }
 
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
         let state = Arc::new(UploadState { state: AtomicU8::new(FINISHED), ..UploadState::default() });
-        Self { body: None, left: 0, state, clock: None }
+        Self { body: None, left: 0, state, watch: None, identity: None }
+    }
+
+    /// The field that names a person cannot come after the body.
+    #[must_use]
+    pub fn naming(self, identity: Option<&HeaderName>) -> Self {
+        Self { identity: identity.cloned(), ..self }
+    }
+
+    /// Nothing is here yet: the client has so much time.
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if self.state.open_ended.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        let Some(watch) = &mut self.watch else { return Poll::Pending };
+        ready!(watch.poll(context));
+        watch.cut.inc();
+        self.end(TOO_SLOW);
+        Poll::Ready(Some(Err(UploadError::TooSlow)))
     }
 
     fn end(&self, state: u8) {
-        if let Some(clock) = self.clock.filter(|_| state == FINISHED) {
-            self.state.finished_at.store(clock.now().0, Ordering::Release);
+        if let Some(watch) = self.watch.as_ref().filter(|_| state == FINISHED) {
+            self.state.finished_at.store(watch.clock.now().0, Ordering::Release);
         }
         let _ = self.state.state.compare_exchange(UNFINISHED, state, Ordering::AcqRel, Ordering::Acquire);
     }
@@ -123,7 +202,10 @@ impl Body for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
-        let frame = match ready!(Pin::new(body).poll_frame(context)) {
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
+            return self.wait(context);
+        };
+        let mut frame = match frame {
             None => {
                 self.end(FINISHED);
                 return Poll::Ready(None);
@@ -134,12 +216,18 @@ impl Body for Upload {
             }
             Some(Ok(frame)) => frame,
         };
+        if let Some(trailers) = frame.trailers_mut() {
+            strip_trailers(trailers, self.identity.as_ref());
+        }
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         if length > self.left {
             self.end(TOO_LONG);
             return Poll::Ready(Some(Err(UploadError::TooLong)));
         }
         self.left -= length;
+        if let Some(watch) = &mut self.watch {
+            watch.pace.moved(usize::try_from(length).unwrap_or(usize::MAX), watch.clock.now());
+        }
         if self.is_end_stream() {
             self.end(FINISHED);
         }
@@ -181,17 +269,45 @@ pub struct Relay {
     body: Option<Incoming>,
     exchange: Option<Exchange>,
     record: Record,
+    /// How long an event stream may say nothing, and what wakes it then.
+    idle: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 impl Relay {
     /// Couples a body with the exchange that it belongs to.
     #[must_use]
     pub fn new(body: Incoming, exchange: Exchange, record: Record) -> Self {
-        let mut relay = Self { body: Some(body), exchange: Some(exchange), record };
+        let mut relay = Self { body: Some(body), exchange: Some(exchange), record, idle: None };
         if relay.body.as_ref().is_some_and(Body::is_end_stream) {
             relay.finish();
         }
         relay
+    }
+
+    /// Ends the body, cleanly, when nothing comes for so long.
+    #[must_use]
+    pub fn idle_after(mut self, idle: Duration) -> Self {
+        self.idle = Some((idle, Box::pin(sleep(idle))));
+        self
+    }
+
+    /// Ready when the upstream has said nothing for too long.
+    fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some((_, alarm)) = &mut self.idle else { return Poll::Pending };
+        ready!(alarm.as_mut().poll(context));
+        self.record.idle();
+        self.body = None;
+        if let Some(exchange) = self.exchange.take() {
+            exchange.close(Outcome::Ignored);
+        }
+        Poll::Ready(())
+    }
+
+    /// The upstream spoke.
+    fn spoke(&mut self) {
+        if let Some((idle, alarm)) = &mut self.idle {
+            *alarm = Box::pin(sleep(*idle));
+        }
     }
 
     fn finish(&mut self) {
@@ -215,9 +331,15 @@ impl Body for Answer {
             Self::Relay(relay) => relay,
         };
         let Some(body) = relay.body.as_mut() else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(body).poll_frame(context));
-        match &frame {
+        let Poll::Ready(mut frame) = Pin::new(body).poll_frame(context) else {
+            return relay.poll_idle(context).map(|()| None);
+        };
+        relay.spoke();
+        match &mut frame {
             Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    strip_trailers(trailers, None);
+                }
                 relay.record.sent(frame.data_ref().map_or(0, Bytes::len));
                 if relay.body.as_ref().is_some_and(Body::is_end_stream) {
                     relay.finish();

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::address::{Address, Visit};
 use super::probe::probe;
+use super::tunnel::Tunnels;
 use crate::admission::Moment;
 use crate::clock::Clock;
 use crate::config::settings::UpstreamSettings;
@@ -36,6 +37,8 @@ pub struct Cluster {
     pub settings: UpstreamSettings,
     /// Its limit and short queue; lives on through reloads.
     pub gate: Arc<Gate>,
+    /// Its tunnels and event streams, which the gate does not count; lives on, too.
+    pub tunnels: Arc<Tunnels>,
     addresses: ArcSwap<Vec<Arc<Address>>>,
     retries: AtomicI64,
     dice: AtomicU64,
@@ -64,6 +67,7 @@ impl Cluster {
             name: name.to_owned(),
             settings,
             gate,
+            tunnels: predecessor.map_or_else(Arc::default, |old| Arc::clone(&old.tunnels)),
             addresses: ArcSwap::new(known),
             retries: AtomicI64::new(RETRY_RESERVE),
             dice: AtomicU64::new(0x9e37_79b9_7f4a_7c15),

@@ -123,7 +123,7 @@ pub async fn open(address: SocketAddr, timeout: Duration) -> Result<Connection, 
         let (sender, driver) = shaken.map_err(|error| ConnectError(error.to_string()))?;
         tokio::spawn(async move {
             // How the exchange ended is told to whoever holds the sender or the body.
-            let _ = driver.await;
+            let _ = driver.with_upgrades().await;
         });
         Ok(Connection { sender, reused: false, socket, written })
     };

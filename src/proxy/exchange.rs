@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -19,6 +20,7 @@ use super::address::Visit;
 use super::body::{Upload, UploadState};
 use super::connection::Connection;
 use super::live::Bypass;
+use super::tunnel::Place;
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
 use crate::config::settings::OnClientGone;
@@ -38,6 +40,8 @@ pub struct Exchange {
     pub connection: Connection,
     /// Its place in the bypass budget, if it took one.
     pub bypass: Option<Bypass>,
+    /// Its place among the tunnels, if it is one or may become one.
+    pub tunnel: Option<Place>,
     /// How far the request's body has got.
     pub upload: Arc<UploadState>,
     /// After this nobody reads on.
@@ -64,8 +68,17 @@ impl Exchange {
         self.permit.settle(outcome);
     }
 
+    /// What has no end in sight leaves the limit, and counts among the tunnels.
+    pub fn leave_limit(&mut self, place: Place) {
+        self.permit.leave();
+        self.visit.leave();
+        self.bypass = None;
+        self.tunnel = Some(place);
+    }
+
+    /// An event stream without a reader is never worth it: it holds no permit, and has no end.
     fn is_worth_finishing(&self) -> bool {
-        self.on_client_gone == OnClientGone::Finish && self.upload.is_finished()
+        self.on_client_gone == OnClientGone::Finish && self.upload.is_finished() && self.tunnel.is_none()
     }
 }
 
@@ -122,6 +135,10 @@ impl Drop for Awaiting {
         tokio::spawn(async move {
             let abandon_at = exchange.clock.instant(exchange.abandon_at);
             match tokio::time::timeout_at(abandon_at, pending).await {
+                // Whoever wanted to switch is gone, and this is no HTTP any more.
+                Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    exchange.close(outcome);
+                }
                 Ok(Ok(response)) => read_on(response.into_body(), exchange, outcome).await,
                 Ok(Err(_)) => exchange.close(outcome),
                 Err(_) => exchange.close(Outcome::Dropped),

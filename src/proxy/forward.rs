@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 use super::address::Visit;
 use super::body::{Answer, Relay, Upload, UploadState};
@@ -15,6 +16,8 @@ use super::exchange::{Awaiting, Exchange};
 use super::headers;
 use super::live::Bypass;
 use super::record::Record;
+use super::tunnel;
+use crate::admission::pace::PacePolicy;
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
 use crate::config::settings::RouteSettings;
@@ -34,6 +37,10 @@ pub enum Fault {
     BodyTooLong,
     /// The client did not send what it promised.
     Client,
+    /// The client sent its body too slowly.
+    TooSlow,
+    /// As many tunnels and event streams are open as the upstream may have.
+    TunnelsFull,
 }
 
 impl Fault {
@@ -46,6 +53,8 @@ impl Fault {
             Self::Timeout => "upstream_timeout",
             Self::BodyTooLong => "body_too_long",
             Self::Client => "client_gone",
+            Self::TooSlow => "body_too_slow",
+            Self::TunnelsFull => "tunnels_full",
         }
     }
 }
@@ -61,6 +70,12 @@ pub struct Sending<'a> {
     pub clock: &'a Clock,
     /// Counts.
     pub metrics: &'a Metrics,
+    /// The field that names a person.
+    pub identity: Option<&'a HeaderName>,
+    /// How fast a client must send.
+    pub pace: PacePolicy,
+    /// The request wants to become a tunnel.
+    pub tunnel: bool,
 }
 
 /// A head of a request, ready for the upstream.
@@ -103,13 +118,33 @@ impl Arrived {
         self.response.status()
     }
 
-    /// The answer for the client; the record speaks when its body is over.
+    /// The answer for the client; the record speaks when its body is over. An event stream ends when it
+    /// says nothing for `idle`.
     #[must_use]
-    pub fn into_answer(self, record: Record) -> Response<Answer> {
+    pub fn into_answer(self, mut record: Record, idle: Duration) -> Response<Answer> {
         let (mut parts, body) = self.response.into_parts();
+        let endless = self.exchange.tunnel.is_some();
+        if endless {
+            record.endless();
+        }
         // Our own version, not that of the hop behind us.
         parts.version = http::Version::HTTP_11;
-        Response::from_parts(parts, Answer::Relay(Box::new(Relay::new(body, self.exchange, record))))
+        let relay = Relay::new(body, self.exchange, record);
+        let relay = if endless { relay.idle_after(idle) } else { relay };
+        Response::from_parts(parts, Answer::Relay(Box::new(relay)))
+    }
+
+    /// The answer that switches protocols; a task of its own then carries bytes between `client` and the
+    /// upstream until the tunnel ends.
+    #[must_use]
+    pub fn into_tunnel(mut self, client: OnUpgrade, mut record: Record, idle: Duration) -> Response<Answer> {
+        record.endless();
+        let upstream = hyper::upgrade::on(&mut self.response);
+        let (mut parts, _) = self.response.into_parts();
+        parts.version = http::Version::HTTP_11;
+        tunnel::say(&mut parts.headers);
+        tokio::spawn(tunnel::carry(client, upstream, self.exchange, record, idle));
+        Response::from_parts(parts, Answer::Own(None))
     }
 }
 
@@ -124,8 +159,17 @@ pub async fn send(
     mut permit: Permit,
     mut bypass: Option<Bypass>,
 ) -> Result<Arrived, Fault> {
-    let Sending { cluster, route, clock, .. } = *sending;
-    let (upload, state) = Upload::new(body, route.body_limit, *clock);
+    let Sending { cluster, route, clock, pace, .. } = *sending;
+    let mut place = None;
+    if sending.tunnel {
+        place = cluster.tunnels.enter(cluster.settings.tunnels);
+        if place.is_none() {
+            return Err(Fault::TunnelsFull);
+        }
+    }
+    let cut = sending.metrics.slow_clients.with_label_values(&["upload"]);
+    let (upload, state) = Upload::new(body, route.body_limit, *clock, pace, &cut);
+    let upload = upload.naming(sending.identity);
     if cluster.settings.announce_limit {
         head.fields.insert(headers::LIMIT, permit.limit().into());
     }
@@ -153,6 +197,7 @@ pub async fn send(
             visit,
             connection,
             bypass,
+            tunnel: place,
             upload: Arc::clone(&state),
             abandon_at: deadline.after(route.timeout),
             on_client_gone: route.on_client_gone,
@@ -160,8 +205,11 @@ pub async fn send(
         };
         let (answer, mut exchange) = await_head(pending, exchange, deadline, clock).await?;
         let mut error = match answer {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                // Nobody asked to switch; what follows is no HTTP.
+            Ok(response)
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                    && !(sending.tunnel && tunnel::is_agreed(response.status(), response.headers())) =>
+            {
+                // Nobody asked to switch, or to that; what follows is no HTTP.
                 return Err(broken(exchange, &state));
             }
             Ok(response) => {
@@ -170,7 +218,7 @@ pub async fn send(
                 }
                 exchange.permit.first_byte();
                 exchange.visit.address.reached();
-                return Ok(Arrived { response, exchange });
+                return settle_in(response, exchange, cluster);
             }
             Err(error) => error,
         };
@@ -184,8 +232,8 @@ pub async fn send(
         };
         first = false;
         sending.metrics.retries.with_label_values(&[&cluster.name]).inc();
-        let Exchange { permit: held, bypass: place, .. } = exchange;
-        (permit, bypass, request) = (held, place, again);
+        let Exchange { permit: held, bypass: counted, tunnel, .. } = exchange;
+        (permit, bypass, place, request) = (held, counted, tunnel, again);
         (visit, connection) = reach(sending, false, &permit, deadline).await?;
     }
 }
@@ -252,8 +300,40 @@ async fn await_head(
     awaiting.into_exchange().map(|exchange| (head, exchange)).ok_or(Fault::Broken)
 }
 
+/// The head is here: what has no end in sight leaves the limit.
+fn settle_in(
+    response: Response<Incoming>,
+    mut exchange: Exchange,
+    cluster: &Cluster,
+) -> Result<Arrived, Fault> {
+    let (status, fields) = (response.status(), response.headers());
+    // The place of a request that wanted to switch and was answered otherwise is free again.
+    let reserved = exchange.tunnel.take();
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        reserved.into_iter().for_each(|place| exchange.leave_limit(place));
+    } else if tunnel::is_event_stream(status, fields) {
+        let place = reserved.or_else(|| cluster.tunnels.enter(cluster.settings.tunnels));
+        let Some(place) = place else {
+            exchange.close(Outcome::Ignored);
+            return Err(Fault::TunnelsFull);
+        };
+        exchange.leave_limit(place);
+    } else if is_grpc(fields) {
+        exchange.upload.converse();
+    }
+    Ok(Arrived { response, exchange })
+}
+
+/// Calls in which either side may be silent for long while the other speaks.
+fn is_grpc(fields: &HeaderMap) -> bool {
+    fields.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
 fn broken(exchange: Exchange, upload: &UploadState) -> Fault {
-    if upload.is_too_long() {
+    if upload.is_too_slow() {
+        exchange.close(Outcome::Ignored);
+        Fault::TooSlow
+    } else if upload.is_too_long() {
         exchange.close(Outcome::Ignored);
         Fault::BodyTooLong
     } else if upload.is_broken() {

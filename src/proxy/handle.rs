@@ -11,17 +11,20 @@ use hyper::Request;
 use hyper::body::Incoming;
 
 use super::Proxy;
-use super::asked::Asked;
+use super::asked::{Asked, reference};
 use super::body::Answer;
+use super::caching::{self, Storing};
 use super::desk;
 use super::forward::{self, Head, Sending};
 use super::headers::{self, Origin};
 use super::identify::{Identity, Sources, identify};
+use super::isolate::Step;
 use super::live::{Bypass, Live, Quota, Route};
 use super::peer::Peer;
 use super::record::{Decision, Record};
 use super::refuse;
 use super::session::{self, Entry};
+use super::tunnel;
 use crate::admission::{Class, Moment, Refusal};
 use crate::store::buckets::Verdict;
 use crate::store::gate::Knock;
@@ -37,14 +40,18 @@ struct Admitted {
 }
 
 /// Answers one request, whatever it is.
-pub async fn handle(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: &Peer) -> Response<Answer> {
+pub(super) async fn answer(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: &Peer) -> Response<Answer> {
     let (live, now) = (proxy.live.load_full(), proxy.clock.now());
     let mut record = Record::new(&proxy.witness, now, request.method(), String::new());
     let asked = match Asked::read(&request, peer, &live.settings) {
         Ok(asked) => asked,
-        Err(refusal) => return refuse::unread(&live, &refusal, &request, record),
+        Err(refusal) => {
+            record.request_id = reference(proxy.fresh_id());
+            return refuse::unread(&live, &refusal, &request, record);
+        }
     };
     record.request_id = asked.request_id(request.headers(), proxy.fresh_id());
+    proxy.at(Step::Read, &asked);
     if desk::is_ours(&asked.path) {
         return desk::answer(proxy, &live, &asked, request, record).await;
     }
@@ -63,12 +70,12 @@ fn admit(
     now: Moment,
     record: &mut Record,
 ) -> Result<Admitted, Refusal> {
-    let route = live.route(&asked.host, &asked.bare).ok_or(Refusal::Unrouted)?;
+    let (route, may_bypass) = live.judge(&asked.host, &asked.path, &asked.bare)?;
     record.route = Arc::clone(&route.name);
     if declared_length(request) > route.settings.body_limit {
         return Err(Refusal::BodyTooLong);
     }
-    let bypass = if route.is_bypass(&asked.bare) { route.bypass() } else { None };
+    let bypass = if may_bypass { route.bypass() } else { None };
     let entry = if bypass.is_some() {
         Entry::past(Class::Finish)
     } else {
@@ -155,6 +162,21 @@ pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live, asked: &Asked) -> So
     }
 }
 
+/// Who may store the answer to a request: nobody where people are recognised or wait, the client alone
+/// where the request shows who asks, unless the operator says that this route's answers are shared.
+fn storing(live: &Live, route: &Route, request: &http::HeaderMap) -> Storing {
+    let identity = &live.settings.identity;
+    if route.settings.shared {
+        Storing::AsTold
+    } else if route.room.is_some() || identity.header.is_some() || identity.credential.is_some() {
+        Storing::Nobody
+    } else if caching::is_personal(request) {
+        Storing::Client
+    } else {
+        Storing::AsTold
+    }
+}
+
 fn declared_length(request: &Request<Incoming>) -> u64 {
     let field = request.headers().get(http::header::CONTENT_LENGTH);
     field.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
@@ -165,7 +187,7 @@ async fn go_on(
     proxy: &Arc<Proxy>,
     live: &Arc<Live>,
     asked: &Asked,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     admitted: Admitted,
     mut record: Record,
 ) -> Response<Answer> {
@@ -184,34 +206,47 @@ async fn go_on(
         let retry_after = route.cluster.gate.wait_max();
         return refuse::refuse(live, &Refusal::Saturated { retry_after }, asked, request, record).await;
     };
+    proxy.at(Step::Permitted, asked);
     let origin = Origin {
         peer_trusted: asked.peer_trusted,
         peer: asked.peer,
         secure: asked.secure,
         host: &asked.host,
+        port: asked.port,
+        client: asked.client,
+        chain: live.settings.identity.forwarded,
+        trace: live.settings.edge.trace,
         request_id: &record.request_id,
     };
+    let switch = tunnel::is_wanted(&request).then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let mut fields = parts.headers;
-    headers::towards_upstream(&mut fields, &origin, live.settings.identity.header.as_ref());
+    let identity = live.settings.identity.header.as_ref();
+    headers::towards_upstream(&mut fields, &origin, identity);
+    let storing = storing(live, &route, &fields);
+    if switch.is_some() {
+        tunnel::say(&mut fields);
+    }
     let head = Head { method: parts.method, target: asked.target(), fields };
     let sending = Sending {
         cluster: &route.cluster,
         route: &route.settings,
         clock: &proxy.clock,
         metrics: &proxy.witness.metrics,
+        identity,
+        pace: live.settings.edge.pace,
+        tunnel: switch.is_some(),
     };
     let sent = proxy.clock.now();
     let mut arrived = match forward::send(&sending, head, body, permit, bypass).await {
         Ok(arrived) => arrived,
         Err(fault) => return refuse::fault(live, fault, asked, record),
     };
+    proxy.at(Step::Answered, asked);
     let first_byte = proxy.clock.now().since(sent).as_secs_f64();
     let histogram = proxy.witness.metrics.first_byte.with_label_values(&[&route.cluster.name]);
     histogram.observe(first_byte);
-    let personal =
-        !route.settings.shared && (route.room.is_some() || live.settings.identity.header.is_some());
-    let told = headers::towards_client(arrived.fields(), personal);
+    let told = headers::towards_client(arrived.fields(), storing);
     if let Some(room) = &route.room {
         session::hear(proxy, room, &entry, &told);
     }
@@ -219,5 +254,9 @@ async fn go_on(
         headers::set_cookie(arrived.fields(), cookie);
     }
     record.decided(Decision::Forwarded, entry.reason, arrived.status());
-    arrived.into_answer(record)
+    let idle = route.settings.tunnel_idle;
+    match switch.filter(|_| arrived.status() == http::StatusCode::SWITCHING_PROTOCOLS) {
+        Some(client) => arrived.into_tunnel(client, record, idle),
+        None => arrived.into_answer(record, idle),
+    }
 }

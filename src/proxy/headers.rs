@@ -3,14 +3,22 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CACHE_CONTROL, CONNECTION, COOKIE, ETAG, EXPECT, EXPIRES, FORWARDED, HOST, HeaderName,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
 };
 use http::{HeaderMap, HeaderValue};
 
+use super::caching::{self, Storing};
+use super::chain::{FORWARDED_FOR, FORWARDED_PROTO, element};
+use super::trace;
+use crate::config::settings::{ForwardedHeader, TraceRule};
+
 /// Fields that speak to the next hop only (RFC 9110 §7.6.1), whoever names them.
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 11] = [
     CONNECTION,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("proxy-authentication-info"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
@@ -21,6 +29,21 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
+/// Fields that reach the other end whoever nominates them in `Connection`: a client's wish takes away
+/// neither what frames a message, nor who asks, nor who may store the answer.
+const END_TO_END: [HeaderName; 10] = [
+    HOST,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    AUTHORIZATION,
+    COOKIE,
+    SET_COOKIE,
+    CACHE_CONTROL,
+    VARY,
+];
+
 /// The limit under which a request was let through; opt-in per upstream.
 pub const LIMIT: HeaderName = HeaderName::from_static("tornello-limit");
 /// The upstream ends, extends or revokes a session.
@@ -29,19 +52,18 @@ pub const SESSION: HeaderName = HeaderName::from_static("tornello-session");
 pub const REMAINING: HeaderName = HeaderName::from_static("tornello-remaining");
 /// Reference of a request, through all logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const OURS: &str = "tornello-";
 
 /// Takes out what ends at this hop, the fields that `Connection` names included.
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
+fn strip_hop_by_hop(headers: &mut HeaderMap, identity: Option<&HeaderName>) {
     if headers.contains_key(CONNECTION) {
         let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
         for name in lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
-            // What frames the message or names the host cannot be taken away by a client's wish.
             match HeaderName::try_from(name.trim()) {
-                Ok(name) if name != HOST && name != http::header::CONTENT_LENGTH => {
+                Ok(name) if !END_TO_END.contains(&name) && Some(&name) != identity => {
                     headers.remove(name);
                 }
                 _ => {}
@@ -53,11 +75,10 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out every field of ours: nobody else may speak in our name.
-fn strip_ours(headers: &mut HeaderMap) {
-    let ours: Vec<HeaderName> =
-        headers.keys().filter(|name| is_ours_or_odd(name.as_str())).cloned().collect();
-    for name in ours {
+/// Takes out the fields whose name `unwanted` says.
+fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in names {
         headers.remove(name);
     }
 }
@@ -67,6 +88,34 @@ fn is_ours_or_odd(name: &str) -> bool {
     name.starts_with(OURS) || name.contains('_')
 }
 
+/// What only a proxy says: where a request came from, what it asked for, and who it is. Upstreams and
+/// their frameworks believe these, so from an untrusted peer none of them is passed on.
+fn is_claim(name: &str) -> bool {
+    name.starts_with("x-forwarded")
+        || matches!(
+            name,
+            "forwarded"
+                | "cf-connecting-ip"
+                | "client-ip"
+                | "front-end-https"
+                | "remote-user"
+                | "true-client-ip"
+                | "x-client-ip"
+                | "x-cluster-client-ip"
+                | "x-envoy-external-address"
+                | "x-original-host"
+                | "x-original-uri"
+                | "x-original-url"
+                | "x-originating-ip"
+                | "x-real-ip"
+                | "x-remote-addr"
+                | "x-remote-ip"
+                | "x-remote-user"
+                | "x-rewrite-url"
+                | "x-url-scheme"
+        )
+}
+
 /// What the upstream must know of where a request came from.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
@@ -74,48 +123,121 @@ pub struct Origin<'a> {
     pub peer_trusted: bool,
     /// The connection's peer.
     pub peer: IpAddr,
+    /// The client, as far as trusted proxies tell.
+    pub client: IpAddr,
     /// The crowd's side was encrypted.
     pub secure: bool,
     /// The host that was asked for.
     pub host: &'a str,
+    /// The port, if one was named.
+    pub port: Option<u16>,
+    /// The chain that is believed, and continued.
+    pub chain: ForwardedHeader,
+    /// Whose traces are passed on.
+    pub trace: TraceRule,
     /// Reference of the request.
     pub request_id: &'a str,
 }
 
 /// Makes a request's fields fit for the upstream.
 ///
-/// `identity` is the field in which a trusted proxy names a person: from anybody else it is a lie.
+/// `identity` is the field in which a trusted proxy names a person: from anybody else it is a lie. Our
+/// own fields are set last, so that nothing a client sends takes them away or stands beside them.
 pub fn towards_upstream(headers: &mut HeaderMap, origin: &Origin<'_>, identity: Option<&HeaderName>) {
-    strip_hop_by_hop(headers);
-    strip_ours(headers);
-    if !origin.peer_trusted {
-        headers.remove("x-real-ip");
-        if let Some(identity) = identity {
-            headers.remove(identity);
-        }
-    }
+    strip_hop_by_hop(headers, identity);
+    let lies =
+        |name: &str| !origin.peer_trusted && (is_claim(name) || identity.is_some_and(|known| known == name));
+    strip(headers, |name| is_ours_or_odd(name) || lies(name));
     // 100 is ours to give, when the body is asked for.
     headers.remove(EXPECT);
     strip_our_cookies(headers);
-    let mut chain = String::new();
-    if origin.peer_trusted {
-        for line in headers.get_all(&FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()) {
-            chain.push_str(line);
-            chain.push_str(", ");
-        }
-    } else {
-        headers.remove(FORWARDED);
+    trace::pass(headers, origin.peer_trusted, origin.trace);
+    match origin.chain {
+        ForwardedHeader::XForwardedFor => continue_x_forwarded(headers, origin),
+        ForwardedHeader::Forwarded => continue_forwarded(headers, origin),
     }
-    chain.push_str(&origin.peer.to_canonical().to_string());
+    set(headers, REAL_IP, &origin.client.to_string());
+    set(headers, REQUEST_ID, origin.request_id);
+}
+
+/// The peer joins `X-Forwarded-For`. `Forwarded` was not looked at, so it is not passed on: two chains
+/// that tell different stories are one lie.
+fn continue_x_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>) {
+    headers.remove(FORWARDED);
+    let peer = origin.peer.to_canonical().to_string();
+    let chain = joined(headers, &FORWARDED_FOR, &peer);
     set(headers, FORWARDED_FOR, &chain);
-    if !origin.peer_trusted || !headers.contains_key(&FORWARDED_PROTO) {
-        let scheme = if origin.secure { "https" } else { "http" };
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    let said = |headers: &HeaderMap, name: &HeaderName| headers.get_all(name).iter().count() == 1;
+    if !said(headers, &FORWARDED_PROTO) {
+        set(headers, FORWARDED_PROTO, scheme(origin));
     }
-    if !origin.peer_trusted || !headers.contains_key(&FORWARDED_HOST) {
+    if !said(headers, &FORWARDED_HOST) {
         set(headers, FORWARDED_HOST, origin.host);
     }
-    set(headers, REQUEST_ID, origin.request_id);
+    if !said(headers, &FORWARDED_PORT) {
+        headers.insert(FORWARDED_PORT, port(origin).into());
+    }
+}
+
+/// The peer joins `Forwarded`; the `X-Forwarded-` fields are written from what was found in it, for
+/// upstreams that read those.
+fn continue_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>) {
+    let chain = joined(headers, &FORWARDED, &element(origin.peer, origin.host, origin.secure));
+    set(headers, FORWARDED, &chain);
+    let (client, peer) = (origin.client, origin.peer.to_canonical());
+    let hops = if client == peer { peer.to_string() } else { format!("{client}, {peer}") };
+    set(headers, FORWARDED_FOR, &hops);
+    set(headers, FORWARDED_PROTO, scheme(origin));
+    set(headers, FORWARDED_HOST, origin.host);
+    headers.insert(FORWARDED_PORT, port(origin).into());
+}
+
+fn scheme(origin: &Origin<'_>) -> &'static str {
+    if origin.secure { "https" } else { "http" }
+}
+
+/// The port that was named, else the scheme's own.
+fn port(origin: &Origin<'_>) -> u16 {
+    origin.port.unwrap_or(if origin.secure { 443 } else { 80 })
+}
+
+/// All lines of a list and one element more.
+fn joined(headers: &HeaderMap, name: &HeaderName, last: &str) -> String {
+    let mut list = String::new();
+    for line in headers.get_all(name).iter().filter_map(|line| line.to_str().ok()) {
+        list.push_str(line);
+        list.push_str(", ");
+    }
+    list.push_str(last);
+    list
+}
+
+/// Trailers carry what is known only at the end, and nothing that we, or the other end, judged by the
+/// head: neither framing, nor who asks, nor who may store it (RFC 9110 §6.5.1).
+pub fn strip_trailers(trailers: &mut HeaderMap, identity: Option<&HeaderName>) {
+    strip_hop_by_hop(trailers, identity);
+    strip(trailers, |name| {
+        is_ours_or_odd(name)
+            || is_claim(name)
+            || END_TO_END.iter().any(|known| known == name)
+            || REQUEST_ID == name
+            || identity.is_some_and(|known| known == name)
+            || matches!(
+                name,
+                "age"
+                    | "date"
+                    | "expect"
+                    | "expires"
+                    | "location"
+                    | "max-forwards"
+                    | "range"
+                    | "traceparent"
+                    | "tracestate"
+            )
+            || name.starts_with("if-")
+            || name.starts_with("www-authenticate")
+            || name.ends_with("cache-control")
+    });
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -157,42 +279,24 @@ pub struct Told {
     pub remaining: Option<u64>,
 }
 
-/// Makes an answer's fields fit for the client; returns what was meant for us. `personal` answers are
-/// never stored by anybody, whatever the upstream says of them; those that set a cookie never are.
-pub fn towards_client(headers: &mut HeaderMap, personal: bool) -> Told {
+/// Makes an answer's fields fit for the client; returns what was meant for us.
+pub fn towards_client(headers: &mut HeaderMap, storing: Storing) -> Told {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let told = Told {
         session: text(&SESSION).map(str::to_owned),
         remaining: text(&REMAINING).and_then(|units| units.trim().parse().ok()),
     };
-    strip_hop_by_hop(headers);
-    strip_ours(headers);
-    if personal {
-        keep_private(headers);
-    }
+    strip_hop_by_hop(headers, None);
+    strip(headers, is_ours_or_odd);
+    caching::restrict(headers, storing);
     told
-}
-
-/// The client's from now on, and nobody else's.
-pub fn keep_private(headers: &mut HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    for name in ["surrogate-control", "x-accel-expires", "edge-control", "last-modified", "age"] {
-        headers.remove(name);
-    }
-    let for_caches = |name: &&HeaderName| name.as_str().ends_with("cdn-cache-control");
-    let targeted: Vec<HeaderName> = headers.keys().filter(for_caches).cloned().collect();
-    for name in targeted {
-        headers.remove(name);
-    }
-    headers.remove(EXPIRES);
-    headers.remove(ETAG);
 }
 
 /// Adds a cookie of ours and makes the answer private.
 pub fn set_cookie(headers: &mut HeaderMap, cookie: &str) {
     if let Ok(value) = HeaderValue::from_str(cookie) {
         headers.append(SET_COOKIE, value);
-        keep_private(headers);
+        caching::nobody(headers);
     }
 }
 
@@ -223,8 +327,12 @@ mod tests {
         Origin {
             peer_trusted,
             peer: [10, 0, 0, 1].into(),
+            client: if peer_trusted { [192, 0, 2, 7].into() } else { [10, 0, 0, 1].into() },
             secure: false,
             host: "example.org",
+            port: None,
+            chain: ForwardedHeader::XForwardedFor,
+            trace: TraceRule::Trusted,
             request_id: "r1",
         }
     }
@@ -244,6 +352,11 @@ mod tests {
             ("x-forwarded-for", "1.1.1.1"),
             ("forwarded", "for=1.1.1.1"),
             ("x-forwarded-proto", "https"),
+            ("x-forwarded-ssl", "on"),
+            ("x-real-ip", "1.1.1.1"),
+            ("x-original-url", "/wallet"),
+            ("x-request-id", "r0"),
+            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ]);
         towards_upstream(&mut sent, &origin(false), None);
         let mut left: Vec<_> =
@@ -255,7 +368,9 @@ mod tests {
                 "host: example.org",
                 "x-forwarded-for: 10.0.0.1",
                 "x-forwarded-host: example.org",
+                "x-forwarded-port: 80",
                 "x-forwarded-proto: http",
+                "x-real-ip: 10.0.0.1",
                 "x-request-id: r1"
             ]
         );
@@ -266,7 +381,140 @@ mod tests {
         let mut sent = headers(&[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https")]);
         towards_upstream(&mut sent, &origin(true), None);
         assert_eq!(sent["x-forwarded-for"], "192.0.2.7, 10.0.0.1");
-        assert_eq!(sent["x-forwarded-proto"], "https");
+        assert_eq!(
+            (&sent["x-forwarded-proto"], &sent["x-real-ip"]),
+            (&"https".parse().unwrap(), &"192.0.2.7".parse().unwrap())
+        );
+    }
+
+    /// Whichever chain is believed, the upstream finds the same client in every field it may read.
+    #[test]
+    fn both_chains_tell_one_story() {
+        let lies = [
+            ("forwarded", "for=6.6.6.6, for=192.0.2.7;proto=https"),
+            ("x-forwarded-for", "6.6.6.6, 192.0.2.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+        ];
+        let mut by_x = headers(&lies);
+        towards_upstream(&mut by_x, &origin(true), None);
+        assert!(!by_x.contains_key("forwarded"), "what was not looked at is not passed on");
+        let mut by_rfc = headers(&lies);
+        let chain = ForwardedHeader::Forwarded;
+        towards_upstream(&mut by_rfc, &Origin { chain, secure: true, ..origin(true) }, None);
+        let own = "for=10.0.0.1;host=\"example.org\";proto=https";
+        assert_eq!(by_rfc["forwarded"], format!("{}, {own}", lies[0].1));
+        assert_eq!(by_rfc["x-forwarded-for"], "192.0.2.7, 10.0.0.1");
+        assert_eq!(
+            (&by_rfc["x-forwarded-host"], &by_rfc["x-forwarded-port"]),
+            (&"example.org".parse().unwrap(), &"443".parse().unwrap())
+        );
+        let mut untrusted = headers(&lies);
+        towards_upstream(&mut untrusted, &Origin { chain, ..origin(false) }, None);
+        assert_eq!(untrusted["forwarded"], "for=10.0.0.1;host=\"example.org\";proto=http");
+        assert_eq!(untrusted["x-forwarded-for"], "10.0.0.1");
+    }
+
+    /// Who a field is for, by its name: what `Connection` names ends here, unless it is the other end's
+    /// by nature; our own fields and those that only proxies speak reach nobody from a client.
+    #[test]
+    fn forty_names_go_where_they_belong() {
+        const ENDS: [&str; 28] = [
+            "connection",
+            "keep-alive",
+            "proxy-connection",
+            "proxy-authenticate",
+            "proxy-authorization",
+            "proxy-authentication-info",
+            "http2-settings",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "expect",
+            "tornello-limit",
+            "tornello-session",
+            "tornello-ticket",
+            "tornello-pass",
+            "tornello-anything",
+            "tornello_limit",
+            "x_user",
+            "x_forwarded_for",
+            "x-user",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-client-ip",
+            "true-client-ip",
+            "x-forwarded-ssl",
+            "x-nominated",
+            "traceparent",
+        ];
+        const PASSES: [&str; 12] = [
+            "host",
+            "content-length",
+            "content-type",
+            "content-encoding",
+            "authorization",
+            "cookie",
+            "cache-control",
+            "accept",
+            "user-agent",
+            "x-custom",
+            "range",
+            "if-none-match",
+        ];
+        let identity = HeaderName::from_static("x-user");
+        let nominated =
+            format!("close, x-nominated, {}, {}", PASSES[..7].join(", "), "x-real-ip,x-request-id");
+        let mut sent = HeaderMap::new();
+        for name in ENDS.iter().chain(&PASSES) {
+            sent.insert(*name, "v".parse().unwrap());
+        }
+        sent.insert("connection", nominated.parse().unwrap());
+        let mut answer = sent.clone();
+        let mut trailers = sent.clone();
+        towards_upstream(&mut sent, &origin(false), Some(&identity));
+        let left: Vec<&str> = ENDS.into_iter().filter(|name| sent.contains_key(*name)).collect();
+        assert!(left.is_empty(), "towards the upstream: {left:?}");
+        let lost: Vec<&str> = PASSES.into_iter().filter(|name| !sent.contains_key(*name)).collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+        assert_eq!(
+            (&sent["x-real-ip"], &sent["x-request-id"]),
+            (&"10.0.0.1".parse().unwrap(), &"r1".parse().unwrap())
+        );
+        // Towards the client: a field that only a request has there is the upstream's own business.
+        towards_client(&mut answer, Storing::AsTold);
+        let hop_and_ours = |name: &&&str| {
+            !matches!(
+                **name,
+                "expect"
+                    | "x-user"
+                    | "x-original-url"
+                    | "x-rewrite-url"
+                    | "x-client-ip"
+                    | "true-client-ip"
+                    | "x-forwarded-ssl"
+                    | "traceparent"
+            )
+        };
+        let left: Vec<&&str> =
+            ENDS.iter().filter(hop_and_ours).filter(|name| answer.contains_key(**name)).collect();
+        assert!(left.is_empty(), "towards the client: {left:?}");
+        let lost: Vec<&str> = PASSES.into_iter().filter(|name| !answer.contains_key(*name)).collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        strip_trailers(&mut trailers, Some(&identity));
+        let mut left: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "grpc-status", "user-agent", "x-custom"]);
+    }
+
+    #[test]
+    fn the_name_of_a_person_cannot_be_nominated_away() {
+        let identity = HeaderName::from_static("x-user");
+        let mut sent = headers(&[("connection", "x-user"), ("x-user", "anna")]);
+        towards_upstream(&mut sent, &origin(true), Some(&identity));
+        assert_eq!(sent["x-user"], "anna");
     }
 
     #[test]
@@ -291,7 +539,7 @@ mod tests {
             ("connection", "close"),
             ("content-type", "text/html"),
         ]);
-        let told = towards_client(&mut answer, true);
+        let told = towards_client(&mut answer, Storing::Nobody);
         assert_eq!((told.session.as_deref(), told.remaining), (Some("end"), Some(17)));
         let mut left: Vec<_> =
             answer.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();

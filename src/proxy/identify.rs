@@ -1,29 +1,27 @@
 //! Who asks: from a request to keys. Nothing here is kept or logged in clear.
 //!
 //! First source that yields: a header that a trusted proxy set (names a person), a pass or ticket, a
-//! credential (a bucket key only, never proof of one person), the address. The address is the first
-//! one, from right to left in the forwarded chain, that no trusted proxy vouches for.
+//! credential (a bucket key only, never proof of one person), the address.
 
 use std::hash::Hasher;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE, FORWARDED};
+use http::header::{AUTHORIZATION, COOKIE};
 use ipnet::IpNet;
 use sha2::Sha256;
 use siphasher::sip::SipHasher13;
 
+use super::chain::is_trusted;
 use crate::admission::ticket::{Claims, KeyRing, Kind, RoomId};
 use crate::admission::{PrefixKey, UserKey};
-use crate::config::settings::{Credential, ForwardedHeader, IdentitySettings};
+use crate::config::settings::{Credential, IdentitySettings};
 
 /// Longest identity that is looked at, bytes. Beyond it the source yields nothing.
 const IDENTITY_MAX: usize = 512;
 /// Most tokens of one kind that a request may show.
 const CANDIDATES_MAX: usize = 4;
-/// Most hops of a forwarded chain that are walked.
-const HOPS_MAX: usize = 32;
 
 /// The keys behind every hash of an identity.
 #[derive(Clone, Debug)]
@@ -194,92 +192,12 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
-    let address = address.to_canonical();
-    trusted.iter().any(|net| net.contains(&address))
-}
-
-/// The client's address: the peer, or what trusted proxies say of whom they speak for.
-#[must_use]
-pub fn client_address(
-    headers: &HeaderMap,
-    peer: IpAddr,
-    header: ForwardedHeader,
-    trusted: &[IpNet],
-) -> IpAddr {
-    if !is_trusted(peer, trusted) {
-        return peer.to_canonical();
-    }
-    let name = match header {
-        ForwardedHeader::XForwardedFor => http::HeaderName::from_static("x-forwarded-for"),
-        ForwardedHeader::Forwarded => FORWARDED,
-    };
-    let mut address = peer;
-    let lines: Vec<&str> = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("?")).collect();
-    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')).take(HOPS_MAX) {
-        let hop = match header {
-            ForwardedHeader::XForwardedFor => hop.trim(),
-            ForwardedHeader::Forwarded => forwarded_for(hop),
-        };
-        // A hop that cannot be read ends the chain: whoever wrote it is the last that is known.
-        let Some(next) = hop_address(hop) else { break };
-        address = next;
-        if !is_trusted(address, trusted) {
-            break;
-        }
-    }
-    address.to_canonical()
-}
-
-/// The `for` parameter of one element of `Forwarded` (RFC 7239).
-fn forwarded_for(element: &str) -> &str {
-    let mut parameters = element.split(';').filter_map(|parameter| parameter.trim().split_once('='));
-    let found = parameters.find(|(name, _)| name.eq_ignore_ascii_case("for"));
-    found.map_or("", |(_, value)| value.trim_matches('"'))
-}
-
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
-fn hop_address(hop: &str) -> Option<IpAddr> {
-    if let Ok(address) = hop.parse() {
-        return Some(address);
-    }
-    if let Ok(socket) = hop.parse::<std::net::SocketAddr>() {
-        return Some(socket.ip());
-    }
-    let inner = hop.strip_prefix('[')?.strip_suffix(']')?;
-    inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use proptest::prelude::*;
-
-    fn chain(lines: &[&str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append("x-forwarded-for", line.parse().unwrap());
-        }
-        headers
-    }
-
-    fn client(lines: &[&str], peer: &str) -> String {
-        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        let peer = peer.parse().unwrap();
-        client_address(&chain(lines), peer, ForwardedHeader::XForwardedFor, &trusted).to_string()
-    }
-
-    #[test]
-    fn the_chain_is_walked_from_right_to_left_over_trusted_hops_only() {
-        assert_eq!(client(&["1.1.1.1, 192.0.2.7"], "10.0.0.1"), "192.0.2.7");
-        assert_eq!(client(&["192.0.2.7, 10.0.0.9"], "10.0.0.1"), "192.0.2.7");
-        assert_eq!(client(&["192.0.2.7", "10.0.0.9"], "10.0.0.1"), "192.0.2.7");
-        assert_eq!(client(&["192.0.2.7"], "203.0.113.5"), "203.0.113.5", "an untrusted peer cannot speak");
-        assert_eq!(client(&["192.0.2.7, unknown"], "10.0.0.1"), "10.0.0.1");
-        assert_eq!(client(&["[2001:db8::1]:443"], "fd00::1"), "2001:db8::1");
-        assert_eq!(client(&[], "10.0.0.1"), "10.0.0.1");
-        assert_eq!(client(&["::ffff:192.0.2.7"], "::ffff:10.0.0.1"), "192.0.2.7");
-    }
 
     #[test]
     fn an_ipv6_subscriber_is_a_64_and_mapped_addresses_are_ipv4() {
@@ -312,14 +230,21 @@ mod tests {
     }
 
     proptest! {
-        /// A model in a few lines: drop trusted hops from the right, the next one is the client.
+        /// Every address of a subscriber has its key, and no other address has.
         #[test]
-        fn agrees_with_a_model(hops in prop::collection::vec((0u8..2, 1u8..250), 0..8)) {
-            let hops: Vec<String> = hops.iter().map(|(trusted, host)| if *trusted == 1 { format!("10.0.0.{host}") } else { format!("192.0.2.{host}") }).collect();
-            let joined = hops.join(", ");
-            let lines: Vec<&str> = if hops.is_empty() { vec![] } else { vec![&joined] };
-            let expected = hops.iter().rev().find(|hop| !hop.starts_with("10.")).or(hops.first()).map_or("10.0.0.1", String::as_str);
-            prop_assert_eq!(client(&lines, "10.0.0.1"), expected);
+        fn a_key_is_a_64_or_an_ipv4_address(one in any::<u128>(), two in any::<u64>(), bit in 0u32..128, four in any::<u32>()) {
+            let key = EventKey::new(&[7; 32]);
+            let subscriber = |bits: u128| key.subscriber(IpAddr::V6(bits.into()));
+            let neighbour = (one >> 64 << 64) | u128::from(two);
+            let v4 = |bits: u128| IpAddr::V6(bits.into()).to_canonical().is_ipv4();
+            prop_assume!(!v4(one) && !v4(neighbour) && !v4(one ^ (1 << bit)));
+            prop_assert_eq!(subscriber(one), subscriber(neighbour));
+            prop_assert_eq!(subscriber(one) == subscriber(one ^ (1 << bit)), bit < 64);
+            let plain = IpAddr::V4(four.into());
+            let mapped = IpAddr::V6(Ipv4Addr::from(four).to_ipv6_mapped());
+            prop_assert_eq!(key.subscriber(plain), key.subscriber(mapped));
+            prop_assert_eq!(key.network(plain), key.network(mapped));
+            prop_assert_ne!(key.subscriber(plain), key.subscriber(IpAddr::V4((four ^ (1 << (bit % 32))).into())));
         }
     }
 }

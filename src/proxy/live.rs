@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::cluster::Cluster;
 use super::path::is_under;
+use super::readings::{covers, decode, others};
+use crate::admission::Refusal;
 use crate::config::settings::{QuotaSettings, RoomSettings, RouteSettings, Settings};
 use crate::pages::Pages;
 use crate::store::line::Line;
@@ -104,11 +106,43 @@ impl Live {
     /// The route of a request: its host's routes before those of any host, longest prefix first.
     #[must_use]
     pub fn route(&self, host: &str, path: &str) -> Option<&Arc<Route>> {
+        self.find(host, |prefix| is_under(path, prefix))
+    }
+
+    fn find(&self, host: &str, covers: impl Fn(&str) -> bool) -> Option<&Arc<Route>> {
         self.routes.iter().find(|route| {
             let host_fits =
                 route.settings.host.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(host));
-            host_fits && is_under(path, &route.settings.path)
+            host_fits && covers(&route.settings.path)
         })
+    }
+
+    /// The route by which a request is judged, and whether it may bypass the route's room and quota.
+    /// `path` is normal, `bare` the same without parameters.
+    ///
+    /// # Errors
+    /// [`Refusal::Unrouted`], and [`Refusal::Ambiguous`] if the upstream might read the path as one of
+    /// another route. Case counts: where only one case of a prefix has a route, the others are nobody's.
+    pub fn judge(&self, host: &str, path: &str, bare: &str) -> Result<(&Arc<Route>, bool), Refusal> {
+        let route = self.route(host, bare).ok_or(Refusal::Unrouted)?;
+        let bypass = route.is_bypass(bare);
+        let (own_host, own_path) = (&route.settings.host, &route.settings.path);
+        let same = |found: Option<&Arc<Route>>| {
+            found.is_some_and(|found| {
+                found.settings.host == *own_host && found.settings.path.eq_ignore_ascii_case(own_path)
+            })
+        };
+        if !same(self.find(host, |prefix| covers(prefix.as_bytes(), bare.as_bytes()))) {
+            return Err(Refusal::Ambiguous("the path is written in another case"));
+        }
+        for reading in others(path).map_err(|bad| Refusal::Ambiguous(bad.0))? {
+            let under = |prefix: &String| covers(&decode(prefix.as_bytes()), &reading);
+            let stays = same(self.find(host, |prefix| covers(&decode(prefix.as_bytes()), &reading)));
+            if !stays || (bypass && !route.settings.bypass_paths.iter().any(under)) {
+                return Err(Refusal::Ambiguous("the path can be read as another one"));
+            }
+        }
+        Ok((route, bypass))
     }
 }
 

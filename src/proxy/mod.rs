@@ -5,6 +5,8 @@ pub mod address;
 pub mod asked;
 pub mod board;
 pub mod body;
+pub mod caching;
+pub mod chain;
 pub mod cluster;
 pub mod connection;
 pub mod desk;
@@ -14,13 +16,17 @@ pub mod grpc;
 pub mod handle;
 pub mod headers;
 pub mod identify;
+pub mod isolate;
 pub mod live;
 pub mod path;
 pub mod peer;
 pub mod probe;
+pub mod readings;
 pub mod record;
 pub mod refuse;
 pub mod session;
+pub mod trace;
+pub mod tunnel;
 pub mod wire;
 
 use std::sync::Arc;
@@ -30,8 +36,8 @@ use arc_swap::ArcSwap;
 
 pub use access_log::AccessLog;
 pub use body::Answer;
-pub use handle::handle;
 pub use identify::EventKey;
+pub use isolate::{Onlooker, Step, handle};
 pub use path::normalise;
 pub use peer::Peer;
 pub use record::Witness;
@@ -60,6 +66,8 @@ pub struct Proxy {
     pub witness: Witness,
     /// Reads the time.
     pub clock: Clock,
+    /// Looks on at each step; the binary has none.
+    onlooker: Option<Onlooker>,
     /// When this process began.
     started: UnixTime,
     ids: AtomicU64,
@@ -74,6 +82,7 @@ impl Proxy {
         event: EventKey,
         board_key: BoardKey,
         witness: Witness,
+        onlooker: Option<Onlooker>,
     ) -> Arc<Self> {
         let clock = witness.clock;
         let live = ArcSwap::from_pointee(live);
@@ -89,9 +98,17 @@ impl Proxy {
             board_key,
             witness,
             clock,
+            onlooker,
             started: clock.unix(),
             ids: ids.into(),
         })
+    }
+
+    /// Tells the onlooker, if there is one.
+    fn at(&self, step: Step, asked: &asked::Asked) {
+        if let Some(onlooker) = &self.onlooker {
+            (onlooker.0)(step, asked);
+        }
     }
 
     /// A new reference for a request.

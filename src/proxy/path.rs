@@ -15,7 +15,7 @@ pub struct BadPath(pub &'static str);
 ///
 /// # Errors
 /// [`BadPath`] for what upstreams read differently: encoded slashes, backslashes and NULs, broken
-/// escapes, control or non-ASCII bytes, dot segments above the root.
+/// escapes, overlong UTF-8, control or non-ASCII bytes, dot segments above the root.
 pub fn normalise(path: &str) -> Result<Cow<'_, str>, BadPath> {
     if !path.starts_with('/') {
         return Err(BadPath("the path does not begin with a slash"));
@@ -40,6 +40,8 @@ fn is_normal(path: &[u8]) -> bool {
 
 fn unescape(path: &[u8]) -> Result<String, BadPath> {
     let mut out = String::with_capacity(path.len());
+    // The byte that the escape just before stood for.
+    let mut lead = 0;
     let mut bytes = path.iter().copied();
     while let Some(byte) = bytes.next() {
         match byte {
@@ -48,7 +50,14 @@ fn unescape(path: &[u8]) -> Result<String, BadPath> {
                 let (Some(high), Some(low)) = digits else {
                     return Err(BadPath("a percent sign is not followed by two hexadecimal digits"));
                 };
-                match high << 4 | low {
+                let escaped = high << 4 | low;
+                match (std::mem::replace(&mut lead, escaped), escaped) {
+                    (_, 0xc0 | 0xc1) | (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f) => {
+                        return Err(BadPath("overlong UTF-8"));
+                    }
+                    _ => {}
+                }
+                match escaped {
                     b'/' | b'\\' | 0 => return Err(BadPath("an encoded slash, backslash or NUL")),
                     plain @ (b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~') => {
                         out.push(char::from(plain));
@@ -62,7 +71,10 @@ fn unescape(path: &[u8]) -> Result<String, BadPath> {
             }
             b'\\' => return Err(BadPath("a backslash")),
             0..=b' ' | 0x7f.. => return Err(BadPath("a byte that must be escaped")),
-            plain => out.push(char::from(plain)),
+            plain => {
+                lead = 0;
+                out.push(char::from(plain));
+            }
         }
     }
     Ok(out)
@@ -145,6 +157,7 @@ mod tests {
         }
         assert_eq!(normalise("/wallet/a/..").unwrap(), "/wallet/");
         assert_eq!(normalise("/%e0%a4").unwrap(), "/%E0%A4");
+        assert_eq!(normalise("/caff%c3%a8/%e8").unwrap(), "/caff%C3%A8/%E8");
         assert_eq!(normalise("/a;b=c:@!$&'()*+,=").unwrap(), "/a;b=c:@!$&'()*+,=");
         assert_eq!(normalise("/...").unwrap(), "/...");
     }
@@ -167,6 +180,10 @@ mod tests {
             "/%2e%2e/x",
             "/a b",
             "/é",
+            "/%c0%af",
+            "/%c1%9c",
+            "/%e0%80%af",
+            "/%f0%80%80%af",
         ] {
             assert!(normalise(path).is_err(), "{path}");
         }
@@ -189,11 +206,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normal_is_normal(path in "/[ -~]{0,40}") {
+        fn normal_is_normal(path in "/([ -~]|%[0-9a-fA-F]{2}|[./;]|%2[eEfF5]){0,40}") {
             if let Ok(normal) = normalise(&path) {
                 prop_assert_eq!(normalise(&normal).unwrap().into_owned(), normal.clone().into_owned());
                 prop_assert!(!normal.contains("//") && !normal.split('/').any(|part| part == "." || part == ".."));
+                prop_assert!(!normal.contains(['\\', ' ', '\0']) && normal.is_ascii() && normal.starts_with('/'));
+                prop_assert!(!normal.contains("%2F") && !normal.contains("%5C") && !normal.contains("%00"));
+                // Cutting parameters makes no new dot segment, and decoding once makes no new segment.
+                if let Ok(bare) = without_parameters(&normal) {
+                    prop_assert_eq!(normalise(&bare).unwrap().into_owned(), bare.clone().into_owned());
+                }
             }
+        }
+
+        /// Both spellings of each byte come out alike, so that no route can be met by one of them only.
+        #[test]
+        fn an_escape_is_no_disguise(path in "/[a-zA-Z0-9._~/-]{1,30}", mask in any::<u32>()) {
+            let disguised: String = path.bytes().enumerate().map(|(at, byte)| {
+                if byte != b'/' && mask >> (at % 32) & 1 == 1 { format!("%{byte:02x}") } else { char::from(byte).to_string() }
+            }).collect();
+            prop_assert_eq!(normalise(&disguised), normalise(&path));
         }
     }
 }

@@ -72,6 +72,7 @@ pub struct Record {
     pub waited_ms: u64,
     bytes: u64,
     end: &'static str,
+    endless: bool,
 }
 
 impl Record {
@@ -92,6 +93,7 @@ impl Record {
             waited_ms: 0,
             bytes: 0,
             end: "gone",
+            endless: false,
         }
     }
 
@@ -113,6 +115,16 @@ impl Record {
         self.end = "complete";
     }
 
+    /// A tunnel or an event stream: how long it lasts says nothing of how long requests take.
+    pub fn endless(&mut self) {
+        self.endless = true;
+    }
+
+    /// Nothing moved for too long, and it was ended.
+    pub fn idle(&mut self) {
+        self.end = "idle";
+    }
+
     /// The upstream died in the middle of the answer.
     pub fn truncated(&mut self) {
         self.end = "truncated";
@@ -121,12 +133,15 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.decision, self.reason, self.status, self.end) = (Decision::Fault, "panic", 500, "gone");
+        }
         let Witness { log, metrics, clock } = &self.witness;
         let took = clock.now().since(self.begun);
         let code = status_name(self.status);
         let labels = [&*self.route, self.decision.name(), self.reason, code];
         metrics.requests.with_label_values(&labels).inc();
-        if self.decision == Decision::Forwarded {
+        if self.decision == Decision::Forwarded && !self.endless {
             metrics.duration.with_label_values(&[&*self.route]).observe(took.as_secs_f64());
         }
         log.line(|out| {
@@ -161,14 +176,17 @@ fn status_name(status: u16) -> &'static str {
     match status {
         400 => "400",
         404 => "404",
+        408 => "408",
         413 => "413",
         421 => "421",
         429 => "429",
         499 => "499",
+        500 => "500",
         502 => "502",
         503 => "503",
         504 => "504",
         other => match other / 100 {
+            1 => "1xx",
             2 => "2xx",
             3 => "3xx",
             4 => "4xx",

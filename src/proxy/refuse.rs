@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::EXPECT;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 
@@ -12,6 +12,7 @@ use super::asked::Asked;
 use super::body::Answer;
 use super::forward::Fault;
 use super::grpc;
+use super::headers::REQUEST_ID;
 use super::live::{Live, Room, Route};
 use super::record::{Decision, Record};
 use crate::admission::Refusal;
@@ -40,8 +41,10 @@ pub async fn refuse(
             waiting(live, room, asked, coding, &record)
         }
         Refusal::OverQuota { .. } => over_quota(live, refusal, asked, route.map(|route| &**route), &record),
+        Refusal::Ambiguous(why) => ambiguous(live, why, asked, &record),
         _ => told(live, reason(refusal), retry_after(refusal, room), asked, room, &record),
     };
+    let answer = referenced(answer, &record);
     record.decided(Decision::Refused, refusal.reason(), answer.status());
     record.sent(answer.body().own_length());
     answer
@@ -59,8 +62,10 @@ pub fn unread(
     let answer = if html {
         live.pages.notice(reason(refusal), Language::negotiate(request.headers()), &record.request_id, None)
     } else {
-        live.pages.problem(&Problem { detail, ..Problem::new(reason(refusal)) })
+        let request_id = Some(record.request_id.as_str());
+        live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason(refusal)) })
     };
+    let answer = referenced(answer, &record);
     record.decided(Decision::Refused, refusal.reason(), answer.status());
     record.sent(answer.body().len());
     answer.map(own)
@@ -73,11 +78,18 @@ pub fn fault(live: &Live, fault: Fault, asked: &Asked, mut record: Record) -> Re
         Fault::Broken => Reason::BadGateway,
         Fault::Timeout => Reason::GatewayTimeout,
         Fault::BodyTooLong => Reason::TooLarge,
-        Fault::Client => Reason::BadRequest,
+        Fault::Client | Fault::TooSlow => Reason::BadRequest,
+        Fault::TunnelsFull => Reason::Saturated,
     };
     let answer =
         if asked.grpc { grpc::refusal(reason) } else { told(live, reason, None, asked, None, &record) };
-    record.decided(Decision::Fault, fault.reason(), answer.status());
+    let mut answer = referenced(answer, &record);
+    if fault == Fault::TooSlow && !asked.grpc {
+        *answer.status_mut() = StatusCode::REQUEST_TIMEOUT;
+    }
+    let ours = fault == Fault::TunnelsFull;
+    let decision = if ours { Decision::Refused } else { Decision::Fault };
+    record.decided(decision, fault.reason(), answer.status());
     record.sent(answer.body().own_length());
     answer
 }
@@ -96,9 +108,38 @@ pub fn problem(
         let request_id = Some(record.request_id.as_str());
         live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason) })
     };
+    let answer = referenced(answer, &record);
     record.decided(Decision::Own, reason.code(), answer.status());
     record.sent(answer.body().len());
     answer.map(own)
+}
+
+/// The answer to a request that ended in a panic. Its record has spoken; only what kind of answer is
+/// wanted is still known.
+pub fn broken(live: &Live, accept: &HeaderMap) -> Response<Answer> {
+    let answer = if crate::pages::wants_html(accept) {
+        live.pages.notice(Reason::Internal, Language::DEFAULT, "", None)
+    } else {
+        live.pages.problem(&Problem::new(Reason::Internal))
+    };
+    answer.map(own)
+}
+
+/// The reference by which a person may ask, and an operator find the line.
+fn referenced<B>(mut answer: Response<B>, record: &Record) -> Response<B> {
+    if let Ok(reference) = HeaderValue::from_str(&record.request_id) {
+        answer.headers_mut().insert(REQUEST_ID, reference);
+    }
+    answer
+}
+
+fn ambiguous(live: &Live, why: &'static str, asked: &Asked, record: &Record) -> Response<Answer> {
+    if asked.html {
+        return told(live, Reason::BadRequest, None, asked, None, record);
+    }
+    let request_id = Some(record.request_id.as_str());
+    let problem = Problem { detail: Some(why), request_id, ..Problem::new(Reason::BadRequest) };
+    live.pages.problem(&problem).map(own)
 }
 
 fn own(bytes: Bytes) -> Answer {

@@ -44,6 +44,8 @@ pub struct Permit {
     gate: Arc<Gate>,
     dispatch: Dispatch,
     outcome: Outcome,
+    /// Free already, see [`Permit::leave`].
+    left: bool,
 }
 
 /// A place in the short queue. Dropping it gives the place up.
@@ -148,7 +150,7 @@ impl Gate {
     }
 
     fn permit(self: &Arc<Self>, dispatch: Dispatch) -> Permit {
-        Permit { gate: Arc::clone(self), dispatch, outcome: Outcome::Ignored }
+        Permit { gate: Arc::clone(self), dispatch, outcome: Outcome::Ignored, left: false }
     }
 
     fn release(self: &Arc<Self>, dispatch: &Dispatch, outcome: Outcome) {
@@ -216,6 +218,14 @@ impl Permit {
         self.gate.lock().limiter.head(&mut self.dispatch, now);
     }
 
+    /// The request leaves the limit before it ends: a tunnel or an event stream may last for hours. Its
+    /// head has come, which is all that its answer tells of the upstream.
+    pub fn leave(&mut self) {
+        if !std::mem::replace(&mut self.left, true) {
+            self.gate.release(&self.dispatch, Outcome::Served);
+        }
+    }
+
     /// How it ended; the permit is free when this value is gone.
     pub fn settle(mut self, outcome: Outcome) {
         self.outcome = outcome;
@@ -231,6 +241,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.release(&self.dispatch, self.outcome);
+        if !self.left {
+            self.gate.release(&self.dispatch, self.outcome);
+        }
     }
 }

@@ -6,6 +6,8 @@
 mod day;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/socket.rs"]
+mod socket;
 
 use std::collections::VecDeque;
 use std::path::Path;

@@ -7,17 +7,28 @@
     reason = "a test that panics has failed, which is its purpose"
 )]
 
+mod scripted;
 mod stage;
 
 mod browser;
+mod caches;
 mod faults;
 mod forwarding;
 mod http2;
+mod injection;
 mod isolation;
+mod isolation_marks;
+mod limits;
+mod nginx;
+mod panics;
+mod paths;
 mod permits;
 mod process;
 mod proxy_protocol;
 mod reload;
+mod stale;
+mod streams;
 mod tidy;
 mod tls;
+mod tunnels;
 mod waiting;

@@ -11,17 +11,20 @@ use http::{Method, StatusCode};
 
 use crate::stage::{Origin, ask, get, until, visit};
 
-fn tornello() -> Command {
+pub(crate) fn tornello() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tornello"))
 }
 
 /// A gateway process. Killed when dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    site: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) site: SocketAddr,
+    pub(crate) admin: SocketAddr,
     folder: PathBuf,
-    access: std::sync::Arc<std::sync::Mutex<String>>,
+    /// Standard output: the access log.
+    pub(crate) access: std::sync::Arc<std::sync::Mutex<String>>,
+    /// Standard error: the structured log.
+    pub(crate) log: std::sync::Arc<std::sync::Mutex<String>>,
 }
 
 impl Drop for Process {
@@ -57,7 +60,11 @@ room = "main"
 impl Process {
     /// Starts and waits until it says where it listens.
     fn start(folder: &Path, notify: Option<&Path>) -> Self {
-        let mut command = tornello();
+        Self::launch(tornello(), folder, notify)
+    }
+
+    /// The same by a command of the test's own.
+    pub(crate) fn launch(mut command: Command, folder: &Path, notify: Option<&Path>) -> Self {
         command.arg("run").arg("--config").arg(folder.join("tornello.toml"));
         if let Some(socket) = notify {
             command.env("NOTIFY_SOCKET", socket);
@@ -83,8 +90,16 @@ impl Process {
                 break (address("listen"), address("admin"));
             }
         };
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, site, admin, folder: folder.to_owned(), access }
+        let told = std::sync::Arc::new(std::sync::Mutex::new(said));
+        let kept = std::sync::Arc::clone(&told);
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while log.read_line(&mut line).is_ok_and(|length| length > 0) {
+                kept.lock().unwrap().push_str(&line);
+                line.clear();
+            }
+        });
+        Self { child, site, admin, folder: folder.to_owned(), access, log: told }
     }
 
     fn signal(&self, signal: &str) {

@@ -145,13 +145,17 @@ pub(crate) fn placed(text: &str, state: &std::path::Path) -> String {
 
 impl Gate {
     pub(crate) async fn start(text: &str) -> Self {
+        Self::start_with(text, Options::default()).await
+    }
+
+    pub(crate) async fn start_with(text: &str, options: Options) -> Self {
         let state = tempfile::tempdir().unwrap();
         let text = placed(text, state.path());
         let settings = match tornello::config::parse(&text, "test.toml") {
             Ok((settings, _)) => settings,
             Err(wrong) => panic!("{}", tornello::config::render(&wrong, &text, false)),
         };
-        let running = app::start(settings, Options::default()).await.unwrap();
+        let running = app::start(settings, options).await.unwrap();
         Self { running, state }
     }
 

@@ -1,13 +1,14 @@
 //! `[edge]` and `[identity]`.
 
 use super::Judge;
+use crate::admission::pace::PacePolicy;
 use crate::config::document::at;
 use crate::config::findings::Finding;
-use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity};
-use crate::config::settings::{Credential, EdgeSettings, ForwardedHeader, IdentitySettings};
+use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawTrace};
+use crate::config::settings::{Credential, EdgeSettings, ForwardedHeader, IdentitySettings, TraceRule};
 
 /// Headers that cannot name a person: they frame the message, belong to one hop, or are ours.
-const NOT_IDENTITY: [&str; 21] = [
+const NOT_IDENTITY: [&str; 26] = [
     "accept",
     "authorization",
     "connection",
@@ -22,13 +23,18 @@ const NOT_IDENTITY: [&str; 21] = [
     "proxy-authorization",
     "proxy-connection",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
     "upgrade",
     "user-agent",
     "via",
     "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
     "x-real-ip",
+    "x-request-id",
 ];
 
 pub(super) fn judge(judge: &mut Judge<'_, '_>) {
@@ -116,9 +122,15 @@ pub(super) fn edge(raw: &RawEdge) -> EdgeSettings {
         max_connections_per_prefix: connections(raw.max_connections_per_prefix),
         max_streams: raw.max_streams,
         head_timeout: raw.head_timeout.0,
+        pace: PacePolicy { bytes_per_second: raw.min_rate.0.0, patience: raw.patience.0 },
         drain: raw.drain.0,
         trusted_proxies: raw.trusted_proxies.iter().map(|net| net.0).collect(),
         legacy_503_for_429: raw.legacy_503_for_429,
+        trace: match raw.trace {
+            RawTrace::Trusted => TraceRule::Trusted,
+            RawTrace::Always => TraceRule::Always,
+            RawTrace::Never => TraceRule::Never,
+        },
     }
 }
 

@@ -184,6 +184,7 @@ pub(super) fn build(raw: &RawRoute) -> RouteSettings {
             RawClass::Bulk => Class::Bulk,
         },
         timeout: raw.timeout.0,
+        tunnel_idle: raw.tunnel_idle.0,
         body_limit: raw.body_limit.0.0,
         on_client_gone: match raw.on_client_gone {
             RawOnClientGone::Finish => OnClientGone::Finish,

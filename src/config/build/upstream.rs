@@ -153,6 +153,7 @@ pub(super) fn build(raw: &RawUpstream) -> UpstreamSettings {
             healthy: probes(raw.health.healthy),
         },
         announce_limit: raw.announce_limit,
+        tunnels: raw.tunnels,
     }
 }
 

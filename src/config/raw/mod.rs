@@ -68,7 +68,8 @@ pub(crate) struct Raw {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RawEdge {
-    /// Most connections at once; further ones wait in the kernel. Hot.
+    /// Most connections at once. Beyond it those idle for longest make room; who finds no place is
+    /// answered 503. Hot.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(crate) max_connections: u32,
     /// Most connections at once from one IPv4 address or IPv6 /64; trusted proxies are exempt. Hot.
@@ -80,6 +81,13 @@ pub(crate) struct RawEdge {
     /// Longest time for a request head to arrive, and for a connection to idle between two requests. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
     pub(crate) head_timeout: Text<Duration>,
+    /// Bytes a second that a client must send of a body, or take of an answer, while it is waited for. Hot.
+    #[schemars(extend("x-minimum" = "1B", "x-maximum" = "1MiB"))]
+    pub(crate) min_rate: Text<Size>,
+    /// How far a client may fall behind `min_rate` before it is cut off; one that stands still is after
+    /// this long. Hot.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "5m"))]
+    pub(crate) patience: Text<Duration>,
     /// How long requests under way may take after the stop signal. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "1h"))]
     pub(crate) drain: Text<Duration>,
@@ -87,6 +95,8 @@ pub(crate) struct RawEdge {
     pub(crate) trusted_proxies: Vec<Text<IpNet>>,
     /// Answer 503 instead of 429 over quota, for old clients that hammer on 429. Hot.
     pub(crate) legacy_503_for_429: bool,
+    /// Whose `traceparent` and `tracestate` go on to the upstream. Hot.
+    pub(crate) trace: RawTrace,
     /// Most memory that all token buckets together may take. Hot.
     #[schemars(extend("x-minimum" = "1MiB", "x-maximum" = "64GiB"))]
     pub(crate) bucket_memory: Text<Size>,
@@ -99,12 +109,28 @@ impl Default for RawEdge {
             max_connections_per_prefix: 1_000,
             max_streams: 64,
             head_timeout: Text::of("10s"),
+            min_rate: Text::of("500B"),
+            patience: Text::of("20s"),
             drain: Text::of("30s"),
             trusted_proxies: Vec::new(),
             legacy_503_for_429: false,
+            trace: RawTrace::Trusted,
             bucket_memory: Text::of("64MiB"),
         }
     }
+}
+
+/// Whose traces are passed on.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawTrace {
+    /// Those of trusted proxies.
+    #[default]
+    Trusted,
+    /// Everybody's.
+    Always,
+    /// Nobody's.
+    Never,
 }
 
 /// `[identity]`
@@ -113,7 +139,8 @@ impl Default for RawEdge {
 pub(crate) struct RawIdentity {
     /// A header by which a trusted proxy names the person; needs `edge.trusted_proxies`. Default: none. Hot.
     pub(crate) header: Option<Text<HeaderName>>,
-    /// Which header carries the chain of addresses that trusted proxies vouch for. Hot.
+    /// Which header carries the chain of addresses that trusted proxies vouch for. It is continued
+    /// towards the upstream; the other one is not passed on. Hot.
     pub(crate) forwarded: RawForwarded,
     /// What tells users apart for quotas only, never as proof of one person: `{ cookie = "NAME" }` or
     /// `{ authorization = true }`. Default: none. Hot.

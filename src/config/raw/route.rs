@@ -32,6 +32,11 @@ pub(crate) struct RawRoute {
     #[serde(default = "route_timeout")]
     #[schemars(extend("x-minimum" = "10ms", "x-maximum" = "1h"))]
     pub(crate) timeout: Text<Duration>,
+    /// A tunnel or event stream in which nothing moves for this long is ended; a change holds for those
+    /// that begin after it. Hot.
+    #[serde(default = "tunnel_idle")]
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "24h"))]
+    pub(crate) tunnel_idle: Text<Duration>,
     /// Longest request body. Hot.
     #[serde(default = "body_limit")]
     #[schemars(extend("x-minimum" = "1KiB", "x-maximum" = "1TiB"))]
@@ -46,7 +51,8 @@ pub(crate) struct RawRoute {
     #[serde(default = "bypass_limit")]
     #[schemars(range(min = 1, max = 100_000))]
     pub(crate) bypass_limit: u32,
-    /// Let caches in front of us store answers. Refused with a room or an identity. Hot.
+    /// Let caches in front of us store answers also to requests that show who asks (a cookie,
+    /// `Authorization`). Refused with a room or an identity. Hot.
     #[serde(default)]
     pub(crate) shared: bool,
 }
@@ -57,6 +63,10 @@ fn root() -> Text<UrlPath> {
 
 fn route_timeout() -> Text<Duration> {
     Text::of("30s")
+}
+
+fn tunnel_idle() -> Text<Duration> {
+    Text::of("10m")
 }
 
 fn body_limit() -> Text<Size> {

@@ -32,6 +32,14 @@ pub(crate) struct RawUpstream {
     /// Tell the upstream its limit with each request, in the header `Tornello-Limit`. Hot.
     #[serde(default)]
     pub(crate) announce_limit: bool,
+    /// Most tunnels (WebSocket) and event streams at once; they do not count in `limit`. Hot.
+    #[serde(default = "tunnels")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) tunnels: u32,
+}
+
+fn tunnels() -> u32 {
+    1_000
 }
 
 fn connect_timeout() -> Text<Duration> {

@@ -42,6 +42,11 @@ const SHAPE: &[Bad] = &[
     ("it = \"Attendere.\"", "Italiano = \"Attendere.\"", "Italiano", "`it`, `en`"),
     // Types.
     ("drain = \"30s\"", "drain = 30", "drain = 30", "\"30s\""),
+    ("drain = \"30s\"", "min_rate = \"0B\"", "min_rate", "1B"),
+    ("drain = \"30s\"", "min_rate = 500", "min_rate", "\"500B\""),
+    ("drain = \"30s\"", "patience = \"0s\"", "patience", "100ms"),
+    ("upstream = \"app\"", "upstream = \"app\"\ntunnel_idle = \"0s\"", "tunnel_idle", "100ms"),
+    ("[room.main]", "tunnels = 0\n[room.main]", "tunnels", "from 1 to 1000000"),
     ("ceiling = 200 }", "ceiling = \"200\" }", "ceiling = \"200\"", "`ceiling = 200`"),
     ("call = \"10m\"", "hold = \"true\"", "hold = \"true\"", "without quotes: `hold = true`"),
     (
@@ -81,6 +86,7 @@ const SHAPE: &[Bad] = &[
         "on_client_gone",
         "`\"finish\"`, `\"cancel\"`",
     ),
+    ("drain = \"30s\"", "trace = true", "trace = true", "`\"trusted\"`, `\"always\"`, `\"never\"`"),
     // Formats.
     ("drain = \"30s\"", "drain = \"30\"", "drain = \"30\"", "`\"30s\"`"),
     ("drain = \"30s\"", "drain = \"soon\"", "soon", "`\"10s\"`"),

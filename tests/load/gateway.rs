@@ -1,0 +1,102 @@
+//! A gateway process, what it says of itself, and what the system says of it.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, MutexGuard};
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Killed when dropped. While it lives no other test of this target runs.
+pub(crate) struct Gateway {
+    child: Child,
+    pub(crate) site: SocketAddr,
+    admin: SocketAddr,
+    _folder: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Gateway {
+    /// With `more` besides its listeners.
+    pub(crate) async fn start(more: &str) -> Self {
+        let turn = TURN.lock().await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tornello.toml");
+        let state = folder.path().join("state");
+        let head = format!(
+            "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nstate_directory = {:?}\n",
+            state.display().to_string()
+        );
+        std::fs::write(&file, head + more).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tornello"));
+        command.arg("run").arg("--config").arg(&file).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let (mut said, mut line) = (String::new(), String::new());
+        let (site, admin) = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it ended: {said}");
+            said.push_str(&line);
+            let json: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if json["fields"]["message"] == "ready" {
+                let address = |key: &str| json["fields"][key].as_str().unwrap().parse().unwrap();
+                break (address("listen"), address("admin"));
+            }
+        };
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { child, site, admin, _folder: folder, _turn: turn }
+    }
+
+    /// The sum of a metric over the series that contain `labels`.
+    pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let text = fetch(self.admin, "/metrics").await.unwrap();
+        let lines = text.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with([' ', '{']) && rest.contains(labels))
+        });
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    /// Resident memory, bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Open files.
+    pub(crate) fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+}
+
+/// The whole answer to a GET on a connection of its own.
+pub(crate) async fn fetch(to: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(to).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Waits until `look` says so, at most a minute.
+pub(crate) async fn until(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !look().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(60), looking).await.is_ok(), "in vain until {what}");
+}
