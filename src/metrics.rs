@@ -22,6 +22,8 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Connections turned away at a cap.
     pub connections_refused: IntCounterVec,
+    /// Connections that we closed, by reason.
+    pub connections_closed: IntCounterVec,
     /// The limit of an upstream.
     pub limit: IntGaugeVec,
     /// Requests unfinished at an upstream.
@@ -69,12 +71,13 @@ pub struct Metrics {
 }
 
 /// The name of every metric of ours.
-pub const NAMES: [&str; 27] = [
+pub const NAMES: [&str; 28] = [
     "tornello_requests_total",
     "tornello_request_duration_seconds",
     "tornello_upstream_first_byte_seconds",
     "tornello_connections",
     "tornello_connections_refused_total",
+    "tornello_connections_closed_total",
     "tornello_concurrency_limit",
     "tornello_in_flight",
     "tornello_permit_queue_length",
@@ -167,6 +170,11 @@ impl Metrics {
                 "tornello_connections_refused_total",
                 "Connections turned away.",
                 &["cap"],
+            )?,
+            connections_closed: counters(
+                "tornello_connections_closed_total",
+                "Connections that were closed for what they did or did not do.",
+                &["reason"],
             )?,
             limit: gauges(
                 "tornello_concurrency_limit",

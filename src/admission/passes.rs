@@ -50,6 +50,13 @@ struct Session {
     known: bool,
 }
 
+impl Session {
+    /// Its time is over. Never before its holder knew of it.
+    fn ran_out(&self, clock: Moment) -> bool {
+        self.known && clock.since(self.begun) > self.cap
+    }
+}
+
 /// A pass that is over, remembered for as long as its token would verify.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
@@ -111,6 +118,9 @@ impl Passes {
     /// Its holder asks, and is told to be inside. False if there is no such session.
     pub fn tell(&mut self, id: &PassId, clock: Moment) -> bool {
         let Some(session) = self.live.get_mut(id) else { return false };
+        if session.ran_out(clock) {
+            return false;
+        }
         if !session.known {
             // Its time runs from when its holder knows, not from when the seat fell to the number.
             session.begun = clock;
@@ -121,14 +131,17 @@ impl Passes {
 
     /// A request under a pass that verified. `None` if nothing is known of it.
     pub fn touch(&mut self, shown: &ShownPass, clock: Moment) -> Option<Touch> {
-        let live = self.live.get(&shown.id).copied();
-        if live.is_some_and(|session| clock.since(session.begun) <= session.cap) {
-            self.tell(&shown.id, clock);
+        if self.tell(&shown.id, clock) {
             return Some(Touch::Live);
         }
-        // One that ran out since the last step ends here.
-        let known = self.ended.get(&shown.id).copied();
-        let ended = known.or(live.map(|_| Ended { at: clock, spent: false }))?;
+        if self.live.contains_key(&shown.id) {
+            // It ran out since the last step, and ends here: nobody is told two things within a step.
+            self.live.remove(&shown.id);
+            self.departures.add(1);
+            let spent = self.ended.get(&shown.id).is_some_and(|ended| ended.spent);
+            self.remember(shown.id, Ended { at: clock, spent });
+        }
+        let ended = self.ended.get(&shown.id).copied()?;
         if !shown.finishing || ended.spent || clock.since(ended.at) > REVIVAL_WITHIN {
             return Some(Touch::Over);
         }

@@ -9,6 +9,8 @@ use super::room::HoldReason;
 pub enum Refusal {
     /// The target can be read in more than one way, or is no legal target.
     Ambiguous(&'static str),
+    /// The host is not one that the connection's certificate is for.
+    Misdirected,
     /// No route matches.
     Unrouted,
     /// The user's or the network's bucket is empty.
@@ -44,6 +46,7 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Ambiguous(_) => "bad_request",
+            Self::Misdirected => "misdirected",
             Self::Unrouted => "not_found",
             Self::OverQuota { .. } => "over_quota",
             Self::Waiting { held: Some(_), .. } => "held",

@@ -1,6 +1,7 @@
 //! Builds each part once, in order; serves; drains.
 
 pub mod assemble;
+pub mod certificates;
 pub mod machine;
 pub mod pulse;
 pub mod reload;
@@ -18,6 +19,8 @@ use crate::admin;
 use crate::admission::ticket::{Key, KeyRing};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
+use crate::edge::key_files::{Flaw, KeyFiles};
+use crate::edge::tls::TlsDoor;
 use crate::edge::{Caps, Crowd, ListenError, accept, bind, open_files_max};
 use crate::metrics::Metrics;
 use crate::proxy::board::BoardKey;
@@ -30,7 +33,7 @@ use reload::Reloader;
 /// A running gateway.
 #[derive(Debug)]
 pub struct Running {
-    /// Where the crowd is met; ports are real also where 0 was asked for.
+    /// Where the crowd is met, cleartext before TLS; ports are real also where 0 was asked for.
     pub listen: Vec<SocketAddr>,
     /// Where operators are met.
     pub admin: SocketAddr,
@@ -52,6 +55,8 @@ pub enum StartError {
     Journal(JournalError),
     /// The configuration cannot be built.
     Assemble(AssembleError),
+    /// The certificates cannot be used.
+    Certificates(Vec<Flaw>),
     /// Something that the system must give was not given.
     System(String),
 }
@@ -62,6 +67,10 @@ impl fmt::Display for StartError {
             Self::Listen(error) => error.fmt(f),
             Self::Journal(error) => error.fmt(f),
             Self::Assemble(error) => error.fmt(f),
+            Self::Certificates(flaws) => {
+                let all: Vec<&str> = flaws.iter().map(|flaw| flaw.what.as_str()).collect();
+                f.write_str(&all.join("; "))
+            }
             Self::System(what) => f.write_str(what),
         }
     }
@@ -73,7 +82,7 @@ impl std::error::Error for StartError {
             Self::Listen(error) => error.source(),
             Self::Journal(error) => error.source(),
             Self::Assemble(error) => error.source(),
-            Self::System(_) => None,
+            Self::Certificates(_) | Self::System(_) => None,
         }
     }
 }
@@ -102,9 +111,14 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let journal = Arc::new(Journal::open(&settings.boot.state_directory).map_err(StartError::Journal)?);
     let secrets = journal.secrets(random()?).map_err(StartError::Journal)?;
     let workshop = Workshop { journal: Arc::clone(&journal), hungry: Arc::default(), clock };
-    let listeners = settings.boot.listen.iter().map(|address| bind(*address));
+    let listeners = settings.boot.listen.iter().map(|listener| Ok((bind(listener.address)?, *listener)));
     let listeners = listeners.collect::<Result<Vec<_>, _>>().map_err(StartError::Listen)?;
     let admin_listener = bind(settings.boot.admin).map_err(StartError::Listen)?;
+    let door = TlsDoor::new().map_err(|error| StartError::System(error.to_string()))?;
+    let files = KeyFiles::read(&settings.tls);
+    let (tls, _) = door.build(&settings.tls, &files, clock.unix()).map_err(StartError::Certificates)?;
+    door.put(tls);
+    let door = Arc::new(door);
     let live = assemble(&workshop, settings, None).await.map_err(StartError::Assemble)?;
     let log = AccessLog::start(options.access_log, Arc::clone(&metrics));
     let witness = Witness { log, metrics, clock };
@@ -113,24 +127,30 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let proxy = Proxy::new(live, ring, event, board, witness, options.onlooker);
     let hungry = Arc::clone(&workshop.hungry);
     proxy.witness.metrics.reload_success.set(1);
-    let reloader = Arc::new(Reloader::new(Arc::clone(&proxy), workshop, options.file, &options.text));
+    let reloader =
+        Arc::new(Reloader::new(Arc::clone(&proxy), workshop, Arc::clone(&door), options.file, &options.text));
     let (stop, stopped) = channel::channel(false);
     let caps = Arc::new(Caps::new(clock));
     let files_max = open_files_max().unwrap_or(usize::MAX);
     let address = |listener: &tokio::net::TcpListener| {
         listener.local_addr().map_err(|error| StartError::System(error.to_string()))
     };
-    let listen = listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+    let listen = listeners.iter().map(|(socket, _)| address(socket)).collect::<Result<Vec<_>, _>>()?;
     let admin = address(&admin_listener)?;
     let mut pulse = Pulse::new(Arc::clone(&proxy), journal, hungry);
     // Boards are up and seats are known before the first citizen comes.
     pulse.beat().await;
     let mut tasks = JoinSet::new();
     tasks.spawn(pulse.run(stopped.clone()));
-    for listener in listeners {
-        let crowd =
-            Crowd { proxy: Arc::clone(&proxy), caps: Arc::clone(&caps), files_max, stop: stopped.clone() };
-        tasks.spawn(accept(listener, crowd));
+    for (socket, listener) in listeners {
+        let crowd = Crowd {
+            proxy: Arc::clone(&proxy),
+            caps: Arc::clone(&caps),
+            tls: Arc::clone(&door),
+            files_max,
+            stop: stopped.clone(),
+        };
+        tasks.spawn(accept(socket, listener, crowd));
     }
     let desk = admin::Desk { proxy: Arc::clone(&proxy), reloader: Arc::clone(&reloader), stop: stopped };
     admin::serve(admin_listener, desk).map_err(|error| StartError::System(error.to_string()))?;

@@ -15,8 +15,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::assemble::{Workshop, assemble, govern};
-use crate::config::settings::Settings;
+use super::certificates;
+use crate::config::settings::{Settings, TlsSettings};
 use crate::config::{difference, needs_restart, parse, render};
+use crate::edge::key_files::KeyFiles;
+use crate::edge::tls::TlsDoor;
 use crate::proxy::Proxy;
 use crate::proxy::live::Live;
 
@@ -25,11 +28,20 @@ use crate::proxy::live::Live;
 pub struct Reloader {
     proxy: Arc<Proxy>,
     workshop: Workshop,
+    tls: Arc<TlsDoor>,
     file: Option<PathBuf>,
     one_at_a_time: Mutex<()>,
     last: StdMutex<Option<Report>>,
     /// Digest of the text that was read last, good or bad, so that nobody reads it twice.
     seen: StdMutex<Option<[u8; 32]>>,
+    /// The certificates that were read last, good or bad.
+    seen_keys: StdMutex<SeenKeys>,
+}
+
+#[derive(Debug)]
+struct SeenKeys {
+    settings: TlsSettings,
+    digest: [u8; 32],
 }
 
 /// What became of a reload.
@@ -50,15 +62,37 @@ pub struct Report {
 impl Reloader {
     /// For the configuration in `file`, if there is one; `text` is what was read from it at start.
     #[must_use]
-    pub fn new(proxy: Arc<Proxy>, workshop: Workshop, file: Option<PathBuf>, text: &str) -> Self {
+    pub fn new(
+        proxy: Arc<Proxy>,
+        workshop: Workshop,
+        tls: Arc<TlsDoor>,
+        file: Option<PathBuf>,
+        text: &str,
+    ) -> Self {
         let seen = StdMutex::new(Some(digest(text.as_bytes())));
-        Self { proxy, workshop, file, one_at_a_time: Mutex::new(()), last: StdMutex::new(None), seen }
+        let settings = proxy.live.load().settings.tls.clone();
+        let digest = KeyFiles::read(&settings).digest();
+        let seen_keys = StdMutex::new(SeenKeys { settings, digest });
+        let (one_at_a_time, last) = (Mutex::new(()), StdMutex::new(None));
+        Self { proxy, workshop, tls, file, one_at_a_time, last, seen, seen_keys }
     }
 
     /// Whether `content` is not what was read last.
     #[must_use]
     pub fn is_news(&self, content: &[u8]) -> bool {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != Some(digest(content))
+    }
+
+    /// The files of certificates and keys that the configuration named last.
+    #[must_use]
+    pub fn key_settings(&self) -> TlsSettings {
+        self.seen_keys.lock().unwrap_or_else(PoisonError::into_inner).settings.clone()
+    }
+
+    /// Whether the files of certificates and keys hold something else than what was read last.
+    #[must_use]
+    pub fn has_new_keys(&self, digest: &[u8; 32]) -> bool {
+        self.seen_keys.lock().unwrap_or_else(PoisonError::into_inner).digest != *digest
     }
 
     /// The configuration's file.
@@ -101,7 +135,8 @@ impl Reloader {
         let result = match parse(text, name) {
             Ok((settings, warnings)) => {
                 let warned = if warnings.is_empty() { String::new() } else { render(&warnings, text, false) };
-                self.put_in_place(settings).await.map(|changes| (changes, warned))
+                let placed = self.put_in_place(settings, text, name).await;
+                placed.map(|(changes, flaws)| (changes, warned + &flaws))
             }
             Err(diagnostics) => Err(render(&diagnostics, text, false)),
         };
@@ -109,7 +144,12 @@ impl Reloader {
         self.report(result, took.as_millis())
     }
 
-    async fn put_in_place(&self, settings: Settings) -> Result<Vec<String>, String> {
+    async fn put_in_place(
+        &self,
+        settings: Settings,
+        text: &str,
+        name: &str,
+    ) -> Result<(Vec<String>, String), String> {
         let old = self.proxy.live.load_full();
         let restart = needs_restart(&old.settings, &settings);
         if !restart.is_empty() {
@@ -119,18 +159,28 @@ impl Reloader {
             ));
         }
         lost_rooms(&old, &settings)?;
+        let files = KeyFiles::read(&settings.tls);
+        let seen = SeenKeys { settings: settings.tls.clone(), digest: files.digest() };
+        *self.seen_keys.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        let told = |flaws: &[_]| {
+            let shown = certificates::shown(flaws, text, name);
+            if shown.is_empty() { String::new() } else { render(&shown, text, false) }
+        };
+        let now = self.workshop.clock.unix();
+        let (tls, flaws) = self.tls.build(&settings.tls, &files, now).map_err(|flaws| told(&flaws))?;
         let changes = difference(&old.settings, &settings).iter().map(ToString::to_string).collect();
         let new = assemble(&self.workshop, settings, Some(&old)).await.map_err(|error| error.to_string())?;
         self.close_rooms(&old, &new).await;
         let new = Arc::new(new);
         self.proxy.live.store(Arc::clone(&new));
+        self.tls.put(tls);
         for (name, cluster) in &old.clusters {
             if !new.clusters.get(name).is_some_and(|successor| Arc::ptr_eq(successor, cluster)) {
                 cluster.retire();
             }
         }
         govern(&self.proxy.live.load());
-        Ok(changes)
+        Ok((changes, told(&flaws)))
     }
 
     /// Rooms that go leave exact marks, so that they can come back where they were.

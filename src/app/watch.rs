@@ -1,9 +1,10 @@
-//! Notices that the configuration's file changed.
+//! Notices that the configuration's file changed, or a certificate that it names.
 //!
-//! Watches the directory, because editors and Kubernetes replace files rather than write them, and
+//! Watches the directories, because editors and Kubernetes replace files rather than write them, and
 //! looks at the content every few seconds as well, because some file systems tell nobody.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,30 +12,66 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
 
 use super::reload::{QUIET, Reloader};
+use crate::edge::key_files::KeyFiles;
 use crate::edge::stopped;
 
 /// How often the content is looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Reloads whenever the file's content changed and was quiet for half a second.
+/// What the watched files hold.
+#[derive(PartialEq, Eq)]
+struct Content {
+    configuration: Option<Vec<u8>>,
+    keys: [u8; 32],
+}
+
+impl Content {
+    async fn read(reloader: &Reloader, file: &Path) -> Self {
+        let settings = reloader.key_settings();
+        let keys = if settings.certificates.is_empty() {
+            KeyFiles::read(&settings).digest()
+        } else {
+            let reading = tokio::task::spawn_blocking(move || KeyFiles::read(&settings).digest());
+            reading.await.unwrap_or_default()
+        };
+        Self { configuration: read(file).await, keys }
+    }
+
+    /// Whether this is not what was read last. A configuration that is gone for a moment is no news.
+    fn is_news(&self, reloader: &Reloader) -> bool {
+        let Some(configuration) = &self.configuration else { return false };
+        reloader.is_news(configuration) || reloader.has_new_keys(&self.keys)
+    }
+}
+
+/// Reloads whenever the content of the file, or of a certificate that it names, changed and was quiet
+/// for half a second.
 pub async fn follow(reloader: Arc<Reloader>, mut stop: watch::Receiver<bool>) {
     let Some(file) = reloader.file().cloned() else { return };
     let told = Arc::new(Notify::new());
-    let _watcher = listen(&file, Arc::clone(&told));
+    let mut watched = BTreeSet::new();
+    let mut _watcher = None;
     loop {
-        let mut content = read(&file).await;
-        if content.as_deref().is_some_and(|content| reloader.is_news(content)) {
+        let mut content = Content::read(&reloader, &file).await;
+        if content.is_news(&reloader) {
             loop {
                 tokio::time::sleep(QUIET).await;
-                let later = read(&file).await;
+                let later = Content::read(&reloader, &file).await;
                 if later == content {
                     break;
                 }
                 content = later;
             }
-            if content.is_some_and(|content| reloader.is_news(&content)) {
+            if content.is_news(&reloader) {
                 reloader.reload().await;
             }
+        }
+        let wanted = directories(&file, &reloader);
+        if watched != wanted {
+            _watcher = listen(&wanted, Arc::clone(&told));
+            watched = wanted;
+            // What changed before the watch stood is not missed.
+            told.notify_one();
         }
         tokio::select! {
             biased;
@@ -45,14 +82,23 @@ pub async fn follow(reloader: Arc<Reloader>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-fn listen(file: &Path, told: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
-    let directory = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+/// Where the files are.
+fn directories(file: &Path, reloader: &Reloader) -> BTreeSet<PathBuf> {
+    let settings = reloader.key_settings();
+    let keys = settings.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+    let parent = |file: &Path| match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
     };
+    keys.map(|key| parent(key)).chain([parent(file)]).collect()
+}
+
+fn listen(directories: &BTreeSet<PathBuf>, told: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
     let watcher = notify::recommended_watcher(move |_| told.notify_one());
     let watching = watcher.and_then(|mut watcher| {
-        watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        for directory in directories {
+            watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        }
         Ok(watcher)
     });
     match watching {

@@ -4,7 +4,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::{CONFIGURATION, OK};
-use crate::config::{self, Settings};
+use crate::app::certificates;
+use crate::clock::Clock;
+use crate::config::{self, Diagnostic, Settings, Severity};
 
 /// Check a configuration.
 #[derive(Debug, clap::Args)]
@@ -37,7 +39,7 @@ impl Check {
             return OK;
         }
         let Some(text) = read(&self.config) else { return CONFIGURATION };
-        let (code, diagnostics) = match config::parse(&text, &self.config.display().to_string()) {
+        let (code, diagnostics) = match parse(&text, &self.config) {
             Ok((_, warnings)) => (OK, warnings),
             Err(diagnostics) => (CONFIGURATION, diagnostics),
         };
@@ -51,7 +53,7 @@ impl Check {
 pub fn load(file: &Path) -> Option<(Settings, String)> {
     let text = read(file)?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    match config::parse(&text, &file.display().to_string()) {
+    match parse(&text, file) {
         Ok((settings, warnings)) => {
             if !warnings.is_empty() {
                 eprintln!("{}", config::render(&warnings, &text, colour));
@@ -63,6 +65,17 @@ pub fn load(file: &Path) -> Option<(Settings, String)> {
             None
         }
     }
+}
+
+/// Judges a configuration together with the certificates that it names.
+fn parse(text: &str, file: &Path) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let name = file.display().to_string();
+    let (settings, mut found) = config::parse(text, &name)?;
+    found.extend(certificates::check(&settings.tls, Clock::start().unix(), text, &name));
+    if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Err(found);
+    }
+    Ok((settings, found))
 }
 
 fn read(file: &Path) -> Option<String> {

@@ -51,7 +51,8 @@ fn summary(settings: &Settings, found: &[Diagnostic], file_name: &str) -> String
         number(settings.rooms.len(), "room"),
         number(settings.routes.len(), "route"),
     ];
-    let listen: Vec<String> = settings.boot.listen.iter().map(ToString::to_string).collect();
+    let listen: Vec<String> =
+        settings.boot.listen.iter().map(|listener| listener.address.to_string()).collect();
     let warned = if found.is_empty() { String::new() } else { format!(" ({})", count(found)) };
     format!("{file_name} is good: {}; people come in at {}{warned}", parts.join(", "), listen.join(" and "))
 }

@@ -55,6 +55,36 @@ pub struct Diagnostic {
     pub help: String,
 }
 
+impl Diagnostic {
+    /// One that is found outside of the configuration, shown where `needle` stands in its text.
+    #[must_use]
+    pub fn at_text(
+        fatal: bool,
+        text: &str,
+        needle: &str,
+        file: &str,
+        key: &str,
+        message: &str,
+        help: &str,
+    ) -> Self {
+        let start = text.find(needle).filter(|_| !needle.is_empty());
+        let span = start.map_or(0..0, |start| start..start + needle.len());
+        let (line, column) = position(text, span.start);
+        Self {
+            severity: if fatal { Severity::Error } else { Severity::Warning },
+            message: message.to_owned(),
+            key: key.to_owned(),
+            file: file.to_owned(),
+            line,
+            column,
+            span,
+            related: None,
+            note: None,
+            help: help.to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { severity, message, file, line, column, help, .. } = self;

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::settings::{
-    AddressSettings, Boot, Credential, EdgeSettings, ForwardedHeader, HealthSettings, IdentitySettings,
-    OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings, TraceRule, UpstreamSettings,
+    AddressSettings, Boot, CertificateFiles, Credential, EdgeSettings, ForwardedHeader, HealthSettings,
+    IdentitySettings, Listener, OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings,
+    TlsSettings, TraceRule, UpstreamSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::Class;
@@ -57,10 +58,11 @@ struct Values(BTreeMap<String, String>);
 
 impl Values {
     fn of(settings: &Settings) -> Self {
-        let Settings { boot, edge, identity, upstreams, quotas, rooms, routes, door, buckets_bytes } =
+        let Settings { boot, tls, edge, identity, upstreams, quotas, rooms, routes, door, buckets_bytes } =
             settings;
         let mut values = Self::default();
         values.boot(boot);
+        values.tls(tls);
         values.edge(edge);
         values.put("edge.bucket_memory", Size(*buckets_bytes).write());
         values.identity(identity);
@@ -88,16 +90,31 @@ impl Values {
 
     fn boot(&mut self, boot: &Boot) {
         let Boot { listen, admin, threads, state_directory } = boot;
-        self.put("listen.http", format!("{listen:?}"));
+        for (key, encrypted) in [("listen.http", false), ("listen.https", true)] {
+            let some = listen.iter().filter(|listener| listener.tls == encrypted);
+            let some = some.map(|Listener { address, tls: _, proxy_protocol }| {
+                if *proxy_protocol { format!("{address} proxy_protocol") } else { address.to_string() }
+            });
+            self.put(key, format!("{:?}", some.collect::<Vec<_>>()));
+        }
         self.put("listen.admin", admin);
         self.put("listen.threads", threads);
         self.put("listen.state_directory", state_directory.display());
+    }
+
+    fn tls(&mut self, tls: &TlsSettings) {
+        let TlsSettings { certificates, only_v13 } = tls;
+        for CertificateFiles { certificate, key } in certificates {
+            self.put(format!("tls.certificates[{}]", certificate.display()), key.display());
+        }
+        self.put("tls.min_version", if *only_v13 { "1.3" } else { "1.2" });
     }
 
     fn edge(&mut self, edge: &EdgeSettings) {
         let EdgeSettings {
             max_connections,
             max_connections_per_prefix,
+            max_streams,
             head_timeout,
             drain,
             trusted_proxies,
@@ -106,6 +123,7 @@ impl Values {
         } = edge;
         self.put("edge.max_connections", max_connections);
         self.put("edge.max_connections_per_prefix", max_connections_per_prefix);
+        self.put("edge.max_streams", max_streams);
         self.put_time("edge.head_timeout", *head_timeout);
         self.put_time("edge.drain", *drain);
         self.put("edge.trusted_proxies", format!("{trusted_proxies:?}"));

@@ -15,6 +15,8 @@ use crate::admission::policy::{LimitPolicy, Quota, RoomPolicy};
 pub struct Settings {
     /// Read once, at start.
     pub boot: Boot,
+    /// Certificates.
+    pub tls: TlsSettings,
     /// Everything about connections and clients that may change while running.
     pub edge: EdgeSettings,
     /// How a client is recognised.
@@ -36,14 +38,44 @@ pub struct Settings {
 /// What only a restart can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boot {
-    /// Where the crowd is met. Never empty.
-    pub listen: Vec<SocketAddr>,
+    /// Where the crowd is met, cleartext before TLS. Never empty.
+    pub listen: Vec<Listener>,
     /// Where operators are met.
     pub admin: SocketAddr,
     /// Worker threads of the data path; at least 1.
     pub threads: usize,
     /// Where keys and high-water marks are kept.
     pub state_directory: PathBuf,
+}
+
+/// A socket of the crowd's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub address: SocketAddr,
+    /// Connections are encrypted by us.
+    pub tls: bool,
+    /// Connections begin with a PROXY protocol header from a trusted proxy.
+    pub proxy_protocol: bool,
+}
+
+/// Certificates and what is spoken with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// In the order of the file; the first serves clients that name no known host. Never empty where a
+    /// listener encrypts.
+    pub certificates: Vec<CertificateFiles>,
+    /// TLS 1.3 only.
+    pub only_v13: bool,
+}
+
+/// The two files of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
 }
 
 /// Caps and deadlines of the crowd's side.
@@ -53,6 +85,8 @@ pub struct EdgeSettings {
     pub max_connections: usize,
     /// Most connections at once from one prefix (IPv4 address, IPv6 /64); trusted proxies are exempt.
     pub max_connections_per_prefix: usize,
+    /// Most requests at once on one HTTP/2 connection.
+    pub max_streams: u32,
     /// From the first byte of a request head, or from the end of the last exchange, to its end.
     pub head_timeout: Duration,
     /// How long requests under way may take after the stop signal.

@@ -182,7 +182,9 @@ fn missing_key(name: &str, schema: &Value, path: &KeyPath) -> Finding {
     let what = format!("`{name}`: {}", description(schema));
     if path.is_root() {
         let keys = example(schema);
-        let help = format!("add `[{name}]` with `{}`", keys.trim_matches(['{', '}', ' ']));
+        let keys =
+            schema.get("x-example").and_then(Value::as_str).unwrap_or(keys.trim_matches(['{', '}', ' ']));
+        let help = format!("add `[{name}]` with `{keys}`");
         return Finding::error(path.key(name), format!("missing table `[{name}]`"), help).note(what);
     }
     let help = format!("add `{name} = {}`", example(schema));

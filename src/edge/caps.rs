@@ -151,6 +151,31 @@ impl Place {
     pub fn link(&self) -> &Arc<Link> {
         &self.link
     }
+
+    /// Counts the connection among those of a subscriber for whom a load balancer opened it.
+    ///
+    /// # Errors
+    /// [`CapReached`]; the place stays counted among all.
+    pub fn speaks_for(&mut self, client: IpAddr, subscriber_max: usize) -> Result<(), CapReached> {
+        self.leave_subscriber();
+        let subscriber = subscriber(client);
+        let mut count = self.caps.subscribers.entry(subscriber).or_insert(0);
+        if *count >= subscriber_max {
+            return Err(CapReached::Subscriber);
+        }
+        *count += 1;
+        self.subscriber = Some(subscriber);
+        Ok(())
+    }
+
+    fn leave_subscriber(&mut self) {
+        if let Some(subscriber) = self.subscriber.take() {
+            self.caps.subscribers.remove_if_mut(&subscriber, |_, count| {
+                *count -= 1;
+                *count == 0
+            });
+        }
+    }
 }
 
 impl Drop for Spare {
@@ -167,12 +192,7 @@ impl Drop for Place {
             self.caps.leaving.fetch_sub(1, Ordering::Relaxed);
         }
         self.caps.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(subscriber) = self.subscriber {
-            self.caps.subscribers.remove_if_mut(&subscriber, |_, count| {
-                *count -= 1;
-                *count == 0
-            });
-        }
+        self.leave_subscriber();
     }
 }
 

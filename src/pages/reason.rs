@@ -27,6 +27,8 @@ pub enum Reason {
     NoTicket,
     /// The request cannot be judged safely.
     BadRequest,
+    /// The host is not one that this connection's certificate is for.
+    Misdirected,
     /// No route, or no such endpoint.
     NotFound,
     /// Our endpoint exists, the method does not.
@@ -43,7 +45,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Waiting,
         Self::Held,
         Self::Saturated,
@@ -55,6 +57,7 @@ impl Reason {
         Self::NotCalled,
         Self::NoTicket,
         Self::BadRequest,
+        Self::Misdirected,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::TooLarge,
@@ -78,6 +81,7 @@ impl Reason {
             Self::NotCalled => "not_called",
             Self::NoTicket => "no_ticket",
             Self::BadRequest => "bad_request",
+            Self::Misdirected => "misdirected",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "too_large",
@@ -103,6 +107,7 @@ impl Reason {
             Self::NotCalled => StatusCode::CONFLICT,
             Self::NoTicket | Self::NotFound => StatusCode::NOT_FOUND,
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -122,6 +127,7 @@ impl Reason {
         match self {
             Self::Waiting | Self::Held => "saturated",
             Self::NotCalled | Self::NoTicket | Self::MethodNotAllowed => "not_found",
+            Self::Misdirected => "bad_request",
             other => other.code(),
         }
     }

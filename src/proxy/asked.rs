@@ -48,17 +48,23 @@ impl Asked {
     /// Reads a request.
     ///
     /// # Errors
-    /// [`Refusal::Ambiguous`] for targets that can be read in two ways.
+    /// [`Refusal::Ambiguous`] for targets that can be read in two ways, [`Refusal::Misdirected`] for a host
+    /// that the connection's certificate is not for.
     pub fn read<B>(request: &Request<B>, peer: &Peer, settings: &Settings) -> Result<Self, Refusal> {
         let (headers, uri) = (request.headers(), request.uri());
         let trusted = &settings.edge.trusted_proxies;
+        let host = host(headers, uri)?;
+        // A browser may reuse a connection for hosts that its certificate is for, and for no others.
+        if peer.shown.as_ref().is_some_and(|shown| !shown.covers(&host)) {
+            return Err(Refusal::Misdirected);
+        }
         let (encrypted, peer) = (peer.secure, peer.address.ip().to_canonical());
         let known = vouched(headers, peer, settings.identity.forwarded, trusted);
         let path = normalise(uri.path()).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
         let bare = without_parameters(&path).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
         Ok(Self {
             method: request.method().clone(),
-            host: host(headers, uri)?,
+            host,
             port: port(headers, uri),
             path,
             bare,

@@ -58,15 +58,10 @@ pub fn unread(
     let detail = if let Refusal::Ambiguous(why) = refusal { Some(*why) } else { None };
     let html = crate::pages::wants_html(request.headers());
     let answer = if html {
-        live.pages.notice(
-            Reason::BadRequest,
-            Language::negotiate(request.headers()),
-            &record.request_id,
-            None,
-        )
+        live.pages.notice(reason(refusal), Language::negotiate(request.headers()), &record.request_id, None)
     } else {
         let request_id = Some(record.request_id.as_str());
-        live.pages.problem(&Problem { detail, request_id, ..Problem::new(Reason::BadRequest) })
+        live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason(refusal)) })
     };
     let answer = referenced(answer, &record);
     record.decided(Decision::Refused, refusal.reason(), answer.status());
@@ -211,6 +206,7 @@ fn told(
 fn reason(refusal: &Refusal) -> Reason {
     match refusal {
         Refusal::Ambiguous(_) => Reason::BadRequest,
+        Refusal::Misdirected => Reason::Misdirected,
         Refusal::Unrouted => Reason::NotFound,
         Refusal::OverQuota { .. } => Reason::OverQuota,
         Refusal::Waiting { not_sent: true, .. } => Reason::NotSent,

@@ -550,16 +550,11 @@ impl World {
                 self.people[who].cap = Duration::from_secs(120);
             }
             Touch::Over => {
-                // A seat that fell to an old pass's number unheard went back: the pass is over, the place is not.
-                let kept = number != 0 && self.room.look(number, &pass) != Claim::Done;
                 must!(
-                    idled || ran_out || too_old || kept,
+                    idled || ran_out || too_old,
                     "the pass of {number} is over after {:?}",
                     clock.saturating_sub(begun)
                 );
-                if kept {
-                    self.witness.seated.remove(&number);
-                }
                 return self.outside_again(who);
             }
         }

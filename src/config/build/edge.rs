@@ -1,12 +1,10 @@
-//! `[listen]`, `[edge]` and `[identity]`.
-
-use std::net::{IpAddr, SocketAddr};
+//! `[edge]` and `[identity]`.
 
 use super::Judge;
 use crate::config::document::at;
 use crate::config::findings::Finding;
-use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawListen, RawTrace};
-use crate::config::settings::{Boot, Credential, EdgeSettings, ForwardedHeader, IdentitySettings, TraceRule};
+use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawTrace};
+use crate::config::settings::{Credential, EdgeSettings, ForwardedHeader, IdentitySettings, TraceRule};
 
 /// Headers that cannot name a person: they frame the message, belong to one hop, or are ours.
 const NOT_IDENTITY: [&str; 26] = [
@@ -39,71 +37,9 @@ const NOT_IDENTITY: [&str; 26] = [
 ];
 
 pub(super) fn judge(judge: &mut Judge<'_, '_>) {
-    listen(judge);
     caps(judge);
     header(judge);
     credential(judge);
-}
-
-/// Whether two sockets cannot both be bound.
-fn clash(one: SocketAddr, two: SocketAddr) -> bool {
-    let any = |ip: IpAddr| ip.is_unspecified();
-    let same_family = one.is_ipv4() == two.is_ipv4();
-    let same = one.ip() == two.ip() || (same_family && (any(one.ip()) || any(two.ip())));
-    one.port() == two.port() && one.port() != 0 && same
-}
-
-fn listen(judge: &mut Judge<'_, '_>) {
-    let raw = judge.raw;
-    let addresses = raw.listen.http.as_slice();
-    let many = matches!(raw.listen.http, crate::config::raw::OneOrMany::Many(_));
-    let path =
-        |index: usize| if many { at(&["listen", "http"]).index(index) } else { at(&["listen", "http"]) };
-    for (second, address) in addresses.iter().enumerate() {
-        let first = addresses.iter().take(second).position(|first| clash(first.0, address.0));
-        if let Some(first) = first {
-            let message = format!("`listen.http` has {} twice over", address.0);
-            judge.add(
-                Finding::error(path(second), message, "remove one of the two")
-                    .related(path(first), "taken here"),
-            );
-        }
-        judge.refuse_if(clash(address.0, raw.listen.admin.0), || {
-            let port = raw.listen.admin.0.port();
-            let help = format!(
-                "give `listen.admin` a port of its own: `admin = \"127.0.0.1:{}\"`",
-                other_port(port)
-            );
-            let message =
-                format!("the crowd and the operators would meet at the same address, {}", address.0);
-            Finding::error(path(second), message, help)
-                .related(at(&["listen", "admin"]), "the operators' address")
-        });
-    }
-    let admin = raw.listen.admin.0;
-    judge.refuse_if(!is_private(admin.ip()), || {
-        let help = format!(
-            "write `admin = \"127.0.0.1:{}\"`, or an address of your management network",
-            admin.port()
-        );
-        Finding::warning(
-            at(&["listen", "admin"]),
-            format!("`listen.admin` is open to the world at {admin}"),
-            help,
-        )
-        .note("the admin listener has no password: who reaches it operates the gateway")
-    });
-}
-
-fn other_port(port: u16) -> u16 {
-    if port == 9901 { 9902 } else { 9901 }
-}
-
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
 }
 
 fn caps(judge: &mut Judge<'_, '_>) {
@@ -178,21 +114,12 @@ fn credential(judge: &mut Judge<'_, '_>) {
     }
 }
 
-pub(super) fn boot(raw: &RawListen) -> Boot {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Boot {
-        listen: raw.http.as_slice().iter().map(|address| address.0).collect(),
-        admin: raw.admin.0,
-        threads: raw.threads.and_then(|threads| usize::try_from(threads).ok()).unwrap_or(cores),
-        state_directory: raw.state_directory.0.clone(),
-    }
-}
-
 pub(super) fn edge(raw: &RawEdge) -> EdgeSettings {
     let connections = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     EdgeSettings {
         max_connections: connections(raw.max_connections),
         max_connections_per_prefix: connections(raw.max_connections_per_prefix),
+        max_streams: raw.max_streams,
         head_timeout: raw.head_timeout.0,
         drain: raw.drain.0,
         trusted_proxies: raw.trusted_proxies.iter().map(|net| net.0).collect(),

@@ -4,6 +4,7 @@
 //! goes on; `build` is called only when nothing was wrong, and cannot fail.
 
 mod edge;
+mod listen;
 mod quota;
 mod room;
 mod route;
@@ -40,6 +41,7 @@ impl Judge<'_, '_> {
 
 /// Judges everything. `None` if something forbids to go on.
 pub(super) fn settings(mut judge: Judge<'_, '_>) -> Option<Settings> {
+    listen::judge(&mut judge);
     edge::judge(&mut judge);
     quota::judge(&mut judge);
     upstream::judge(&mut judge);
@@ -47,7 +49,8 @@ pub(super) fn settings(mut judge: Judge<'_, '_>) -> Option<Settings> {
     route::judge(&mut judge);
     let raw = judge.raw;
     (!judge.findings.has_errors()).then(|| Settings {
-        boot: edge::boot(&raw.listen),
+        boot: listen::boot(&raw.listen),
+        tls: listen::tls(&raw.tls),
         edge: edge::edge(&raw.edge),
         identity: edge::identity(&raw.identity),
         upstreams: each(&raw.upstream, |_, upstream| upstream::build(upstream)),

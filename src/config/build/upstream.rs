@@ -41,8 +41,8 @@ fn addresses(judge: &mut Judge<'_, '_>, path: &KeyPath, upstream: &RawUpstream) 
                 Finding::error(list.index(second), message, help).related(list.index(first), "and here"),
             );
         }
-        let own = raw.listen.http.as_slice().iter().map(|own| own.0).chain([raw.listen.admin.0]);
-        let own = own.into_iter().find(|own| is_own(*own, &entry.address));
+        let own = super::listen::own(&raw.listen).into_iter().chain([raw.listen.admin.0]);
+        let own = { own }.find(|own| is_own(*own, &entry.address));
         if let Some(own) = own {
             let message = format!("`{}` is Tornello itself, which listens at {own}", entry.address);
             let help = "write the address of the service behind Tornello";

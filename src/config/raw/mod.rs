@@ -5,13 +5,12 @@
 //! *restart*). Bounds of texts stand in `x-minimum` and `x-maximum`, both included. What depends on
 //! more than one key is judged in `build`.
 
+mod listen;
 mod room;
 mod route;
 mod upstream;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -21,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{CookieName, Rate, Size, Text};
 
+pub(crate) use listen::{RawCertificate, RawListen, RawListener, RawTls, RawTlsVersion};
 pub(crate) use room::RawRoom;
 pub(crate) use route::{RawClass, RawOnClientGone, RawRoute};
 pub(crate) use upstream::{RawAddress, RawHealth, RawLaw, RawLimit, RawUpstream};
@@ -34,6 +34,9 @@ pub(crate) type Named<T> = BTreeMap<String, T>;
 pub(crate) struct Raw {
     /// Where the gateway listens and what it is given by the machine. Restart.
     pub(crate) listen: RawListen,
+    /// Certificates of the addresses in `listen.https`. Hot.
+    #[serde(default)]
+    pub(crate) tls: RawTls,
     /// Caps and deadlines of the crowd's side. Hot.
     #[serde(default)]
     pub(crate) edge: RawEdge,
@@ -61,49 +64,6 @@ pub(crate) struct Raw {
     pub(crate) route: Named<RawRoute>,
 }
 
-/// One value, or a list of them.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(crate) enum OneOrMany<T> {
-    One(T),
-    #[schemars(extend("minItems" = 1))]
-    Many(Vec<T>),
-}
-
-impl<T> OneOrMany<T> {
-    pub(crate) fn as_slice(&self) -> &[T] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
-    }
-}
-
-/// `[listen]`
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawListen {
-    /// Where the crowd is met: one address and port, or a list of them; port 0 takes a free one. Restart.
-    pub(crate) http: OneOrMany<Text<SocketAddr>>,
-    /// Where operators are met: health, metrics, administration. It has no password: keep it private. Restart.
-    #[serde(default = "admin")]
-    pub(crate) admin: Text<SocketAddr>,
-    /// Worker threads of the data path. Default: as many as the machine has cores. Restart.
-    #[schemars(range(min = 1, max = 1024))]
-    pub(crate) threads: Option<u32>,
-    /// Where signing keys and high-water marks are kept. Restart.
-    #[serde(default = "state_directory")]
-    pub(crate) state_directory: Text<PathBuf>,
-}
-
-fn admin() -> Text<SocketAddr> {
-    Text::of("127.0.0.1:9901")
-}
-
-fn state_directory() -> Text<PathBuf> {
-    Text::of("/var/lib/tornello")
-}
-
 /// `[edge]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -115,6 +75,9 @@ pub(crate) struct RawEdge {
     /// Most connections at once from one IPv4 address or IPv6 /64; trusted proxies are exempt. Hot.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(crate) max_connections_per_prefix: u32,
+    /// Most requests at once on one HTTP/2 connection. Hot.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) max_streams: u32,
     /// Longest time for a request head to arrive, and for a connection to idle between two requests. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
     pub(crate) head_timeout: Text<Duration>,
@@ -137,6 +100,7 @@ impl Default for RawEdge {
         Self {
             max_connections: 20_000,
             max_connections_per_prefix: 1_000,
+            max_streams: 64,
             head_timeout: Text::of("10s"),
             drain: Text::of("30s"),
             trusted_proxies: Vec::new(),

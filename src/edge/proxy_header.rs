@@ -1,0 +1,77 @@
+//! PROXY protocol, versions 1 and 2: what a load balancer that only moves bytes says of who connects.
+
+use std::io;
+use std::net::SocketAddr;
+
+use proxy_header::{Error, ParseConfig, Protocol, ProxyHeader};
+use tokio::io::AsyncRead;
+
+use super::ahead::Ahead;
+
+/// Longest header. Addresses take at most 232 bytes; the rest is for what load balancers add.
+const LENGTH_MAX: usize = 4 * 1024;
+/// Both versions are taken; what load balancers add is not read.
+const PARSE: ParseConfig = ParseConfig { include_tlvs: false, allow_v1: true, allow_v2: true };
+
+/// The header at the start of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// More bytes are needed.
+    Partial,
+    /// There is none, or a broken one.
+    Bad,
+    /// A whole one.
+    Whole {
+        /// Who connects; `None` if the load balancer speaks for itself.
+        source: Option<SocketAddr>,
+        /// Bytes of the header; what follows is the client's.
+        length: usize,
+    },
+}
+
+/// Reads the header at the start of `bytes`.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Header {
+    match ProxyHeader::parse(bytes, PARSE) {
+        Ok((_, length)) if length > LENGTH_MAX => Header::Bad,
+        Ok((header, length)) => match header.proxied_address() {
+            None => Header::Whole { source: None, length },
+            Some(address) if address.protocol == Protocol::Stream => {
+                Header::Whole { source: Some(address.source), length }
+            }
+            // A datagram's address says nothing of a TCP connection.
+            Some(_) => Header::Bad,
+        },
+        Err(Error::BufferTooShort) if bytes.len() < LENGTH_MAX && may_begin(bytes) => Header::Partial,
+        Err(_) => Header::Bad,
+    }
+}
+
+/// Whether a header of either version could begin with these bytes: whoever speaks something else is
+/// not kept waiting for more.
+fn may_begin(bytes: &[u8]) -> bool {
+    const V1: &[u8] = b"PROXY ";
+    const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    [V1, V2].iter().any(|start| bytes.iter().zip(*start).all(|(byte, wanted)| byte == wanted))
+}
+
+/// Takes the header off a stream; what follows it stays. The source, if the header names one.
+///
+/// # Errors
+/// `InvalidData` without a good header, else those of the stream.
+pub async fn take<S: AsyncRead + Unpin>(stream: &mut Ahead<S>) -> io::Result<Option<SocketAddr>> {
+    loop {
+        match parse(stream.seen()) {
+            Header::Bad => return Err(io::ErrorKind::InvalidData.into()),
+            Header::Whole { source, length } => {
+                stream.consume(length);
+                return Ok(source);
+            }
+            Header::Partial => {
+                if !stream.look(LENGTH_MAX).await? {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+            }
+        }
+    }
+}
