@@ -146,6 +146,12 @@ impl Caps {
 }
 
 impl Place {
+    /// The connection, as the cap sees it.
+    #[must_use]
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
     /// Counts the connection among those of a subscriber for whom a load balancer opened it.
     ///
     /// # Errors
@@ -169,12 +175,6 @@ impl Place {
                 *count == 0
             });
         }
-    }
-
-    /// The connection, as the cap sees it.
-    #[must_use]
-    pub fn link(&self) -> &Arc<Link> {
-        &self.link
     }
 }
 

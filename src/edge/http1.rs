@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -10,7 +9,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::idle::Link;
+use super::idle::{LEAVE_TIME, Link};
 use super::serve::stopped;
 use crate::proxy::{Peer, Proxy, handle};
 
@@ -18,8 +17,6 @@ use crate::proxy::{Peer, Proxy, handle};
 const HEAD_MAX: usize = 32 * 1024;
 /// Most fields in a head.
 const FIELDS_MAX: usize = 100;
-/// Longest time that half a head is waited for when the connection's place is needed.
-const LEAVE_TIME: Duration = Duration::from_secs(1);
 
 /// Answers the requests of one connection until it ends. When the process is to stop, an idle one ends
 /// at once and a busy one after the request that is under way.

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::frames::Guard;
-use super::idle::{Busy, Held, Link};
+use super::idle::{Busy, Held, LEAVE_TIME, Link};
 use super::serve::stopped;
 use crate::proxy::asked::Malformed;
 use crate::proxy::{Answer, Peer, Proxy, handle};
@@ -57,7 +57,8 @@ pub async fn serve<S>(
     let (shared, counted) = (Arc::clone(proxy), Arc::clone(link));
     let service = service_fn(move |request| {
         let (proxy, peer, busy) = (Arc::clone(&shared), peer.clone(), counted.begin());
-        async move { Ok::<_, Infallible>(answer(&proxy, request, &peer, busy).await) }
+        let held = seen.begin();
+        async move { Ok::<_, Infallible>(held.until_the_end_of(answer(&proxy, request, &peer, busy).await)) }
     });
     let stream = Guard::new(stream, proxy.clock, Arc::clone(&proxy.witness.metrics));
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -85,10 +86,11 @@ pub async fn serve<S>(
         // How long this may take is the drain time, which the process keeps.
         let _ = connection.await;
     } else {
+        let patience = if link.is_leaving() { LEAVE_TIME.min(idle) } else { idle };
         tokio::select! {
             _ = connection.as_mut() => {}
             // It does not even confirm that it heard.
-            () = link.idle_for(idle) => {}
+            () = link.idle_for(patience) => {}
         }
     }
 }

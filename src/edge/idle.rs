@@ -19,6 +19,8 @@ use crate::clock::Clock;
 
 /// Shortest time between two looks through all connections.
 const PAUSE: Duration = Duration::from_millis(10);
+/// Longest time that a connection whose place is needed is waited for while it is idle.
+pub const LEAVE_TIME: Duration = Duration::from_secs(1);
 
 /// One connection: whether a request is under way on it.
 #[derive(Debug)]

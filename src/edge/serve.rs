@@ -142,6 +142,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listener, crowd: C
     let met = tokio::select! {
         biased;
         () = stopped(&mut stop) => Err(Closed::Gone),
+        () = link.asked() => Err(Closed::Gone),
         met = meeting => met.unwrap_or(Err(Closed::Late)),
     };
     let talked = match met {

@@ -2,7 +2,7 @@
 //!
 //! Whatever the request held is dropped on the way out: its permit is freed, its record speaks. Locks
 //! are taken over from whoever panicked while holding them; each is held for a few lines that leave
-//! their value whole. The client gets an answer, operators a count and a line with the reference.
+//! their value whole. The client gets an answer, operators a count and a line in each log.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -32,10 +32,13 @@ pub enum Step {
     Answered,
 }
 
+/// What an onlooker does.
+pub type Look = dyn Fn(Step, &Asked) + Send + Sync;
+
 /// Called at each [`Step`] of each request. The binary has none: there is no key, no field and no
 /// variable by which one could be set.
 #[derive(Clone)]
-pub struct Onlooker(pub Arc<dyn Fn(Step, &Asked) + Send + Sync>);
+pub struct Onlooker(pub Arc<Look>);
 
 impl std::fmt::Debug for Onlooker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
