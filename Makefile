@@ -14,7 +14,7 @@ build:
 	$(CARGO) build --release --locked
 
 test:
-	@.ci/need chromium chromedriver:chromium-driver python/websockets:python3-websockets
+	@.ci/need chromium chromedriver:chromium-driver slowhttptest python/websockets:python3-websockets
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)
