@@ -15,7 +15,7 @@ build:
 
 test:
 	@.ci/need chromium chromedriver:chromium-driver /usr/sbin/nginx:nginx python/websockets:python3-websockets curl \
-	  h2load:nghttp2-client openssl
+	  slowhttptest h2load:nghttp2-client openssl
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)

@@ -9,6 +9,9 @@ use tokio::net::TcpListener;
 /// Connections that the kernel holds until they are accepted; it cuts this at `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
 
+/// Bytes of an answer beyond which the kernel takes no more while they are unsent.
+const UNSENT_MAX: u32 = 64 * 1024;
+
 /// A socket could not be had.
 #[derive(Debug)]
 pub struct ListenError {
@@ -46,6 +49,8 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
+        // What the kernel holds unsent hides how fast a client reads; each connection inherits this.
+        socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;

@@ -10,4 +10,5 @@
 mod cancels;
 mod gateway;
 mod posts;
+mod slow;
 mod uploads;
