@@ -1,11 +1,12 @@
-# make demo: a click day on this machine. make test: everything that must hold. Both install what they
-# need from Debian's packages (as root or through sudo) and say so.
+# make demo: a click day on this machine. make test: everything that must hold. make bench: what a
+# request costs, beside nginx and HAProxy. All install what they need from Debian's packages (as root
+# or through sudo) and say so.
 
 CARGO ?= cargo
 # Own code is tested with its assertions on, in the profile that runs.
 CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 
-.PHONY: demo test build deny screenshot
+.PHONY: demo test build bench deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
@@ -19,6 +20,10 @@ test:
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
+
+bench: build
+	@.ci/need nginx haproxy h2load:nghttp2-client openssl taskset:util-linux
+	/usr/bin/python3 benches/peers.py
 
 deny:
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
