@@ -122,8 +122,8 @@ class Child:
 class Stage:
     """Backend and proxies with the same body, the same limits, no access log."""
 
-    def __init__(self, folder, binary):
-        self.folder, self.binary = folder, binary
+    def __init__(self, folder, binary, tls):
+        self.folder, self.binary, self.tls = folder, binary, tls
         self.children = {}
         names = ("backend", "admin", *(f"{peer}{kind}" for peer in PEERS for kind in ("", "-tls")))
         self.ports = dict(zip(names, free_ports(len(names))))
@@ -139,7 +139,8 @@ class Stage:
 
     def url(self, peer, scheme, path):
         port = self.ports[peer if scheme == "http" else f"{peer}-tls"]
-        return f"{'http' if scheme == 'http' else 'https'}://127.0.0.1:{port}{path}"
+        # A name, because certificates and SNI are about names.
+        return f"http://127.0.0.1:{port}{path}" if scheme == "http" else f"https://localhost:{port}{path}"
 
     def start(self, name, core, command):
         self.children[name] = Child(core, command)
@@ -167,13 +168,18 @@ http {{
     location / {{ return 200 '{BODY}'; }} }}""")
 
     def start_tornello(self):
-        ports = self.ports
+        ports, https, tls = self.ports, "", ""
+        if self.tls:
+            https = f'https = "127.0.0.1:{ports["tornello-tls"]}"'
+            tls = f'[tls]\ncertificates = [{{ certificate = "{self.certificate}", key = "{self.key}" }}]'
         config = write(f"{self.folder}/tornello.toml", f"""
 [listen]
 http = "127.0.0.1:{ports['tornello']}"
+{https}
 admin = "127.0.0.1:{ports['admin']}"
 threads = 1
 state_directory = "{self.folder}"
+{tls}
 [edge]
 max_connections_per_prefix = 20000
 head_timeout = "10m"
@@ -269,6 +275,8 @@ def load(stage, peer, row, requests):
     command = ["taskset", "-c", "1", "h2load", "-t", "1", "-n", str(requests), "-c", str(connections), "-m", str(streams)]
     if scheme != "h2":
         command.append("--h1")
+    if scheme != "http":
+        command.append(f"--connect-to=127.0.0.1:{stage.ports[f'{peer}-tls']}")
     for field, value in fields.items():
         command += ["-H", f"{field}: {value}"]
     before = stage.children[peer].cpu_ns()
@@ -328,13 +336,14 @@ def main():
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--only", default="", help="rows whose name contains this")
     options.add_argument("--idle", type=int, default=10000, help="idle connections; 0 leaves the row out")
+    options.add_argument("--tls", action="store_true", help="rows over TLS, too: for a Tornello with listen.https")
     options = options.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     # Tornello keeps files for the upstream's side: it lets in less than half of what it may open.
     options.idle = min(options.idle, hard * 2 // 5)
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(folder, options.binary)
+        stage = Stage(folder, options.binary, options.tls)
         try:
             stage.start_backend()
             stage.start_tornello()
@@ -354,7 +363,7 @@ def measure(stage, options):
         figures = {peer: [idle(stage, peer, options.idle)] for peer in PEERS}
         table.append(line(f"memory of an idle connection, KiB, {options.idle} of them", figures, 1, 1024))
     for row in ROWS:
-        if options.only not in row[0]:
+        if options.only not in row[0] or (row[4] != "http" and not options.tls):
             continue
         figures = {peer: [] for peer in PEERS}
         for number in range(options.rounds + 1):
