@@ -217,6 +217,8 @@ room = "held"
         """After Tornello: its board and its page are the files that the others serve."""
         files = f"{self.folder}/files"
         os.makedirs(files, exist_ok=True)
+        # Started by root, nginx's worker is somebody else.
+        os.chmod(self.folder, 0o755)
         for name, path, fields in (("board", BOARD, {}), ("page", "/held", NAVIGATION)):
             with open(f"{files}/{name}", "wb") as file:
                 file.write(get(self.url("tornello", "http", path), fields)[1])
