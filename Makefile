@@ -6,7 +6,11 @@ CARGO ?= cargo
 # Own code is tested with its assertions on, in the profile that runs.
 CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 
-.PHONY: demo test build bench deny screenshot
+# Inputs of every kind, SECONDS for each target, two targets at a time.
+TARGETS = chain config path listener
+SECONDS = 60
+
+.PHONY: demo test build fuzz bench deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
@@ -20,6 +24,13 @@ test:
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
+	$(MAKE) fuzz
+
+fuzz:
+	@.ci/need g++
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/.ci/instrument \
+	  $(CARGO) build --release --locked $(CHECKED) --bin fuzz --features fuzz
+	.ci/fuzz target/release/fuzz $(SECONDS) $(TARGETS)
 
 bench: build
 	@.ci/need nginx haproxy h2load:nghttp2-client openssl taskset:util-linux
