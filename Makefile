@@ -1,11 +1,16 @@
-# make demo: a click day on this machine. make test: everything that must hold. Both install what they
-# need from Debian's packages (as root or through sudo) and say so.
+# make demo: a click day on this machine. make test: everything that must hold. make bench: what a
+# request costs, beside nginx and HAProxy. All install what they need from Debian's packages (as root
+# or through sudo) and say so.
 
 CARGO ?= cargo
 # Own code is tested with its assertions on, in the profile that runs.
 CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 
-.PHONY: demo test build deny screenshot
+# Inputs of every kind, SECONDS for each target, two targets at a time.
+TARGETS = chain config path listener
+SECONDS = 60
+
+.PHONY: demo test build fuzz bench deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
@@ -20,6 +25,17 @@ test:
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
+	$(MAKE) fuzz
+
+fuzz:
+	@.ci/need g++
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/.ci/instrument \
+	  $(CARGO) build --release --locked $(CHECKED) --bin fuzz --features fuzz
+	.ci/fuzz target/release/fuzz $(SECONDS) $(TARGETS)
+
+bench: build
+	@.ci/need nginx haproxy h2load:nghttp2-client openssl taskset:util-linux
+	/usr/bin/python3 benches/peers.py
 
 deny:
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny

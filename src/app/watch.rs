@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
 
 use super::reload::{QUIET, Reloader};
 use crate::edge::key_files::KeyFiles;
 use crate::edge::stopped;
 
+/// The content is looked at no oftener than this, however much goes on in the directory.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How often the content is looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -76,7 +79,7 @@ pub async fn follow(reloader: Arc<Reloader>, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             biased;
             () = stopped(&mut stop) => return,
-            () = told.notified() => {}
+            () = told.notified() => tokio::time::sleep(LOOK_PAUSE).await,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
@@ -94,7 +97,12 @@ fn directories(file: &Path, reloader: &Reloader) -> BTreeSet<PathBuf> {
 }
 
 fn listen(directories: &BTreeSet<PathBuf>, told: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
-    let watcher = notify::recommended_watcher(move |_| told.notify_one());
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // An error may hide a change.
+        if event.map(|event| is_change(event.kind)).unwrap_or(true) {
+            told.notify_one();
+        }
+    });
     let watching = watcher.and_then(|mut watcher| {
         for directory in directories {
             watcher.watch(directory, RecursiveMode::NonRecursive)?;
@@ -112,4 +120,37 @@ fn listen(directories: &BTreeSet<PathBuf>, told: Arc<Notify>) -> Option<notify::
 
 async fn read(file: &Path) -> Option<Vec<u8>> {
     tokio::fs::read(file).await.ok()
+}
+
+/// Whether something may be different now. Looking at a file is an event, too: our own look must not
+/// be the reason for the next.
+fn is_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn looking_at_the_file_is_no_change() {
+        for look in [
+            AccessKind::Any,
+            AccessKind::Read,
+            AccessKind::Open(AccessMode::Any),
+            AccessKind::Open(AccessMode::Read),
+            AccessKind::Close(AccessMode::Read),
+        ] {
+            assert!(!is_change(EventKind::Access(look)), "{look:?}");
+        }
+        assert!(is_change(EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(is_change(EventKind::Modify(ModifyKind::Any)));
+        assert!(is_change(EventKind::Create(CreateKind::Any)));
+        assert!(is_change(EventKind::Any));
+    }
 }

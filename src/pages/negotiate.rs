@@ -8,20 +8,28 @@ use http::{HeaderMap, HeaderName, Method};
 
 const MOST_ITEMS: usize = 64;
 
+// Read on every request: as names, they are not parsed again each time.
+static DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+static PURPOSES: [HeaderName; 3] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+];
+
 /// A navigation shows its answer to a person; what asks for data or might never be seen does not.
 #[must_use]
 pub fn wants_html(headers: &HeaderMap) -> bool {
     if is_speculative(headers) {
         return false;
     }
-    let dest = text(headers, "sec-fetch-dest");
-    match (dest, text(headers, "sec-fetch-mode")) {
+    let dest = text(headers, &DEST);
+    match (dest, text(headers, &MODE)) {
         (Some(dest), _) => matches!(dest, "document" | "iframe" | "frame"),
         (None, Some(mode)) => mode == "navigate",
         (None, None) => {
-            !headers.contains_key("x-requested-with")
-                && !headers.contains_key(UPGRADE)
-                && accepts_html(headers)
+            !headers.contains_key(&REQUESTED_WITH) && !headers.contains_key(UPGRADE) && accepts_html(headers)
         }
     }
 }
@@ -30,7 +38,7 @@ pub fn wants_html(headers: &HeaderMap) -> bool {
 /// POST cannot be repeated, so neither may take a place or a pass.
 #[must_use]
 pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    let top = text(headers, "sec-fetch-dest").is_none_or(|dest| dest == "document");
+    let top = text(headers, &DEST).is_none_or(|dest| dest == "document");
     *method == Method::GET && top && wants_html(headers)
 }
 
@@ -44,10 +52,10 @@ pub fn is_html_form(headers: &HeaderMap) -> bool {
 
 /// Prefetch, prerender and previews: the answer may never be seen.
 fn is_speculative(headers: &HeaderMap) -> bool {
-    let named = |name, word: &str| {
-        text(headers, name).is_some_and(|value| value.split([',', ';']).any(|part| part.trim() == word))
+    let prefetched = |name| {
+        text(headers, name).is_some_and(|value| value.split([',', ';']).any(|part| part.trim() == "prefetch"))
     };
-    named("sec-purpose", "prefetch") || named("purpose", "prefetch") || named("x-moz", "prefetch")
+    PURPOSES.iter().any(prefetched)
 }
 
 /// `*/*` alone is curl or a library, not a person; a tie with JSON goes to HTML.
@@ -68,7 +76,7 @@ fn accepts_html(headers: &HeaderMap) -> bool {
     html > 0 && html >= json
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 

@@ -69,7 +69,7 @@ impl Notices {
             }
         }
         let headers = self.headers.of(language).clone();
-        Prepared { status: reason.status(), headers, body: body.into() }.response(retry)
+        Prepared { status: reason.status(), headers, body: body.into() }.into_response(retry)
     }
 }
 

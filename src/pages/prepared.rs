@@ -26,11 +26,16 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// The response; `Retry-After` stands on 429 and 503 only, where it means something, and always.
+    /// The response, to be handed out again.
     pub(super) fn response(&self, retry: Option<RetryAfter>) -> Response<Bytes> {
-        let mut response = Response::new(self.body.clone());
+        self.clone().into_response(retry)
+    }
+
+    /// The response; `Retry-After` stands on 429 and 503 only, where it means something, and always.
+    pub(super) fn into_response(self, retry: Option<RetryAfter>) -> Response<Bytes> {
+        let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers.clone();
+        *response.headers_mut() = self.headers;
         if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             let retry = retry.unwrap_or(RetryAfter::DEFAULT);
             response.headers_mut().insert(RETRY_AFTER, retry.value());

@@ -111,10 +111,11 @@ impl<'a> Problem<'a> {
             violated_policies: self.violated_policy.map(|policy| [policy]),
             request_id: self.request_id,
         };
-        let body = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
+        let mut json = Vec::with_capacity(512);
+        serde_json::to_writer(&mut json, &body).expect("strings and numbers are always JSON");
         let english = Language::from_tag("en").unwrap_or(Language::DEFAULT);
         let headers = common_headers("application/problem+json", english);
-        Prepared { status, headers, body: body.into() }.response(retry)
+        Prepared { status, headers, body: json.into() }.into_response(retry)
     }
 }
 

@@ -2,6 +2,7 @@
 //! draft-ietf-httpapi-ratelimit-headers-10, and the `X-RateLimit-*` that the Italian interoperability
 //! rules (RAC_ROBUSTEZZA_001) ask for. Whole seconds, rounded up; requests rounded down by the caller.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -32,17 +33,24 @@ impl RateLimit<'_> {
         let (burst, remaining) = (self.burst.min(LARGEST), self.remaining.min(LARGEST));
         let window = RetryAfter::after(self.window).seconds().min(LARGEST);
         let reset = self.reset_seconds().min(LARGEST);
-        let policy = quoted(self.policy);
-        let mut put = |name, value: String| {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(HeaderName::from_static(name), value);
+        let mut text = String::with_capacity(self.policy.len() + 64);
+        quote(self.policy, &mut text);
+        let quoted = text.len();
+        let mut put = |name, value| headers.insert(HeaderName::from_static(name), value);
+        for (name, end) in [
+            ("ratelimit-policy", format_args!(";q={burst};w={window}")),
+            ("ratelimit", format_args!(";r={remaining};t={reset}")),
+        ] {
+            text.truncate(quoted);
+            if text.write_fmt(end).is_ok()
+                && let Ok(value) = HeaderValue::from_str(&text)
+            {
+                put(name, value);
             }
-        };
-        put("ratelimit-policy", format!("{policy};q={burst};w={window}"));
-        put("ratelimit", format!("{policy};r={remaining};t={reset}"));
-        put("x-ratelimit-limit", burst.to_string());
-        put("x-ratelimit-remaining", remaining.to_string());
-        put("x-ratelimit-reset", reset.to_string());
+        }
+        put("x-ratelimit-limit", burst.into());
+        put("x-ratelimit-remaining", remaining.into());
+        put("x-ratelimit-reset", reset.into());
     }
 
     /// When to come back after waiting `wait`: the draft forbids less than `t`.
@@ -58,8 +66,8 @@ impl RateLimit<'_> {
 }
 
 /// A structured-field string: printable ASCII, quotes and backslashes escaped, the rest left out.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
+fn quote(text: &str, out: &mut String) {
+    out.push('"');
     for c in text.chars().filter(|c| matches!(c, ' '..='~')) {
         if matches!(c, '"' | '\\') {
             out.push('\\');
@@ -67,7 +75,6 @@ fn quoted(text: &str) -> String {
         out.push(c);
     }
     out.push('"');
-    out
 }
 
 #[cfg(test)]
