@@ -51,6 +51,10 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
     changes.map(|change| change.key).filter(|key| key.starts_with("listen.")).collect()
 }
 
+fn size(bytes: usize) -> String {
+    Size(u64::try_from(bytes).unwrap_or(u64::MAX)).write()
+}
+
 /// Values by path, as text.
 #[derive(Default)]
 struct Values(BTreeMap<String, String>);
@@ -99,6 +103,10 @@ impl Values {
             max_connections,
             max_connections_per_prefix,
             head_timeout,
+            idle_timeout,
+            max_head,
+            max_target,
+            max_fields,
             drain,
             trusted_proxies,
             legacy_503_for_429,
@@ -106,6 +114,10 @@ impl Values {
         self.put("edge.max_connections", max_connections);
         self.put("edge.max_connections_per_prefix", max_connections_per_prefix);
         self.put_time("edge.head_timeout", *head_timeout);
+        self.put_time("edge.idle_timeout", *idle_timeout);
+        self.put("edge.max_head", size(*max_head));
+        self.put("edge.max_target", size(*max_target));
+        self.put("edge.max_fields", max_fields);
         self.put_time("edge.drain", *drain);
         self.put("edge.trusted_proxies", format!("{trusted_proxies:?}"));
         self.put("edge.legacy_503_for_429", legacy_503_for_429);

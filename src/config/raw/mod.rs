@@ -114,9 +114,21 @@ pub(crate) struct RawEdge {
     /// Most connections at once from one IPv4 address or IPv6 /64; trusted proxies are exempt. Hot.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(crate) max_connections_per_prefix: u32,
-    /// Longest time for a request head to arrive, and for a connection to idle between two requests. Hot.
+    /// Longest time for a request head to arrive, from its first byte on, and for the first one to begin. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
     pub(crate) head_timeout: Text<Duration>,
+    /// How long a connection may stay open between two requests. Hot.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "1h"))]
+    pub(crate) idle_timeout: Text<Duration>,
+    /// Longest head of a request; a longer one is refused with 431. Hot.
+    #[schemars(extend("x-minimum" = "8KiB", "x-maximum" = "1MiB"))]
+    pub(crate) max_head: Text<Size>,
+    /// Longest target (path and query) of a request; a longer one is refused with 414. Hot.
+    #[schemars(extend("x-minimum" = "256B", "x-maximum" = "32KiB"))]
+    pub(crate) max_target: Text<Size>,
+    /// Most fields in the head of a request; more are refused with 431. Hot.
+    #[schemars(range(min = 16, max = 1000))]
+    pub(crate) max_fields: u32,
     /// How long requests under way may take after the stop signal. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "1h"))]
     pub(crate) drain: Text<Duration>,
@@ -135,6 +147,10 @@ impl Default for RawEdge {
             max_connections: 20_000,
             max_connections_per_prefix: 1_000,
             head_timeout: Text::of("10s"),
+            idle_timeout: Text::of("1m"),
+            max_head: Text::of("32KiB"),
+            max_target: Text::of("8KiB"),
+            max_fields: 100,
             drain: Text::of("30s"),
             trusted_proxies: Vec::new(),
             legacy_503_for_429: false,
