@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Own code is tested with its assertions on, in the profile that runs.
 CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 
-.PHONY: demo test build deny screenshot
+.PHONY: demo test build compare deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
@@ -27,3 +27,8 @@ deny:
 screenshot:
 	@.ci/need chromium chromedriver:chromium-driver
 	$(CARGO) test --release --locked --test integration browser::screenshot -- --ignored
+
+# The corpus of hostile HTTP/1 through nginx and HAProxy as well; prints a table.
+compare:
+	@.ci/need nginx haproxy
+	$(CARGO) test --release --locked --test corpus compare -- --ignored --nocapture

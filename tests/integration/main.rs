@@ -12,6 +12,7 @@ mod stage;
 mod browser;
 mod faults;
 mod forwarding;
+mod heads;
 mod isolation;
 mod permits;
 mod process;

@@ -32,7 +32,7 @@ impl Scan {
     /// Only the first `max` bytes are looked at, so that the verdict does not depend on how they came.
     ///
     /// # Errors
-    /// Bare LF, too many empty lines, a first byte that begins no method.
+    /// Bare LF, a line that begins with a bare CR, too many empty lines, a first byte that begins no method.
     pub fn find(&mut self, bytes: &[u8], max: usize) -> Result<Option<usize>, Refusal> {
         let bytes = bytes.get(..max).unwrap_or(bytes);
         loop {
@@ -44,6 +44,11 @@ impl Scan {
                 } else {
                     Refusal::Method
                 });
+            }
+            // Neither must a CR that ends no line.
+            let after = bytes.get(self.line + 1).is_some_and(|byte| *byte != b'\n');
+            if bytes.get(self.line) == Some(&b'\r') && after {
+                return Err(Refusal::BareCr);
             }
             let fresh = bytes.get(self.seen..).unwrap_or_default();
             let Some(found) = memchr::memchr(b'\n', fresh) else {
@@ -80,6 +85,8 @@ mod tests {
         assert_eq!(whole(b"GET / HTTP/1.1\n\n"), Err(Refusal::BareLf));
         assert_eq!(whole(b"\nGET / HTTP/1.1\n\n"), Err(Refusal::BareLf));
         assert_eq!(whole(b"\x16\x03\x01"), Err(Refusal::Method));
+        assert_eq!(whole(b"\r\r"), Err(Refusal::BareCr));
+        assert_eq!(whole(b"GET / HTTP/1.1\r\n\rX"), Err(Refusal::BareCr));
         assert_eq!(whole(b"\r\n\x16"), Err(Refusal::Method));
         let bytes = b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let mut scan = Scan::head();
