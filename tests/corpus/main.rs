@@ -138,5 +138,5 @@ fn no_mutant_splits_a_request_or_dirties_a_head() {
     assert!(splits.is_empty(), "{splits:#?}");
     assert!(dirty.is_empty(), "{dirty:#?}");
     assert!(strange.is_empty(), "{strange:#?}");
-    assert!(forwarded > 500 && refused > 500, "mutants that show something");
+    assert!(forwarded > 1_000 && refused > 1_000, "mutants that show something");
 }

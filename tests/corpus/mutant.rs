@@ -1,6 +1,6 @@
 //! Mutants: cases crossed, spliced and sprinkled with what parsers disagree on.
 
-use crate::case::{Case, heads};
+use crate::case::{Case, Then, heads};
 use crate::client::Wait;
 
 /// One connection's bytes, and when a client has heard enough.
@@ -54,19 +54,22 @@ impl Dice {
 
 pub(crate) fn mutants(cases: &[Case], count: usize) -> impl Iterator<Item = Mutant> {
     let mut dice = Dice(0x5eed_0f70_74e1_1000);
-    // Long ones test limits, which mutation only blurs.
-    let short: Vec<&[u8]> =
-        cases.iter().map(|case| &case.bytes[..]).filter(|bytes| bytes.len() < 600).collect();
-    let pool: Vec<Vec<u8>> = short.into_iter().map(<[u8]>::to_vec).collect();
-    (0..count).map(move |_| mutant(&mut dice, &pool))
+    // Long ones test limits, which mutation only blurs. A good one first, so that some stay good.
+    let bytes = |good: bool| -> Vec<Vec<u8>> {
+        let short = cases.iter().filter(|case| case.bytes.len() < 600);
+        let wanted = short.filter(|case| !good || case.want.then == Then::Nothing);
+        wanted.map(|case| case.bytes.clone()).collect()
+    };
+    let (good, pool) = (bytes(true), bytes(false));
+    (0..count).map(move |_| mutant(&mut dice, &good, &pool))
 }
 
-fn mutant(dice: &mut Dice, pool: &[Vec<u8>]) -> Mutant {
-    let mut bytes = pool[dice.below(pool.len())].clone();
+fn mutant(dice: &mut Dice, good: &[Vec<u8>], pool: &[Vec<u8>]) -> Mutant {
+    let mut bytes = good[dice.below(good.len())].clone();
     if dice.below(3) == 0 {
         bytes.extend_from_slice(&pool[dice.below(pool.len())]);
     }
-    for _ in 0..=dice.below(3) {
+    for _ in 0..dice.below(4) {
         let at = dice.below(bytes.len() + 1);
         match dice.below(5) {
             0 | 1 => {
