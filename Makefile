@@ -10,7 +10,7 @@ CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 TARGETS = chain config path listener
 SECONDS = 60
 
-.PHONY: demo test build fuzz bench deny screenshot
+.PHONY: demo test build fuzz bench compare deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
@@ -44,3 +44,8 @@ deny:
 screenshot:
 	@.ci/need chromium chromedriver:chromium-driver
 	$(CARGO) test --release --locked --test integration browser::screenshot -- --ignored
+
+# The corpus of hostile HTTP/1 through nginx and HAProxy as well; prints a table.
+compare:
+	@.ci/need nginx haproxy
+	$(CARGO) test --release --locked --test corpus compare -- --ignored --nocapture

@@ -53,6 +53,10 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
     changes.map(|change| change.key).filter(|key| key.starts_with("listen.")).collect()
 }
 
+fn size(bytes: usize) -> String {
+    Size(u64::try_from(bytes).unwrap_or(u64::MAX)).write()
+}
+
 /// Values by path, as text.
 #[derive(Default)]
 struct Values(BTreeMap<String, String>);
@@ -118,6 +122,10 @@ impl Values {
             max_streams,
             head_timeout,
             pace: PacePolicy { bytes_per_second, patience },
+            idle_timeout,
+            max_head,
+            max_target,
+            max_fields,
             drain,
             trusted_proxies,
             legacy_503_for_429,
@@ -129,6 +137,10 @@ impl Values {
         self.put_time("edge.head_timeout", *head_timeout);
         self.put("edge.min_rate", Size(*bytes_per_second).write());
         self.put_time("edge.patience", *patience);
+        self.put_time("edge.idle_timeout", *idle_timeout);
+        self.put("edge.max_head", size(*max_head));
+        self.put("edge.max_target", size(*max_target));
+        self.put("edge.max_fields", max_fields);
         self.put_time("edge.drain", *drain);
         self.put("edge.trusted_proxies", format!("{trusted_proxies:?}"));
         self.put("edge.legacy_503_for_429", legacy_503_for_429);

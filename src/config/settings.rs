@@ -88,8 +88,16 @@ pub struct EdgeSettings {
     pub max_connections_per_prefix: usize,
     /// Most requests at once on one HTTP/2 connection.
     pub max_streams: u32,
-    /// From the first byte of a request head, or from the end of the last exchange, to its end.
+    /// From the first byte of a request head to its end, and from a new connection to its first byte.
     pub head_timeout: Duration,
+    /// From the end of an exchange to the first byte of the next head.
+    pub idle_timeout: Duration,
+    /// Most bytes of a request head.
+    pub max_head: usize,
+    /// Most bytes of a target; at most `max_head`.
+    pub max_target: usize,
+    /// Most fields of a request head.
+    pub max_fields: usize,
     /// How fast clients must send bodies and take answers.
     pub pace: PacePolicy,
     /// How long requests under way may take after the stop signal.

@@ -3,20 +3,23 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::guard::{Guard, Patience};
+use super::head::Limits;
 use super::idle::{LEAVE_TIME, Link};
 use super::serve::stopped;
-use crate::proxy::{Peer, Proxy, handle};
+use super::turn::{Turn, Turned};
+use crate::config::settings::EdgeSettings;
+use crate::proxy::{Peer, Proxy, handle, refuse};
 
-/// Longest head of a request, bytes; also the read buffer of a connection at its largest.
-const HEAD_MAX: usize = 32 * 1024;
-/// Most fields in a head.
-const FIELDS_MAX: usize = 100;
+/// The engine's own limits are a second line, which no head reaches that the guard passed.
+const SLACK: usize = 1024;
 
 /// Answers the requests of one connection until it ends. When the process is to stop, an idle one ends
 /// at once and a busy one after the request that is under way.
@@ -29,17 +32,29 @@ pub async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let head_timeout = proxy.live.load().settings.edge.head_timeout;
+    let (limits, patience) = bounds(&proxy.live.load().settings.edge);
+    let turn = Arc::new(Turn::default());
+    let witness = Arc::clone(proxy);
+    let stream = Guard::new(stream, limits, patience, Arc::clone(&turn), move |refusal, method, bytes| {
+        refuse::unheard(&witness, method, refusal.name(), refusal.status(), bytes);
+    });
     let (shared, busy) = (Arc::clone(proxy), Arc::clone(link));
     let service = service_fn(move |request| {
-        let (proxy, peer, busy) = (Arc::clone(&shared), peer.clone(), busy.begin());
-        async move { Ok::<_, Infallible>(busy.until_the_end_of(handle(&proxy, request, &peer).await)) }
+        let (proxy, peer, turn) = (Arc::clone(&shared), peer.clone(), Arc::clone(&turn));
+        let busy = busy.begin();
+        async move {
+            let answer = handle(&proxy, request, &peer).await;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                turn.become_tunnel();
+            }
+            let answer = busy.until_the_end_of(answer);
+            Ok::<_, Infallible>(answer.map(|body| Turned::new(body, turn)))
+        }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
-        .max_buf_size(HEAD_MAX)
-        .max_headers(FIELDS_MAX)
+        .header_read_timeout(None)
+        .max_buf_size(limits.head + SLACK)
+        .max_headers(limits.fields)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
@@ -60,4 +75,9 @@ pub async fn serve<S>(
         // A client that breaks off is no news; what it asked for is in the access log.
         let _ = connection.await;
     }
+}
+
+fn bounds(edge: &EdgeSettings) -> (Limits, Patience) {
+    let limits = Limits { head: edge.max_head, target: edge.max_target, fields: edge.max_fields };
+    (limits, Patience { head: edge.head_timeout, idle: edge.idle_timeout })
 }

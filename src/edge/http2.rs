@@ -24,8 +24,6 @@ use crate::proxy::{Answer, Peer, Proxy, handle};
 
 /// What an HTTP/2 client says first.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Longest list of fields, counted as RFC 9113 §6.5.2 does; the same as for a head of HTTP/1.
-const FIELDS_MAX: u32 = 32 * 1024;
 /// What a client may send ahead on one stream, and on all of a connection together.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -50,21 +48,20 @@ pub async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (idle, streams_max) = {
-        let live = proxy.live.load();
-        (live.settings.edge.head_timeout, live.settings.edge.max_streams)
+    let (idle, streams_max, head_max) = {
+        let edge = &proxy.live.load().settings.edge;
+        (edge.idle_timeout, edge.max_streams, u32::try_from(edge.max_head).unwrap_or(u32::MAX))
     };
     let (shared, counted) = (Arc::clone(proxy), Arc::clone(link));
     let service = service_fn(move |request| {
         let (proxy, peer, busy) = (Arc::clone(&shared), peer.clone(), counted.begin());
-        let held = seen.begin();
-        async move { Ok::<_, Infallible>(held.until_the_end_of(answer(&proxy, request, &peer, busy).await)) }
+        async move { Ok::<_, Infallible>(answer(&proxy, request, &peer, busy).await) }
     });
     let stream = Guard::new(stream, proxy.clock, Arc::clone(&proxy.witness.metrics));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams_max)
-        .max_header_list_size(FIELDS_MAX)
+        .max_header_list_size(head_max)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)

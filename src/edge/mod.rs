@@ -3,6 +3,8 @@
 pub mod ahead;
 pub mod caps;
 pub mod frames;
+pub mod guard;
+pub mod head;
 pub mod http1;
 pub mod http2;
 pub mod idle;
@@ -13,6 +15,7 @@ pub mod pace;
 pub mod proxy_header;
 pub mod serve;
 pub mod tls;
+pub mod turn;
 pub mod turn_away;
 
 pub use caps::{Caps, RESERVED_FILES, open_files, open_files_max, raise_open_files};

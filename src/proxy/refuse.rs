@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::EXPECT;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 
+use super::Proxy;
 use super::asked::Asked;
 use super::body::Answer;
 use super::forward::Fault;
@@ -69,6 +70,14 @@ pub fn unread(
     record.decided(Decision::Refused, refusal.reason(), answer.status());
     record.sent(answer.body().len());
     answer.map(own)
+}
+
+/// Notes a request whose bytes were refused before anybody read them; the answer has `bytes`.
+pub fn unheard(proxy: &Proxy, method: &Method, reason: &'static str, status: StatusCode, bytes: usize) {
+    let request_id = format!("{:016x}", proxy.fresh_id());
+    let mut record = Record::new(&proxy.witness, proxy.clock.now(), method, request_id);
+    record.decided(Decision::Refused, reason, status);
+    record.sent(bytes);
 }
 
 /// Says what broke.

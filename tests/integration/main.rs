@@ -14,6 +14,7 @@ mod browser;
 mod caches;
 mod faults;
 mod forwarding;
+mod heads;
 mod http2;
 mod injection;
 mod isolation;

@@ -6,6 +6,7 @@ use crate::config::document::at;
 use crate::config::findings::Finding;
 use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawTrace};
 use crate::config::settings::{Credential, EdgeSettings, ForwardedHeader, IdentitySettings, TraceRule};
+use crate::config::text::{Format, Size};
 
 /// Headers that cannot name a person: they frame the message, belong to one hop, or are ours.
 const NOT_IDENTITY: [&str; 26] = [
@@ -39,6 +40,7 @@ const NOT_IDENTITY: [&str; 26] = [
 
 pub(super) fn judge(judge: &mut Judge<'_, '_>) {
     caps(judge);
+    heads(judge);
     header(judge);
     credential(judge);
 }
@@ -62,6 +64,17 @@ fn caps(judge: &mut Judge<'_, '_>) {
                 .note("whoever is trusted may say that requests come from any address and any person")
         });
     }
+}
+
+fn heads(judge: &mut Judge<'_, '_>) {
+    let edge = &judge.raw.edge;
+    let (head, target) = (edge.max_head.0, edge.max_target.0);
+    judge.refuse_if(target.0 > head.0, || {
+        let help = format!("write `max_target` of at most {}, or raise `max_head`", head.write());
+        let message = format!("a target may be longer ({}) than the head that holds it", target.write());
+        Finding::error(at(&["edge", "max_target"]), message, help)
+            .related(at(&["edge", "max_head"]), "for the whole head")
+    });
 }
 
 fn header(judge: &mut Judge<'_, '_>) {
@@ -117,12 +130,17 @@ fn credential(judge: &mut Judge<'_, '_>) {
 
 pub(super) fn edge(raw: &RawEdge) -> EdgeSettings {
     let connections = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let bytes = |size: &Size| usize::try_from(size.0).unwrap_or(usize::MAX);
     EdgeSettings {
         max_connections: connections(raw.max_connections),
         max_connections_per_prefix: connections(raw.max_connections_per_prefix),
         max_streams: raw.max_streams,
         head_timeout: raw.head_timeout.0,
         pace: PacePolicy { bytes_per_second: raw.min_rate.0.0, patience: raw.patience.0 },
+        idle_timeout: raw.idle_timeout.0,
+        max_head: bytes(&raw.max_head.0),
+        max_target: bytes(&raw.max_target.0),
+        max_fields: connections(raw.max_fields),
         drain: raw.drain.0,
         trusted_proxies: raw.trusted_proxies.iter().map(|net| net.0).collect(),
         legacy_503_for_429: raw.legacy_503_for_429,

@@ -78,9 +78,21 @@ pub(crate) struct RawEdge {
     /// Most requests at once on one HTTP/2 connection. Hot.
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) max_streams: u32,
-    /// Longest time for a request head to arrive, and for a connection to idle between two requests. Hot.
+    /// Longest time for a request head to arrive, from its first byte on, and for the first one to begin. Hot.
     #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "10m"))]
     pub(crate) head_timeout: Text<Duration>,
+    /// How long a connection may stay open between two requests. Hot.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "1h"))]
+    pub(crate) idle_timeout: Text<Duration>,
+    /// Longest head of a request; a longer one is refused with 431. Hot.
+    #[schemars(extend("x-minimum" = "8KiB", "x-maximum" = "1MiB"))]
+    pub(crate) max_head: Text<Size>,
+    /// Longest target (path and query) of a request; a longer one is refused with 414. Hot.
+    #[schemars(extend("x-minimum" = "256B", "x-maximum" = "32KiB"))]
+    pub(crate) max_target: Text<Size>,
+    /// Most fields in the head of a request; more are refused with 431. Hot.
+    #[schemars(range(min = 16, max = 1000))]
+    pub(crate) max_fields: u32,
     /// Bytes a second that a client must send of a body, or take of an answer, while it is waited for. Hot.
     #[schemars(extend("x-minimum" = "1B", "x-maximum" = "1MiB"))]
     pub(crate) min_rate: Text<Size>,
@@ -111,6 +123,10 @@ impl Default for RawEdge {
             head_timeout: Text::of("10s"),
             min_rate: Text::of("500B"),
             patience: Text::of("20s"),
+            idle_timeout: Text::of("1m"),
+            max_head: Text::of("32KiB"),
+            max_target: Text::of("8KiB"),
+            max_fields: 100,
             drain: Text::of("30s"),
             trusted_proxies: Vec::new(),
             legacy_503_for_429: false,
