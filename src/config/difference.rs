@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::settings::{
     AddressSettings, Boot, Credential, EdgeSettings, ForwardedHeader, HealthSettings, IdentitySettings,
-    OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings, UpstreamSettings,
+    OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings, UpstreamSettings,
+    UpstreamTls,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::Class;
@@ -137,8 +138,27 @@ impl Values {
     }
 
     fn upstream(&mut self, path: &str, upstream: &UpstreamSettings) {
-        let UpstreamSettings { addresses, limit, connect_timeout, keep_alive, health, announce_limit } =
-            upstream;
+        let UpstreamSettings {
+            addresses,
+            protocol,
+            tls,
+            limit,
+            connect_timeout,
+            keep_alive,
+            health,
+            announce_limit,
+        } = upstream;
+        let protocol = match protocol {
+            Protocol::Http1 => "http1",
+            Protocol::Http2 => "http2",
+        };
+        self.put_text(format!("{path}.protocol"), Some(protocol));
+        if let Some(UpstreamTls { server_name, ca }) = tls {
+            self.put(format!("{path}.tls"), "on");
+            self.put_text(format!("{path}.tls.server_name"), server_name.as_deref());
+            let ca = ca.as_ref().map(|path| path.display().to_string());
+            self.put_text(format!("{path}.tls.ca"), ca.as_deref());
+        }
         for AddressSettings { address, weight, drain } in addresses {
             let drain = if *drain { ", drain" } else { "" };
             self.put(format!("{path}.addresses[{address}]"), format!("weight {weight}{drain}"));

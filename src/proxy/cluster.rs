@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::address::{Address, Visit};
 use super::probe::probe;
+use super::transport::Transport;
 use crate::admission::Moment;
 use crate::clock::Clock;
 use crate::config::settings::UpstreamSettings;
@@ -34,6 +35,8 @@ pub struct Cluster {
     pub name: String,
     /// What the operator decided.
     pub settings: UpstreamSettings,
+    /// How its connections are made.
+    pub transport: Arc<Transport>,
     /// Its limit and short queue; lives on through reloads.
     pub gate: Arc<Gate>,
     addresses: ArcSwap<Vec<Arc<Address>>>,
@@ -56,6 +59,7 @@ impl Cluster {
     pub fn new(
         name: &str,
         settings: UpstreamSettings,
+        transport: Arc<Transport>,
         gate: Arc<Gate>,
         predecessor: Option<&Self>,
     ) -> Arc<Self> {
@@ -63,6 +67,7 @@ impl Cluster {
         Arc::new(Self {
             name: name.to_owned(),
             settings,
+            transport,
             gate,
             addresses: ArcSwap::new(known),
             retries: AtomicI64::new(RETRY_RESERVE),
@@ -89,7 +94,7 @@ impl Cluster {
                 if found.iter().any(|one| one.address == address) {
                     continue;
                 }
-                let old = known.iter().find(|known| known.address == address);
+                let old = known.iter().find(|known| known.address == address && known.entry == entry.address);
                 let one = old.map_or_else(|| Arc::new(Address::new(address, entry)), Arc::clone);
                 one.govern(entry);
                 found.push(one);
@@ -126,7 +131,7 @@ impl Cluster {
             }
             None => None,
         };
-        let result = probe(address.address, rules).await;
+        let result = probe(address.address, &address.entry, &self.transport, rules).await;
         // Dropped with its default outcome: a probe is no sample of what requests cost.
         drop(permit);
         if self.retired.load(Ordering::Relaxed) {

@@ -3,22 +3,48 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CACHE_CONTROL, CONNECTION, COOKIE, ETAG, EXPECT, EXPIRES, FORWARDED, HOST, HeaderName,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, ETAG, EXPECT, EXPIRES, FORWARDED, HOST, HeaderName,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 
 /// Fields that speak to the next hop only (RFC 9110 §7.6.1), whoever names them.
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
+];
+
+/// Fields that frame, route or judge a message, or tell who speaks: they count in its head only (RFC
+/// 9110 §6.5.1), where we looked at them.
+const HEAD_ONLY: [&str; 22] = [
+    "age",
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "expires",
+    "forwarded",
+    "host",
+    "location",
+    "max-forwards",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "trailer",
+    "vary",
+    "x-real-ip",
+    "x-request-id",
 ];
 
 /// The limit under which a request was let through; opt-in per upstream.
@@ -34,6 +60,56 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const OURS: &str = "tornello-";
 
+/// Makes trailers fit for the next hop: nothing that ends here, that belongs to a head, or that speaks
+/// in our name.
+pub fn fit_trailers(trailers: &mut HeaderMap) {
+    strip_hop_by_hop(trailers);
+    strip_ours(trailers);
+    let misplaced =
+        |name: &HeaderName| HEAD_ONLY.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-");
+    let misplaced: Vec<HeaderName> = trailers.keys().filter(|name| misplaced(name)).cloned().collect();
+    for name in misplaced {
+        trailers.remove(name);
+    }
+}
+
+/// An answer whose end can be found in two ways, or in a coding that nobody undoes (RFC 9112 §6.1, §6.3).
+#[must_use]
+pub fn is_ambiguous(answer: &HeaderMap, version: Version) -> bool {
+    let mut codings = answer.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return false };
+    codings.next().is_some()
+        || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+        || answer.contains_key(CONTENT_LENGTH)
+        || version != Version::HTTP_11
+}
+
+/// The client said `TE: trailers`. It is said again to the upstream: without it some, gRPC's all, send no
+/// trailers.
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    let said = |line: &HeaderValue| {
+        let mut codings = line.as_bytes().split(|byte| *byte == b',');
+        codings.any(|coding| {
+            coding
+                .split(|byte| *byte == b';')
+                .next()
+                .is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        })
+    };
+    headers.get_all(TE).iter().any(said)
+}
+
+/// HTTP/2 may send each cookie in a line of its own; others read one line (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
 /// Takes out what ends at this hop, the fields that `Connection` names included.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
@@ -41,7 +117,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
         for name in lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
             // What frames the message or names the host cannot be taken away by a client's wish.
             match HeaderName::try_from(name.trim()) {
-                Ok(name) if name != HOST && name != http::header::CONTENT_LENGTH => {
+                Ok(name) if name != HOST && name != CONTENT_LENGTH => {
                     headers.remove(name);
                 }
                 _ => {}
@@ -86,8 +162,12 @@ pub struct Origin<'a> {
 ///
 /// `identity` is the field in which a trusted proxy names a person: from anybody else it is a lie.
 pub fn towards_upstream(headers: &mut HeaderMap, origin: &Origin<'_>, identity: Option<&HeaderName>) {
+    let trailers = accepts_trailers(headers);
     strip_hop_by_hop(headers);
     strip_ours(headers);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     if !origin.peer_trusted {
         headers.remove("x-real-ip");
         if let Some(identity) = identity {
@@ -96,6 +176,7 @@ pub fn towards_upstream(headers: &mut HeaderMap, origin: &Origin<'_>, identity: 
     }
     // 100 is ours to give, when the body is asked for.
     headers.remove(EXPECT);
+    join_cookies(headers);
     strip_our_cookies(headers);
     let mut chain = String::new();
     if origin.peer_trusted {
@@ -236,7 +317,7 @@ mod tests {
             ("x-drop", "1"),
             ("host", "example.org"),
             ("keep-alive", "5"),
-            ("te", "trailers"),
+            ("te", "gzip;q=0.5, trailers"),
             ("upgrade", "h2c"),
             ("expect", "100-continue"),
             ("tornello-limit", "999"),
@@ -253,6 +334,7 @@ mod tests {
             left,
             [
                 "host: example.org",
+                "te: trailers",
                 "x-forwarded-for: 10.0.0.1",
                 "x-forwarded-host: example.org",
                 "x-forwarded-proto: http",

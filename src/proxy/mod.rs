@@ -16,10 +16,12 @@ pub mod identify;
 pub mod live;
 pub mod path;
 pub mod peer;
+pub mod pool;
 pub mod probe;
 pub mod record;
 pub mod refuse;
 pub mod session;
+pub mod transport;
 pub mod wire;
 
 use std::sync::Arc;

@@ -76,7 +76,7 @@ fn shown() -> BTreeMap<String, Shown> {
 
 /// Keys of tables that the file shows inside a line.
 fn shown_inside(path: &str) -> Option<(&str, &str)> {
-    ["identity.credential", "upstream.NAME.addresses", "door.prefix"]
+    ["identity.credential", "upstream.NAME.addresses", "upstream.NAME.tls", "door.prefix"]
         .into_iter()
         .find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('.')?)))
 }
