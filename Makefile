@@ -14,7 +14,7 @@ build:
 	$(CARGO) build --release --locked
 
 test:
-	@.ci/need chromium chromedriver:chromium-driver
+	@.ci/need chromium chromedriver:chromium-driver curl nginx
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)

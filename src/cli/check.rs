@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::{CONFIGURATION, OK};
-use crate::config::{self, Settings};
+use crate::app::assemble::{AssembleError, check_files};
+use crate::config::{self, Diagnostic, Settings, Severity};
 
 /// Check a configuration.
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,7 @@ impl Check {
             return OK;
         }
         let Some(text) = read(&self.config) else { return CONFIGURATION };
-        let (code, diagnostics) = match config::parse(&text, &self.config.display().to_string()) {
+        let (code, diagnostics) = match parse(&text, &self.config) {
             Ok((_, warnings)) => (OK, warnings),
             Err(diagnostics) => (CONFIGURATION, diagnostics),
         };
@@ -51,7 +52,7 @@ impl Check {
 pub fn load(file: &Path) -> Option<(Settings, String)> {
     let text = read(file)?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    match config::parse(&text, &file.display().to_string()) {
+    match parse(&text, file) {
         Ok((settings, warnings)) => {
             if !warnings.is_empty() {
                 eprintln!("{}", config::render(&warnings, &text, colour));
@@ -63,6 +64,29 @@ pub fn load(file: &Path) -> Option<(Settings, String)> {
             None
         }
     }
+}
+
+/// Judges a configuration together with the authorities that it names.
+fn parse(text: &str, file: &Path) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let (settings, found) = config::parse(text, &file.display().to_string())?;
+    let Err(error) = check_files(&settings) else { return Ok((settings, found)) };
+    let table = match &error {
+        AssembleError::Transport { upstream, .. } => format!("[upstream.{upstream}]"),
+        _ => String::new(),
+    };
+    let start = text.find(&table).unwrap_or(0);
+    Err(vec![Diagnostic {
+        severity: Severity::Error,
+        message: error.to_string(),
+        key: table.trim_matches(['[', ']']).to_owned(),
+        file: file.display().to_string(),
+        line: text.get(..start).map_or(1, |before| before.matches('\n').count() + 1),
+        column: 1,
+        span: start..start + table.len(),
+        related: None,
+        note: None,
+        help: "name a file of certificate authorities in PEM form that the service may read".to_owned(),
+    }])
 }
 
 fn read(file: &Path) -> Option<String> {

@@ -7,14 +7,18 @@
     reason = "a test that panics has failed, which is its purpose"
 )]
 
+mod scripted;
 mod stage;
 
 mod browser;
 mod faults;
 mod forwarding;
+mod framing;
+mod hostile;
 mod isolation;
 mod permits;
 mod process;
 mod reload;
 mod tidy;
+mod upstream;
 mod waiting;
