@@ -266,7 +266,7 @@ async fn an_answer_that_breaks_off_has_no_clean_end_in_any_framing() {
     let from1 = before(script.address, "", "").await;
     for gate in [&from1, &from2] {
         let got = raw(gate.site(), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        assert_eq!(understood(&got), (200, false), "{}", String::from_utf8_lossy(&got));
+        assert!(matches!(understood(&got), (0 | 200, false)), "{}", String::from_utf8_lossy(&got));
         let door = Door2::start(gate).await;
         let asked = request(Method::GET, "/").body(full("")).unwrap();
         let response = door.client().await.send_request(asked).await.unwrap();
