@@ -17,6 +17,7 @@ use crate::config::settings::{QuotaSettings, RoomSettings, Settings};
 use crate::pages::{Pages, RoomPage};
 use crate::proxy::cluster::Cluster;
 use crate::proxy::live::{Live, Quota, Room, Route, sort_routes};
+use crate::proxy::transport::{Transport, TransportError};
 use crate::store::gate::Gate;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::line::Line;
@@ -42,6 +43,13 @@ pub enum AssembleError {
     Journal(JournalError),
     /// A page cannot be rendered.
     Pages(String),
+    /// An upstream cannot be verified.
+    Transport {
+        /// Its name.
+        upstream: String,
+        /// Why.
+        error: TransportError,
+    },
 }
 
 impl std::fmt::Display for AssembleError {
@@ -49,6 +57,7 @@ impl std::fmt::Display for AssembleError {
         match self {
             Self::Journal(_) => f.write_str("a room cannot be taken up where it was left"),
             Self::Pages(why) => write!(f, "a page cannot be made: {why}"),
+            Self::Transport { upstream, error } => write!(f, "upstream.{upstream}.tls: {error}"),
         }
     }
 }
@@ -57,7 +66,7 @@ impl std::error::Error for AssembleError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Journal(error) => Some(error),
-            Self::Pages(_) => None,
+            Self::Pages(_) | Self::Transport { .. } => None,
         }
     }
 }
@@ -71,7 +80,7 @@ pub async fn assemble(
     settings: Settings,
     previous: Option<&Live>,
 ) -> Result<Live, AssembleError> {
-    let clusters = clusters(workshop, &settings, previous).await;
+    let clusters = clusters(workshop, &settings, previous).await?;
     let mut rooms = BTreeMap::new();
     for (name, room) in &settings.rooms {
         let built = build_room(workshop, &settings, name, room, &clusters, previous)?;
@@ -101,23 +110,56 @@ async fn clusters(
     workshop: &Workshop,
     settings: &Settings,
     previous: Option<&Live>,
-) -> BTreeMap<String, Arc<Cluster>> {
+) -> Result<BTreeMap<String, Arc<Cluster>>, AssembleError> {
+    let mut transports = transports(settings.clone()).await?;
     let mut clusters = BTreeMap::new();
     for (name, upstream) in &settings.upstreams {
         let old = previous.and_then(|live| live.clusters.get(name));
-        if let Some(old) = old.filter(|old| old.settings == *upstream) {
+        let Some(mut transport) = transports.remove(name) else { continue };
+        if let Some(old) = old.filter(|old| old.transport.is_like(&transport)) {
+            transport = Arc::clone(&old.transport);
+        }
+        let unchanged =
+            |old: &&Arc<Cluster>| old.settings == *upstream && Arc::ptr_eq(&old.transport, &transport);
+        if let Some(old) = old.filter(unchanged) {
             clusters.insert(name.clone(), Arc::clone(old));
             continue;
         }
         let gate = old.map_or_else(|| Gate::new(upstream.limit, workshop.clock), |old| Arc::clone(&old.gate));
-        let cluster = Cluster::new(name, upstream.clone(), gate, old.map(|old| &**old));
+        let cluster = Cluster::new(name, upstream.clone(), transport, gate, old.map(|old| &**old));
         if tokio::time::timeout(RESOLVE_WAIT, cluster.discover()).await.is_err() {
             tracing::warn!(upstream = name, "its names are not resolved yet");
         }
         tokio::spawn(Cluster::look_after(Arc::downgrade(&cluster), workshop.clock));
         clusters.insert(name.clone(), cluster);
     }
-    clusters
+    Ok(clusters)
+}
+
+/// Reads the certificate authorities of all upstreams, off the threads that serve.
+async fn transports(settings: Settings) -> Result<BTreeMap<String, Arc<Transport>>, AssembleError> {
+    let building = tokio::task::spawn_blocking(move || build_transports(&settings));
+    let built = building.await.map_err(|error| AssembleError::Pages(error.to_string()))?;
+    built.map_err(|(upstream, error)| AssembleError::Transport { upstream, error })
+}
+
+fn build_transports(
+    settings: &Settings,
+) -> Result<BTreeMap<String, Arc<Transport>>, (String, TransportError)> {
+    let build = |(name, upstream)| match Transport::build(upstream) {
+        Ok(transport) => Ok((String::clone(name), Arc::new(transport))),
+        Err(error) => Err((String::clone(name), error)),
+    };
+    settings.upstreams.iter().map(build).collect()
+}
+
+/// What `check` reads besides the configuration itself.
+///
+/// # Errors
+/// [`AssembleError`], as a start or a reload would have it.
+pub fn check_files(settings: &Settings) -> Result<(), AssembleError> {
+    let built = build_transports(settings);
+    built.map(drop).map_err(|(upstream, error)| AssembleError::Transport { upstream, error })
 }
 
 fn build_room(

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::{CONFIGURATION, OK};
+use crate::app::assemble::{AssembleError, check_files};
 use crate::app::certificates;
 use crate::clock::Clock;
 use crate::config::{self, Diagnostic, Settings, Severity};
@@ -67,15 +68,39 @@ pub fn load(file: &Path) -> Option<(Settings, String)> {
     }
 }
 
-/// Judges a configuration together with the certificates that it names.
+/// Judges a configuration together with the certificates and the authorities that it names.
 fn parse(text: &str, file: &Path) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
     let name = file.display().to_string();
     let (settings, mut found) = config::parse(text, &name)?;
     found.extend(certificates::check(&settings.tls, Clock::start().unix(), text, &name));
+    if let Err(error) = check_files(&settings) {
+        found.push(authorities(&error, text, &name));
+    }
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(found);
     }
     Ok((settings, found))
+}
+
+/// What is wrong with the authorities of an upstream, where its table begins.
+fn authorities(error: &AssembleError, text: &str, file: &str) -> Diagnostic {
+    let table = match error {
+        AssembleError::Transport { upstream, .. } => format!("[upstream.{upstream}]"),
+        _ => String::new(),
+    };
+    let start = text.find(&table).unwrap_or(0);
+    Diagnostic {
+        severity: Severity::Error,
+        message: error.to_string(),
+        key: table.trim_matches(['[', ']']).to_owned(),
+        file: file.to_owned(),
+        line: text.get(..start).map_or(1, |before| before.matches('\n').count() + 1),
+        column: 1,
+        span: start..start + table.len(),
+        related: None,
+        note: None,
+        help: "name a file of certificate authorities in PEM form that the service may read".to_owned(),
+    }
 }
 
 fn read(file: &Path) -> Option<String> {

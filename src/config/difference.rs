@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::settings::{
     AddressSettings, Boot, CertificateFiles, Credential, EdgeSettings, ForwardedHeader, HealthSettings,
-    IdentitySettings, Listener, OnClientGone, QuotaSettings, RoomSettings, RouteSettings, Settings,
-    TlsSettings, TraceRule, UpstreamSettings,
+    IdentitySettings, Listener, OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings,
+    TlsSettings, TraceRule, UpstreamSettings, UpstreamTls,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::Class;
@@ -180,6 +180,8 @@ impl Values {
     fn upstream(&mut self, path: &str, upstream: &UpstreamSettings) {
         let UpstreamSettings {
             addresses,
+            protocol,
+            tls,
             limit,
             connect_timeout,
             keep_alive,
@@ -187,6 +189,17 @@ impl Values {
             announce_limit,
             tunnels,
         } = upstream;
+        let protocol = match protocol {
+            Protocol::Http1 => "http1",
+            Protocol::Http2 => "http2",
+        };
+        self.put_text(format!("{path}.protocol"), Some(protocol));
+        if let Some(UpstreamTls { server_name, ca }) = tls {
+            self.put(format!("{path}.tls"), "on");
+            self.put_text(format!("{path}.tls.server_name"), server_name.as_deref());
+            let ca = ca.as_ref().map(|path| path.display().to_string());
+            self.put_text(format!("{path}.tls.ca"), ca.as_deref());
+        }
         for AddressSettings { address, weight, drain } in addresses {
             let drain = if *drain { ", drain" } else { "" };
             self.put(format!("{path}.addresses[{address}]"), format!("weight {weight}{drain}"));

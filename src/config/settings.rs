@@ -187,11 +187,34 @@ pub struct HealthSettings {
     pub healthy: usize,
 }
 
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1
+    #[default]
+    Http1,
+    /// HTTP/2, by ALPN over TLS, by prior knowledge in cleartext.
+    Http2,
+}
+
+/// How connections to an upstream are encrypted, and who may answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// The name that its certificate must carry; `None`: the host of the address.
+    pub server_name: Option<String>,
+    /// Who may vouch for it; `None`: those that the system trusts.
+    pub ca: Option<PathBuf>,
+}
+
 /// An upstream cluster: several addresses, one limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpstreamSettings {
     /// Never empty.
     pub addresses: Vec<AddressSettings>,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// `None` is cleartext.
+    pub tls: Option<UpstreamTls>,
     /// Limit of unfinished requests.
     pub limit: LimitPolicy,
     /// Longest time to open a connection.

@@ -1,13 +1,13 @@
 //! HTTP/2 on one connection: from its bytes to answered requests.
 //!
-//! Each request is brought into the one form in which requests are judged (`Host` is the authority,
-//! one `Cookie` field) and asks once more whether it is still wanted before anything is spent on it.
+//! Each request is brought into the one form in which requests are judged (`Host` is the authority), and
+//! asks once more whether it is still wanted before anything is spent on it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{COOKIE, HOST, HeaderValue};
+use http::header::{HOST, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -127,13 +127,6 @@ fn as_judged<B>(mut request: Request<B>) -> Request<B> {
         if let Some(authority) = authority {
             request.headers_mut().insert(HOST, authority);
         }
-    }
-    // RFC 9113 §8.2.3: a cookie may come in pieces, which HTTP/1 does not know.
-    let pieces: Vec<&[u8]> = request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if pieces.len() > 1
-        && let Ok(whole) = HeaderValue::from_bytes(&pieces.join(&b"; "[..]))
-    {
-        request.headers_mut().insert(COOKIE, whole);
     }
     request
 }

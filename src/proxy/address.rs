@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::connection::Pool;
+use super::connection::{ConnectError, Connection};
+use super::pool::{Need, Pool};
 use crate::admission::Moment;
+use crate::clock::Clock;
 use crate::config::settings::{AddressSettings, HealthSettings};
 
 /// An address that could not be reached this many times in a row is avoided for a while.
@@ -19,7 +21,7 @@ const SUSPECT_FOR: Duration = Duration::from_secs(1);
 pub struct Address {
     /// Where it is.
     pub address: SocketAddr,
-    /// Idle connections to it.
+    /// Connections to it.
     pub pool: Pool,
     /// The entry of the configuration that it was resolved from.
     pub entry: String,
@@ -81,6 +83,23 @@ impl Address {
         }
     }
 
+    /// Opens a connection, or gets a place on one that is being opened, within `timeout`.
+    ///
+    /// # Errors
+    /// [`ConnectError`] with the cause in words.
+    pub async fn connect(
+        &self,
+        need: &Need<'_>,
+        timeout: Duration,
+        clock: &Clock,
+    ) -> Result<Connection, ConnectError> {
+        let opening = self.pool.open(need, self.address, &self.entry, clock);
+        match tokio::time::timeout(timeout, opening).await {
+            Ok(opened) => opened,
+            Err(_) => Err(ConnectError("no connection in time".to_owned())),
+        }
+    }
+
     /// Today's weight and drain.
     pub fn govern(&self, entry: &AddressSettings) {
         self.weight.store(entry.weight.max(1), Ordering::Relaxed);
@@ -125,11 +144,14 @@ impl Address {
         }
     }
 
-    /// No connection could be opened. Slowness does not count: overload is not death.
-    pub fn unreachable(&self, now: Moment) {
-        if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_SUSPECT {
+    /// No connection could be opened. Slowness does not count: overload is not death. True if the
+    /// address is avoided from now on.
+    pub fn unreachable(&self, now: Moment) -> bool {
+        let suspect = self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_SUSPECT;
+        if suspect {
             self.suspect_until.store(now.after(SUSPECT_FOR).0, Ordering::Relaxed);
         }
+        suspect
     }
 
     /// Takes a probe's result; returns the new state if it changed. One odd result changes nothing:

@@ -2,9 +2,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use prometheus::IntCounter;
 use tokio::time::{Sleep, sleep, sleep_until};
 
 use super::exchange::{Exchange, discard};
-use super::headers::strip_trailers;
+use super::headers::fit_trailers;
 use super::record::Record;
 use crate::admission::pace::{Pace, PacePolicy};
 use crate::admission::{Moment, Outcome};
@@ -27,6 +27,8 @@ pub struct UploadState {
     finished_at: AtomicU64,
     /// Both sides talk as long as they like.
     open_ended: AtomicBool,
+    /// Whoever waits for more of it.
+    reader: Mutex<Option<Waker>>,
 }
 
 const UNFINISHED: u8 = 0;
@@ -34,6 +36,7 @@ const FINISHED: u8 = 1;
 const TOO_LONG: u8 = 2;
 const BROKEN: u8 = 3;
 const TOO_SLOW: u8 = 4;
+const CALLED_OFF: u8 = 5;
 
 impl UploadState {
     /// All of it has been read.
@@ -63,6 +66,19 @@ impl UploadState {
     /// From now on the client may be silent for as long as it likes: a conversation, not an upload.
     pub fn converse(&self) {
         self.open_ended.store(true, Ordering::Release);
+    }
+
+    /// Nobody wants the rest of it: if it is not finished, it ends here with an error.
+    pub fn call_off(&self) {
+        let (from, to) = (UNFINISHED, CALLED_OFF);
+        if self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+            reader.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn is_called_off(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CALLED_OFF
     }
 
     /// The client did not send all of it.
@@ -118,6 +134,8 @@ pub enum UploadError {
     TooSlow,
     /// The client's connection failed.
     Client(hyper::Error),
+    /// The exchange was over before it; on HTTP/2 this resets the stream with what it holds.
+    CalledOff(h2::Error),
 }
 
 impl std::fmt::Display for UploadError {
@@ -126,6 +144,7 @@ impl std::fmt::Display for UploadError {
             Self::TooLong => f.write_str("the body is longer than the route allows"),
             Self::TooSlow => f.write_str("the client sent the body too slowly"),
             Self::Client(_) => f.write_str("the client did not send all of the body"),
+            Self::CalledOff(_) => f.write_str("nobody wants the rest of the body"),
         }
     }
 }
@@ -135,6 +154,7 @@ impl std::error::Error for UploadError {
         match self {
             Self::TooLong | Self::TooSlow => None,
             Self::Client(error) => Some(error),
+            Self::CalledOff(error) => Some(error),
         }
     }
 }
@@ -202,7 +222,15 @@ impl Body for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
+        let polled = Pin::new(body).poll_frame(context);
+        if polled.is_pending() {
+            let mut reader = self.state.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            *reader = Some(context.waker().clone());
+        }
+        if self.state.is_called_off() {
+            return Poll::Ready(Some(Err(UploadError::CalledOff(h2::Reason::CANCEL.into()))));
+        }
+        let Poll::Ready(frame) = polled else {
             return self.wait(context);
         };
         let mut frame = match frame {
@@ -217,7 +245,7 @@ impl Body for Upload {
             Some(Ok(frame)) => frame,
         };
         if let Some(trailers) = frame.trailers_mut() {
-            strip_trailers(trailers, self.identity.as_ref());
+            fit_trailers(trailers, self.identity.as_ref());
         }
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         if length > self.left {
@@ -267,17 +295,34 @@ impl Answer {
 #[derive(Debug)]
 pub struct Relay {
     body: Option<Incoming>,
+    /// The body says itself whether it ended or was cut off. HTTP/2 takes a reset without an error
+    /// for the end (RFC 9113 §8.1), also from an upstream that had more to say.
+    tells_end: bool,
     exchange: Option<Exchange>,
     record: Record,
     /// How long an event stream may say nothing, and what wakes it then.
     idle: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
+/// Why an answer ended early. The cause stays with us: what an upstream says with a reset is not meant
+/// for the client, least of all that its request was not worked on.
+#[derive(Debug)]
+pub struct Truncated;
+
+impl std::fmt::Display for Truncated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the upstream's answer broke off")
+    }
+}
+
+impl std::error::Error for Truncated {}
+
 impl Relay {
     /// Couples a body with the exchange that it belongs to.
     #[must_use]
     pub fn new(body: Incoming, exchange: Exchange, record: Record) -> Self {
-        let mut relay = Self { body: Some(body), exchange: Some(exchange), record, idle: None };
+        let tells_end = exchange.connection.is_shared();
+        let mut relay = Self { body: Some(body), tells_end, exchange: Some(exchange), record, idle: None };
         if relay.body.as_ref().is_some_and(Body::is_end_stream) {
             relay.finish();
         }
@@ -316,52 +361,65 @@ impl Relay {
             exchange.finish(Outcome::Served);
         }
     }
+
+    /// The upstream died in the middle. Passing an error on closes the client's connection without a
+    /// clean end, so that the truncation is seen.
+    fn truncate(&mut self) -> Truncated {
+        self.record.truncated();
+        if let Some(exchange) = self.exchange.take() {
+            exchange.close(Outcome::Dropped);
+        }
+        Truncated
+    }
+
+    fn has_ended(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
 }
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Truncated;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         let relay = match &mut *self {
             Self::Own(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Relay(relay) => relay,
         };
         let Some(body) = relay.body.as_mut() else { return Poll::Ready(None) };
-        let Poll::Ready(mut frame) = Pin::new(body).poll_frame(context) else {
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
             return relay.poll_idle(context).map(|()| None);
         };
         relay.spoke();
-        match &mut frame {
-            Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    strip_trailers(trailers, None);
-                }
+        Poll::Ready(match frame {
+            Some(Ok(mut frame)) => {
                 relay.record.sent(frame.data_ref().map_or(0, Bytes::len));
-                if relay.body.as_ref().is_some_and(Body::is_end_stream) {
+                if let Some(trailers) = frame.trailers_mut() {
+                    fit_trailers(trailers, None);
+                }
+                if relay.has_ended() {
                     relay.finish();
                 }
+                Some(Ok(frame))
             }
-            None => relay.finish(),
-            Some(Err(_)) => {
-                // The upstream died in the middle. Passing the error on closes the client's
-                // connection without a clean end, so that the truncation is seen.
-                relay.record.truncated();
-                if let Some(exchange) = relay.exchange.take() {
-                    exchange.close(Outcome::Dropped);
-                }
+            None if relay.tells_end && relay.exchange.is_some() && !relay.has_ended() => {
+                Some(Err(relay.truncate()))
             }
-        }
-        Poll::Ready(frame)
+            None => {
+                relay.finish();
+                None
+            }
+            Some(Err(_)) => Some(Err(relay.truncate())),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Relay(relay) => relay.body.as_ref().is_none_or(Body::is_end_stream),
+            Self::Relay(relay) => relay.has_ended(),
         }
     }
 

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::address::{Address, Visit};
 use super::probe::probe;
+use super::transport::Transport;
 use super::tunnel::Tunnels;
 use crate::admission::Moment;
 use crate::clock::Clock;
@@ -35,6 +36,8 @@ pub struct Cluster {
     pub name: String,
     /// What the operator decided.
     pub settings: UpstreamSettings,
+    /// How its connections are made.
+    pub transport: Arc<Transport>,
     /// Its limit and short queue; lives on through reloads.
     pub gate: Arc<Gate>,
     /// Its tunnels and event streams, which the gate does not count; lives on, too.
@@ -59,6 +62,7 @@ impl Cluster {
     pub fn new(
         name: &str,
         settings: UpstreamSettings,
+        transport: Arc<Transport>,
         gate: Arc<Gate>,
         predecessor: Option<&Self>,
     ) -> Arc<Self> {
@@ -66,6 +70,7 @@ impl Cluster {
         Arc::new(Self {
             name: name.to_owned(),
             settings,
+            transport,
             gate,
             tunnels: predecessor.map_or_else(Arc::default, |old| Arc::clone(&old.tunnels)),
             addresses: ArcSwap::new(known),
@@ -93,7 +98,7 @@ impl Cluster {
                 if found.iter().any(|one| one.address == address) {
                     continue;
                 }
-                let old = known.iter().find(|known| known.address == address);
+                let old = known.iter().find(|known| known.address == address && known.entry == entry.address);
                 let one = old.map_or_else(|| Arc::new(Address::new(address, entry)), Arc::clone);
                 one.govern(entry);
                 found.push(one);
@@ -130,7 +135,7 @@ impl Cluster {
             }
             None => None,
         };
-        let result = probe(address.address, rules).await;
+        let result = probe(address.address, &address.entry, &self.transport, rules).await;
         // Dropped with its default outcome: a probe is no sample of what requests cost.
         drop(permit);
         if self.retired.load(Ordering::Relaxed) {

@@ -56,15 +56,21 @@ impl Exchange {
     /// The upstream is finished: its connection is free for the next.
     pub fn finish(self, outcome: Outcome) {
         let Self { permit, visit, connection, upload, clock, .. } = self;
-        // An early answer leaves the request half sent: such a connection is not used again.
-        if upload.is_finished() {
+        // An early answer leaves the request half sent: such a connection is not used again, unless it
+        // is a shared one, on which the rest of the request can be called off.
+        if upload.is_finished() || connection.is_shared() {
+            upload.call_off();
             visit.address.pool.put(connection, clock.now());
         }
         permit.settle(outcome);
     }
 
-    /// The upstream is finished because the connection is: it is not used again.
+    /// The upstream is finished because the connection is: it is not used again. A shared one goes on
+    /// without this exchange.
     pub fn close(self, outcome: Outcome) {
+        if self.connection.is_shared() {
+            self.upload.call_off();
+        }
         self.permit.settle(outcome);
     }
 

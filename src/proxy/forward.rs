@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -11,16 +12,18 @@ use hyper::upgrade::OnUpgrade;
 use super::address::Visit;
 use super::body::{Answer, Relay, Upload, UploadState};
 use super::cluster::Cluster;
-use super::connection::{Connection, open};
+use super::connection::Connection;
 use super::exchange::{Awaiting, Exchange};
 use super::headers;
 use super::live::Bypass;
+use super::pool::Need;
 use super::record::Record;
+use super::transport::Transport;
 use super::tunnel;
 use crate::admission::pace::PacePolicy;
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
-use crate::config::settings::RouteSettings;
+use crate::config::settings::{Protocol, RouteSettings};
 use crate::metrics::Metrics;
 use crate::store::gate::Permit;
 
@@ -90,7 +93,24 @@ pub struct Head {
 }
 
 impl Head {
-    fn with(self, body: Upload) -> Request<Upload> {
+    /// The request as `transport` wants it. HTTP/2 names scheme and host in the target and has no field
+    /// for the host; HTTP/1.1 wants to be told that `TE` ends at the next hop.
+    pub(super) fn with(mut self, body: Upload, transport: &Transport) -> Request<Upload> {
+        match transport.protocol {
+            Protocol::Http1 => {
+                if self.fields.contains_key(TE) {
+                    self.fields.insert(CONNECTION, HeaderValue::from_static("te"));
+                }
+            }
+            Protocol::Http2 => {
+                let host = self.fields.remove(HOST);
+                let mut target = self.target.into_parts();
+                target.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+                target.scheme = Some(if transport.is_encrypted() { Scheme::HTTPS } else { Scheme::HTTP });
+                // The parts were judged when the request was read; without a host hyper refuses it.
+                self.target = Uri::from_parts(target).unwrap_or_default();
+            }
+        }
         let mut request = Request::new(body);
         *request.method_mut() = self.method;
         *request.uri_mut() = self.target;
@@ -179,19 +199,21 @@ pub async fn send(
         // A POST without a body must say so, or some upstreams wait for one.
         head.fields.insert(CONTENT_LENGTH, 0.into());
     }
-    if !state.is_finished() && !head.fields.contains_key(CONTENT_LENGTH) {
+    let multiplexed = cluster.transport.protocol == Protocol::Http2;
+    if !multiplexed && !state.is_finished() && !head.fields.contains_key(CONTENT_LENGTH) {
         // Said outright: for methods that seldom have a body it would be left out, and the body lost.
         head.fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let deadline = clock.now().after(route.timeout);
     let (mut visit, mut connection) = reach(sending, repeatable, &permit, deadline).await?;
-    let spare = (repeatable && connection.reused).then(|| head.clone());
-    let mut request = head.with(upload);
+    let spare =
+        (state.is_finished() && (multiplexed || repeatable && connection.is_reused())).then(|| head.clone());
+    let mut request = head.with(upload, &cluster.transport);
     permit.sent();
     let mut first = true;
     loop {
-        let reused = connection.reused;
-        let pending = Box::pin(connection.sender.try_send_request(request));
+        let reused = connection.is_reused();
+        let pending = connection.send(request);
         let exchange = Exchange {
             permit,
             visit,
@@ -212,6 +234,9 @@ pub async fn send(
                 // Nobody asked to switch, or to that; what follows is no HTTP.
                 return Err(broken(exchange, &state));
             }
+            Ok(response) if headers::is_ambiguous(response.headers(), response.version()) => {
+                return Err(broken(exchange, &state));
+            }
             Ok(response) => {
                 if let Some(when) = state.finished_at() {
                     exchange.permit.sent_whole(when);
@@ -224,9 +249,16 @@ pub async fn send(
         };
         // Handed back unsent: nothing of it reached the upstream, so any request may go again.
         let again = error.take_message().or_else(|| {
-            let spare = spare.as_ref().filter(|_| reused && first && cluster.spend_retry())?;
-            Some(spare.clone().with(Upload::empty()))
+            let safe = match unprocessed(error.error()) {
+                Some(unprocessed) => unprocessed,
+                None => reused && repeatable,
+            };
+            let spare = spare.as_ref().filter(|_| safe && first && cluster.spend_retry())?;
+            Some(spare.clone().with(Upload::empty(), &cluster.transport))
         });
+        if again.is_some() {
+            exchange.connection.avoid();
+        }
         let Some(again) = again.filter(|_| first) else {
             return Err(broken(exchange, &state));
         };
@@ -250,11 +282,12 @@ async fn reach(
     for _ in 0..REACH_ATTEMPTS {
         let now = clock.now();
         let visit = cluster.choose(permit.limit(), avoid, now).ok_or(Fault::Unreachable)?;
-        let idle = visit.address.pool.take(repeatable, cluster.settings.keep_alive, now);
-        if let Some(connection) = idle {
+        let keep_alive = cluster.settings.keep_alive;
+        let need = Need { transport: &cluster.transport, repeatable, keep_alive };
+        if let Some(connection) = visit.address.pool.take(&need, now) {
             return Ok((visit, connection));
         }
-        if let Ok(connection) = fresh(sending, &visit, deadline).await {
+        if let Ok(connection) = fresh(sending, &need, &visit, deadline).await {
             return Ok((visit, connection));
         }
         avoid = Some(visit.address.address);
@@ -265,18 +298,44 @@ async fn reach(
 /// Addresses tried for one request; nothing was sent to those that could not be reached.
 const REACH_ATTEMPTS: usize = 2;
 
-async fn fresh(sending: &Sending<'_>, visit: &Visit, deadline: Moment) -> Result<Connection, Fault> {
+async fn fresh(
+    sending: &Sending<'_>,
+    need: &Need<'_>,
+    visit: &Visit,
+    deadline: Moment,
+) -> Result<Connection, Fault> {
     let Sending { cluster, clock, .. } = *sending;
     let left = deadline.since(clock.now()).max(Duration::from_millis(1));
     let timeout = cluster.settings.connect_timeout.min(left);
-    match open(visit.address.address, timeout).await {
+    match visit.address.connect(need, timeout, clock).await {
         Ok(connection) => Ok(connection),
         Err(error) => {
-            visit.address.unreachable(clock.now());
-            tracing::debug!(upstream = cluster.name, address = %visit.address.address, error = error.0, "no connection");
+            let (name, address, error) = (&cluster.name, visit.address.address, error.0);
+            if visit.address.unreachable(clock.now()) {
+                tracing::warn!(upstream = name, %address, error, "no connection; the address is avoided for a second");
+            } else {
+                tracing::debug!(upstream = name, %address, error, "no connection");
+            }
             Err(Fault::Unreachable)
         }
     }
+}
+
+/// What an upstream of HTTP/2 says of a request that it ended: `true` that it did nothing with it (RFC
+/// 9113 §8.7), `false` that it may have. `None` if it said nothing.
+fn unprocessed(error: &hyper::Error) -> Option<bool> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            // On streams that it did work on, a GOAWAY is no error.
+            let gone = error.is_go_away();
+            let said = error.is_remote() && (error.is_reset() || gone);
+            return said.then_some(refused || gone);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 type Sent = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<Upload>>>;

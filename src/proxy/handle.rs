@@ -26,6 +26,7 @@ use super::refuse;
 use super::session::{self, Entry};
 use super::tunnel;
 use crate::admission::{Class, Moment, Refusal};
+use crate::config::settings::Protocol;
 use crate::store::buckets::Verdict;
 use crate::store::gate::Knock;
 
@@ -218,7 +219,9 @@ async fn go_on(
         trace: live.settings.edge.trace,
         request_id: &record.request_id,
     };
-    let switch = tunnel::is_wanted(&request).then(|| hyper::upgrade::on(&mut request));
+    // HTTP/2 knows no `Upgrade`: to such an upstream the wish is not passed on.
+    let able = route.cluster.settings.protocol == Protocol::Http1;
+    let switch = (able && tunnel::is_wanted(&request)).then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let mut fields = parts.headers;
     let identity = live.settings.identity.header.as_ref();

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
     COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    TRANSFER_ENCODING, UPGRADE, VARY,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 
 use super::caching::{self, Storing};
 use super::chain::{FORWARDED_FOR, FORWARDED_PROTO, element};
@@ -15,7 +15,7 @@ use super::trace;
 use crate::config::settings::{ForwardedHeader, TraceRule};
 
 /// Fields that speak to the next hop only (RFC 9110 §7.6.1), whoever names them.
-const HOP_BY_HOP: [HeaderName; 11] = [
+const HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("proxy-authentication-info"),
@@ -24,7 +24,6 @@ const HOP_BY_HOP: [HeaderName; 11] = [
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
@@ -56,6 +55,43 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const OURS: &str = "tornello-";
+
+/// An answer whose end can be found in two ways, or in a coding that nobody undoes (RFC 9112 §6.1, §6.3).
+#[must_use]
+pub fn is_ambiguous(answer: &HeaderMap, version: Version) -> bool {
+    let mut codings = answer.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return false };
+    codings.next().is_some()
+        || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")
+        || answer.contains_key(CONTENT_LENGTH)
+        || version != Version::HTTP_11
+}
+
+/// The client said `TE: trailers`. It is said again to the upstream: without it some, gRPC's all, send no
+/// trailers.
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    let said = |line: &HeaderValue| {
+        let mut codings = line.as_bytes().split(|byte| *byte == b',');
+        codings.any(|coding| {
+            coding
+                .split(|byte| *byte == b';')
+                .next()
+                .is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        })
+    };
+    headers.get_all(TE).iter().any(said)
+}
+
+/// HTTP/2 may send each cookie in a line of its own; others read one line (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
 
 /// Takes out what ends at this hop, the fields that `Connection` names included.
 fn strip_hop_by_hop(headers: &mut HeaderMap, identity: Option<&HeaderName>) {
@@ -144,12 +180,17 @@ pub struct Origin<'a> {
 /// `identity` is the field in which a trusted proxy names a person: from anybody else it is a lie. Our
 /// own fields are set last, so that nothing a client sends takes them away or stands beside them.
 pub fn towards_upstream(headers: &mut HeaderMap, origin: &Origin<'_>, identity: Option<&HeaderName>) {
+    let trailers = accepts_trailers(headers);
     strip_hop_by_hop(headers, identity);
     let lies =
         |name: &str| !origin.peer_trusted && (is_claim(name) || identity.is_some_and(|known| known == name));
     strip(headers, |name| is_ours_or_odd(name) || lies(name));
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     // 100 is ours to give, when the body is asked for.
     headers.remove(EXPECT);
+    join_cookies(headers);
     strip_our_cookies(headers);
     trace::pass(headers, origin.peer_trusted, origin.trace);
     match origin.chain {
@@ -214,7 +255,7 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &str) -> String {
 
 /// Trailers carry what is known only at the end, and nothing that we, or the other end, judged by the
 /// head: neither framing, nor who asks, nor who may store it (RFC 9110 §6.5.1).
-pub fn strip_trailers(trailers: &mut HeaderMap, identity: Option<&HeaderName>) {
+pub fn fit_trailers(trailers: &mut HeaderMap, identity: Option<&HeaderName>) {
     strip_hop_by_hop(trailers, identity);
     strip(trailers, |name| {
         is_ours_or_odd(name)
@@ -231,6 +272,8 @@ pub fn strip_trailers(trailers: &mut HeaderMap, identity: Option<&HeaderName>) {
                     | "location"
                     | "max-forwards"
                     | "range"
+                    | "retry-after"
+                    | "trailer"
                     | "traceparent"
                     | "tracestate"
             )
@@ -344,7 +387,7 @@ mod tests {
             ("x-drop", "1"),
             ("host", "example.org"),
             ("keep-alive", "5"),
-            ("te", "trailers"),
+            ("te", "gzip;q=0.5, trailers"),
             ("upgrade", "h2c"),
             ("expect", "100-continue"),
             ("tornello-limit", "999"),
@@ -366,6 +409,7 @@ mod tests {
             left,
             [
                 "host: example.org",
+                "te: trailers",
                 "x-forwarded-for: 10.0.0.1",
                 "x-forwarded-host: example.org",
                 "x-forwarded-port: 80",
@@ -503,7 +547,7 @@ mod tests {
         let lost: Vec<&str> = PASSES.into_iter().filter(|name| !answer.contains_key(*name)).collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
         trailers.insert("grpc-status", "0".parse().unwrap());
-        strip_trailers(&mut trailers, Some(&identity));
+        fit_trailers(&mut trailers, Some(&identity));
         let mut left: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "grpc-status", "user-agent", "x-custom"]);

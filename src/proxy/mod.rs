@@ -20,12 +20,14 @@ pub mod isolate;
 pub mod live;
 pub mod path;
 pub mod peer;
+pub mod pool;
 pub mod probe;
 pub mod readings;
 pub mod record;
 pub mod refuse;
 pub mod session;
 pub mod trace;
+pub mod transport;
 pub mod tunnel;
 pub mod wire;
 

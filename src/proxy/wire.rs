@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 /// What went out on a wire, readable while hyper owns the stream.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Written {
     pub bytes: AtomicU64,
     /// A write failed: the connection is good for reading to its end, and for nothing else.
     pub broken: AtomicBool,
+    /// Told once something went out after something had come in: what came first was understood.
+    pub answered: Notify,
 }
 
 /// See the head of this file.
@@ -28,6 +31,7 @@ pub struct Written {
 pub struct Wire<S> {
     stream: S,
     patient: bool,
+    heard: bool,
     written: Arc<Written>,
 }
 
@@ -35,13 +39,17 @@ impl<S> Wire<S> {
     /// Wraps a stream; `patient` lets the read side have the last word.
     pub fn new(stream: S, patient: bool) -> (Self, Arc<Written>) {
         let written = Arc::<Written>::default();
-        (Self { stream, patient, written: Arc::clone(&written) }, written)
+        (Self { stream, patient, heard: false, written: Arc::clone(&written) }, written)
     }
 
-    fn account(&self, result: io::Result<usize>, offered: usize) -> io::Result<usize> {
+    fn account(&mut self, result: io::Result<usize>, offered: usize) -> io::Result<usize> {
         match result {
             Ok(bytes) => {
                 self.written.bytes.fetch_add(bytes as u64, Relaxed);
+                if self.heard && bytes > 0 {
+                    self.heard = false;
+                    self.written.answered.notify_one();
+                }
                 Ok(bytes)
             }
             Err(error) => {
@@ -63,7 +71,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buf);
+        self.heard |= buf.filled().len() > before;
+        read
     }
 }
 

@@ -9,12 +9,15 @@
 
 mod scripted;
 mod stage;
+mod upstreams;
 
 mod browser;
 mod caches;
 mod faults;
 mod forwarding;
+mod framing;
 mod heads;
+mod hostile;
 mod http2;
 mod injection;
 mod isolation;
@@ -32,4 +35,5 @@ mod streams;
 mod tidy;
 mod tls;
 mod tunnels;
+mod upstream;
 mod waiting;

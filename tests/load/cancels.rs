@@ -117,7 +117,8 @@ async fn a_million_random_cancels_leave_nothing_behind() {
     for answer in asking.collect::<Vec<_>>() {
         assert!(answer.await.unwrap().unwrap().starts_with("HTTP/1.1 200 "));
     }
-    assert_eq!(gateway.metric("tornello_concurrency_limit", "").await, 20.0);
+    let limit = gateway.metric("tornello_concurrency_limit", "").await;
+    assert!((limit - 20.0).abs() < f64::EPSILON, "{limit}");
     let begun = CANCELS / PIPELINED;
     let seen = gateway.metric("tornello_requests_total", "").await;
     assert!(seen >= f64::from(u32::try_from(begun).unwrap()), "{seen} requests on {begun} connections");

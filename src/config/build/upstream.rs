@@ -7,8 +7,8 @@ use super::Judge;
 use crate::admission::policy::{LawPolicy, LimitPolicy};
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
-use crate::config::raw::{RawAddress, RawHealth, RawLaw, RawLimit, RawUpstream};
-use crate::config::settings::{AddressSettings, HealthSettings, UpstreamSettings};
+use crate::config::raw::{RawAddress, RawHealth, RawLaw, RawLimit, RawProtocol, RawUpstream, RawUpstreamTls};
+use crate::config::settings::{AddressSettings, HealthSettings, Protocol, UpstreamSettings, UpstreamTls};
 
 const INITIAL: u32 = 20;
 const LATENCY: Duration = Duration::from_millis(500);
@@ -18,6 +18,9 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
     for (name, upstream) in &raw.upstream {
         let path = at(&["upstream", name]);
         addresses(judge, &path, upstream);
+        if let Some(tls) = &upstream.tls {
+            server_name(judge, &path, upstream, tls);
+        }
         limit(judge, &path.key("limit"), &upstream.limit);
         health(judge, &path.key("health"), &upstream.health);
         let used = raw.route.values().any(|route| &route.upstream == name);
@@ -53,6 +56,18 @@ fn addresses(judge: &mut Judge<'_, '_>, path: &KeyPath, upstream: &RawUpstream) 
         let help = "set `drain = false` on one of them, or `hold = true` on the room";
         Finding::warning(list, format!("all addresses of `{path}` drain: nobody can be served"), help)
     });
+}
+
+/// An IP is seldom what a certificate carries, so that the name must be said.
+fn server_name(judge: &mut Judge<'_, '_>, path: &KeyPath, upstream: &RawUpstream, tls: &RawUpstreamTls) {
+    let addresses = upstream.addresses.iter().map(address);
+    let mut bare = addresses.enumerate().filter(|(_, entry)| entry.address.parse::<SocketAddr>().is_ok());
+    let Some((index, entry)) = bare.next().filter(|_| tls.server_name.is_none()) else { return };
+    let message = format!("`{}` is an IP: nothing says which name its certificate carries", entry.address);
+    let help = "add `server_name = \"app.example.org\"`, the name in its certificate, to `tls`";
+    judge.add(
+        Finding::error(path.key("tls"), message, help).related(path.key("addresses").index(index), "here"),
+    );
 }
 
 /// Whether an upstream's address leads back to a socket of ours.
@@ -142,6 +157,14 @@ pub(super) fn build(raw: &RawUpstream) -> UpstreamSettings {
     let probes = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     UpstreamSettings {
         addresses: raw.addresses.iter().map(address).collect(),
+        protocol: match raw.protocol {
+            RawProtocol::Http1 => Protocol::Http1,
+            RawProtocol::Http2 => Protocol::Http2,
+        },
+        tls: raw.tls.as_ref().map(|tls| UpstreamTls {
+            server_name: tls.server_name.as_ref().map(|name| name.0.0.clone()),
+            ca: tls.ca.as_ref().map(|path| path.0.clone()),
+        }),
         limit: limit_policy(&raw.limit),
         connect_timeout: raw.connect_timeout.0,
         keep_alive: raw.keep_alive.0,

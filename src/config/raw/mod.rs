@@ -23,7 +23,9 @@ use super::text::{CookieName, Rate, Size, Text};
 pub(crate) use listen::{RawCertificate, RawListen, RawListener, RawTls, RawTlsVersion};
 pub(crate) use room::RawRoom;
 pub(crate) use route::{RawClass, RawOnClientGone, RawRoute};
-pub(crate) use upstream::{RawAddress, RawHealth, RawLaw, RawLimit, RawUpstream};
+pub(crate) use upstream::{
+    RawAddress, RawHealth, RawLaw, RawLimit, RawProtocol, RawUpstream, RawUpstreamTls,
+};
 
 /// Tables of one kind by name.
 pub(crate) type Named<T> = BTreeMap<String, T>;

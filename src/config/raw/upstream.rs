@@ -1,11 +1,12 @@
 //! `[upstream.NAME]` as the file holds it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::text::{HostPort, Text, UrlPath};
+use crate::config::text::{Host, HostPort, Text, UrlPath};
 
 /// `[upstream.NAME]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +16,12 @@ pub(crate) struct RawUpstream {
     /// the background. Hot.
     #[schemars(extend("minItems" = 1))]
     pub(crate) addresses: Vec<RawAddress>,
-    /// Longest time to open a connection. Hot.
+    /// What it speaks. Hot.
+    #[serde(default)]
+    pub(crate) protocol: RawProtocol,
+    /// Encrypt the connections and verify who answers. Default: cleartext. Hot.
+    pub(crate) tls: Option<RawUpstreamTls>,
+    /// Longest time to open a connection, the TLS handshake included. Hot.
     #[serde(default = "connect_timeout")]
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1m"))]
     pub(crate) connect_timeout: Text<Duration>,
@@ -48,6 +54,29 @@ fn connect_timeout() -> Text<Duration> {
 
 fn keep_alive() -> Text<Duration> {
     Text::of("4s")
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawProtocol {
+    /// HTTP/1.1, one request at a time on a connection.
+    #[default]
+    Http1,
+    /// HTTP/2, many at a time: by ALPN over TLS, by prior knowledge in cleartext. gRPC needs it.
+    Http2,
+}
+
+/// `upstream.NAME.tls`
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawUpstreamTls {
+    /// The name that the upstream's certificate must carry. Default: the host of the address; required
+    /// where an address is an IP. Hot.
+    pub(crate) server_name: Option<Text<Host>>,
+    /// File of the certificate authorities (PEM) that may vouch for the upstream.
+    /// Default: those that the system trusts. Hot.
+    pub(crate) ca: Option<Text<PathBuf>>,
 }
 
 /// An address, with or without what is special about it.

@@ -73,6 +73,26 @@ const SHAPE: &[Bad] = &[
     ("http = [\"0.0.0.0:80\", \"[::]:80\"]", "http = 80", "http = 80", "`http = "),
     // Choices.
     ("law = \"aimd\"", "law = \"amid\"", "amid", "did you mean `\"aimd\"`?"),
+    ("limit = { law", "protocol = \"h2\"\nlimit = { law", "protocol = \"h2\"", "`\"http1\"`, `\"http2\"`"),
+    (
+        "limit = { law",
+        "tls = { servername = \"a.example\" }\nlimit = { law",
+        "servername",
+        "did you mean `server_name`?",
+    ),
+    ("limit = { law", "tls = true\nlimit = { law", "tls = true", "write a table: `[upstream.app.tls]`"),
+    (
+        "limit = { law",
+        "tls = { server_name = \"https://a.example\" }\nlimit = { law",
+        "https://a.example",
+        "`\"a.example\"`",
+    ),
+    (
+        "limit = { law",
+        "tls = { server_name = \"a.example\", ca = \"ca.pem\" }\nlimit = { law",
+        "ca.pem",
+        "write the whole path",
+    ),
     (
         "room = \"main\"",
         "room = \"main\"\nclass = \"vip\"",
@@ -174,6 +194,7 @@ const MEANING: &[Bad] = &[
     ),
     ("rate = \"500/s\"", "rate = \"5/s\"", "rate = \"5/s\"", "at least 10/s"),
     ("burst = 1000", "burst = 10", "burst = 10", "a burst of at least 20"),
+    ("limit = { law", "tls = {}\nlimit = { law", "tls = {}", "add `server_name = "),
     ("\"10.0.0.6:8080\"", "\"10.0.0.5:8080\"", "addresses", "weight = 2"),
     ("\"10.0.0.6:8080\"", "\"localhost:80\"", "addresses", "the service behind Tornello"),
     ("initial = 20, floor = 2,", "floor = 300,", "floor = 300", "at most 200, or raise `ceiling`"),

@@ -79,6 +79,7 @@ fn shown_inside(path: &str) -> Option<(&str, &str)> {
     [
         "identity.credential",
         "upstream.NAME.addresses",
+        "upstream.NAME.tls",
         "door.prefix",
         "listen.http",
         "listen.https",

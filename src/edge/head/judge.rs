@@ -110,10 +110,8 @@ impl Fields {
                     return Err(Refusal::Host);
                 }
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => {
-                if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Refusal::Expectation);
-                }
+            6 if name.eq_ignore_ascii_case(b"expect") && !value.eq_ignore_ascii_case(b"100-continue") => {
+                return Err(Refusal::Expectation);
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = length(value)?;
