@@ -36,11 +36,14 @@ impl Want {
     }
 }
 
+/// Makes the bytes of a case, for a request whose path begins with what is given.
+type Bytes = Box<dyn Fn(&str) -> Vec<u8>>;
+
 /// One case.
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// What is sent, for a request whose path begins with this.
-    pub(crate) bytes: Box<dyn Fn(&str) -> Vec<u8>>,
+    /// What is sent.
+    pub(crate) bytes: Bytes,
     /// `bytes` is all that is sent, preface and SETTINGS included.
     pub(crate) whole: bool,
     pub(crate) want: Want,
