@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TE, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
+};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -203,6 +205,10 @@ pub async fn send(
     if !multiplexed && !state.is_finished() && !head.fields.contains_key(CONTENT_LENGTH) {
         // Said outright: for methods that seldom have a body it would be left out, and the body lost.
         head.fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if !multiplexed && !head.fields.contains_key(TRANSFER_ENCODING) {
+        // Announced where none can come.
+        head.fields.remove(TRAILER);
     }
     let deadline = clock.now().after(route.timeout);
     let (mut visit, mut connection) = reach(sending, repeatable, &permit, deadline).await?;

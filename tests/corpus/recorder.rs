@@ -23,17 +23,8 @@ pub(crate) struct Recorder {
     book: Arc<Mutex<Book>>,
 }
 
-/// Fields that end at the gateway.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "expect",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "upgrade",
-];
+/// Fields that end at the gateway. `TE: trailers`, nominated, is the gateway's own word to the upstream.
+const HOP_BY_HOP: [&str; 5] = ["expect", "keep-alive", "proxy-authorization", "proxy-connection", "upgrade"];
 
 impl Recorder {
     pub(crate) fn start() -> Self {
@@ -106,9 +97,6 @@ fn request(bytes: &[u8]) -> Parsed {
     let mut lines = text.split("\r\n");
     let words: Vec<&str> = lines.next().unwrap().split(' ').collect();
     let [method, target, "HTTP/1.1"] = words[..] else { return Err(format!("request line {words:?}")) };
-    let token = |text: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
-    };
     if !token(method) || !(target.starts_with('/') || target == "*") || !target.is_ascii() {
         return Err(format!("request line {words:?}"));
     }
@@ -127,6 +115,13 @@ fn request(bytes: &[u8]) -> Parsed {
     if let Some((name, _)) = fields.iter().find(|(name, _)| HOP_BY_HOP.contains(&name.as_str())) {
         return Err(format!("{name} passed on"));
     }
+    let te = (&all("te")[..], &all("connection")[..]);
+    if !matches!(te, ([], []) | (["trailers"], ["te"])) {
+        return Err(format!("te and connection {te:?}"));
+    }
+    if !all("trailer").is_empty() && all("transfer-encoding").is_empty() {
+        return Err("trailer announced where none can be".to_owned());
+    }
     if all("host").len() != 1 {
         return Err(format!("hosts {:?}", all("host")));
     }
@@ -144,7 +139,7 @@ fn request(bytes: &[u8]) -> Parsed {
     Ok(body.map(|(body, length)| (Request { target, fields, body }, end + 4 + length, method == "HEAD")))
 }
 
-/// A chunked body and its length on the wire: no extension, no trailer.
+/// A chunked body and its length on the wire: no extension, and clean trailers.
 fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {
@@ -155,14 +150,39 @@ fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
             return Err(format!("chunk size {digits:?}"));
         }
         let size = usize::from_str_radix(&digits, 16).map_err(|_| format!("chunk size {digits}"))?;
+        if size == 0 {
+            return Ok(trailers(&rest[line + 2..])?.map(|length| (body, at + line + 2 + length)));
+        }
         let Some(chunk) = rest.get(line + 2..line + 2 + size + 2) else { return Ok(None) };
         let Some(data) = chunk.strip_suffix(b"\r\n") else {
             return Err("a chunk of another size".to_owned());
         };
         body.extend_from_slice(data);
         at += line + 2 + size + 2;
-        if size == 0 {
-            return Ok(Some((body, at)));
+    }
+}
+
+/// The length of the trailers on the wire, with the empty line that ends them.
+fn trailers(bytes: &[u8]) -> Result<Option<usize>, String> {
+    let mut at = 0;
+    loop {
+        let rest = &bytes[at..];
+        let Some(line) = rest.windows(2).position(|two| two == b"\r\n") else { return Ok(None) };
+        at += line + 2;
+        if line == 0 {
+            return Ok(Some(at));
+        }
+        let text = String::from_utf8_lossy(&rest[..line]).into_owned();
+        let named = text.split_once(": ").filter(|(name, _)| {
+            token(name)
+                && !["host", "content-length", "transfer-encoding", "cookie"].contains(&&*name.to_lowercase())
+        });
+        if named.is_none() {
+            return Err(format!("trailer {text:?}"));
         }
     }
+}
+
+fn token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }

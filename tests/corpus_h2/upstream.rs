@@ -102,6 +102,11 @@ pub(crate) fn fault(head: &str) -> Option<String> {
     if count("host") != 1 || count("content-length") + count("transfer-encoding") > 1 || count("cookie") > 1 {
         return Some(format!("fields {names:?}"));
     }
-    let hop = ["connection", "keep-alive", "proxy-connection", "upgrade"];
+    // `TE: trailers`, nominated, is the gateway's own word to the upstream.
+    let te = fields.contains(&"te: trailers") && fields.contains(&"connection: te");
+    if count("te") + count("connection") > 0 && !te {
+        return Some("te or connection was passed on".to_owned());
+    }
+    let hop = ["keep-alive", "proxy-connection", "upgrade"];
     hop.iter().find(|name| count(name) > 0).map(|name| format!("{name} was passed on"))
 }

@@ -142,7 +142,7 @@ async fn te_trailers_is_passed_on_and_nothing_else_of_te() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn request_trailers_pass_to_both_and_what_belongs_to_a_head_does_not() {
-    let sent = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntrailer: x-sum, host, x-forwarded-for, tornello-pass\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n0\r\nx-sum: 7\r\nhost: evil\r\nx-forwarded-for: 1.1.1.1\r\ntornello-pass: p\r\n\r\n";
+    let sent = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntrailer: x-sum, x-forwarded-for, tornello-pass\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n0\r\nx-sum: 7\r\nx-forwarded-for: 6.6.6.6\r\ntornello-pass: p\r\n\r\n";
     let (_upstream, gate, _door) = upstream2().await;
     let seen = String::from_utf8(raw(gate.site(), sent).await).unwrap();
     assert!(seen.contains("trailer x-sum: 7\n") && seen.matches("trailer ").count() == 1, "{seen}");
@@ -152,7 +152,7 @@ async fn request_trailers_pass_to_both_and_what_belongs_to_a_head_does_not() {
         script.text().contains("\r\n0\r\nx-sum: 7\r\n\r\n").then_some(())
     })
     .await;
-    assert!(!script.text().contains("evil"), "{}", script.text());
+    assert!(!script.text().contains("6.6.6.6"), "{}", script.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,8 +269,11 @@ async fn an_answer_that_breaks_off_has_no_clean_end_in_any_framing() {
         assert!(matches!(understood(&got), (0 | 200, false)), "{}", String::from_utf8_lossy(&got));
         let door = Door2::of(gate);
         let asked = request(Method::GET, "/").body(full("")).unwrap();
-        let response = door.client().await.send_request(asked).await.unwrap();
-        let end = response.into_body().collect().await.expect_err("a clean end");
+        // Head and break may arrive together: then there is no head at all.
+        let end = match door.client().await.send_request(asked).await {
+            Ok(response) => response.into_body().collect().await.expect_err("a clean end"),
+            Err(error) => error,
+        };
         let reset = std::error::Error::source(&end).unwrap().downcast_ref::<h2::Error>().unwrap();
         assert_eq!(
             reset.reason(),

@@ -120,7 +120,7 @@ async fn a_refused_call_is_told_so_in_the_words_of_grpc() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_told_goodbye_and_a_busy_one_is_not() {
     let origin = Origin::echo().await;
-    let gate = Gate::start(&plain(origin.address, "head_timeout = \"200ms\"", "")).await;
+    let gate = Gate::start(&plain(origin.address, "idle_timeout = \"200ms\"", "")).await;
     let (mut sender, connection) = open(gate.site()).await;
     let ask = |path: &str| Request::get(format!("http://a.example{path}")).body(Full::default()).unwrap();
     origin.delay(1_500);
