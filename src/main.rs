@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use tornello::cli::Arguments;
 
+/// Gives back what a crowd needed when it has gone, and takes less time than the system's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     ExitCode::from(Arguments::parse().command.execute())
 }

@@ -11,7 +11,7 @@ use super::path::{normalise, without_parameters};
 use super::peer::Peer;
 use crate::admission::Refusal;
 use crate::config::settings::Settings;
-use crate::pages::{Language, is_navigation, wants_html};
+use crate::pages::{Coding, Language, is_navigation, wants_html};
 
 /// What the HTTP/2 side found wrong with a request that its parser lets pass; an extension of it.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,8 @@ pub struct Asked {
     pub navigation: bool,
     /// The language that fits best.
     pub language: Language,
+    /// How a page may be packed.
+    pub coding: Coding,
 }
 
 impl Asked {
@@ -86,6 +88,7 @@ impl Asked {
             html: wants_html(headers),
             navigation: is_navigation(request.method(), headers),
             language: Language::negotiate(headers),
+            coding: Coding::negotiate(headers),
         })
     }
 

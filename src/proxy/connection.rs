@@ -16,9 +16,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::body::Upload;
 use super::exchange::Pending;
 use super::transport::{Line, Transport};
+use super::upload::Upload;
 use super::wire::{Socket, Wire, Written};
 use crate::admission::Moment;
 use crate::config::settings::Protocol;

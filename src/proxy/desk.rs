@@ -121,7 +121,7 @@ impl Visit<'_> {
     /// The steps that change something, behind the door.
     async fn change(&self, step: &str, request: Request<Incoming>, record: Record) -> Response<Answer> {
         if let Err(refusal) = spend(self.proxy, self.live, &self.live.door, &self.who, self.now) {
-            return refuse::refuse(self.live, &refusal, self.asked, request, record).await;
+            return refuse::refuse(self.live, &refusal, self.asked, record);
         }
         if is_cross_site(&request, self.asked) {
             return refuse::problem(self.live, self.asked, record, Reason::BadRequest, Some(CROSS_SITE));

@@ -17,10 +17,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
 use super::address::Visit;
-use super::body::{Upload, UploadState};
 use super::connection::Connection;
 use super::live::Bypass;
 use super::tunnel::Place;
+use super::upload::{Upload, UploadState};
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
 use crate::config::settings::OnClientGone;

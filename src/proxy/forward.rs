@@ -7,12 +7,12 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
 };
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::address::Visit;
-use super::body::{Answer, Relay, Upload, UploadState};
+use super::body::{Answer, Relay};
 use super::cluster::Cluster;
 use super::connection::Connection;
 use super::exchange::{Awaiting, Exchange};
@@ -22,7 +22,7 @@ use super::pool::Need;
 use super::record::Record;
 use super::transport::Transport;
 use super::tunnel;
-use crate::admission::pace::PacePolicy;
+use super::upload::{Upload, UploadError, UploadState};
 use crate::admission::{Moment, Outcome};
 use crate::clock::Clock;
 use crate::config::settings::{Protocol, RouteSettings};
@@ -64,6 +64,16 @@ impl Fault {
     }
 }
 
+impl From<UploadError> for Fault {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::TooLong => Self::BodyTooLong,
+            UploadError::TooSlow => Self::TooSlow,
+            UploadError::Client(_) | UploadError::CalledOff(_) => Self::Client,
+        }
+    }
+}
+
 /// What is needed to send a request on.
 #[derive(Debug)]
 pub struct Sending<'a> {
@@ -75,10 +85,6 @@ pub struct Sending<'a> {
     pub clock: &'a Clock,
     /// Counts.
     pub metrics: &'a Metrics,
-    /// The field that names a person.
-    pub identity: Option<&'a HeaderName>,
-    /// How fast a client must send.
-    pub pace: PacePolicy,
     /// The request wants to become a tunnel.
     pub tunnel: bool,
 }
@@ -177,11 +183,11 @@ impl Arrived {
 pub async fn send(
     sending: &Sending<'_>,
     mut head: Head,
-    body: Incoming,
+    upload: Upload,
     mut permit: Permit,
     mut bypass: Option<Bypass>,
 ) -> Result<Arrived, Fault> {
-    let Sending { cluster, route, clock, pace, .. } = *sending;
+    let Sending { cluster, route, clock, .. } = *sending;
     let mut place = None;
     if sending.tunnel {
         place = cluster.tunnels.enter(cluster.settings.tunnels);
@@ -189,9 +195,7 @@ pub async fn send(
             return Err(Fault::TunnelsFull);
         }
     }
-    let cut = sending.metrics.slow_clients.with_label_values(&["upload"]);
-    let (upload, state) = Upload::new(body, route.body_limit, *clock, pace, &cut);
-    let upload = upload.naming(sending.identity);
+    let state = Arc::clone(upload.state());
     if cluster.settings.announce_limit {
         head.fields.insert(headers::LIMIT, permit.limit().into());
     }

@@ -5,10 +5,12 @@
 //! so that a reload never splits a request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Response;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use super::Proxy;
 use super::asked::{Asked, reference};
@@ -25,10 +27,14 @@ use super::record::{Decision, Record};
 use super::refuse;
 use super::session::{self, Entry};
 use super::tunnel;
+use super::upload::{Upload, UploadError};
 use crate::admission::{Class, Moment, Refusal};
 use crate::config::settings::Protocol;
 use crate::store::buckets::Verdict;
 use crate::store::gate::Knock;
+
+/// Longest wait for the first part of a body that may be half of a conversation.
+const GATHER_TIME: Duration = Duration::from_millis(500);
 
 /// A request that may go on to its upstream.
 #[derive(Debug)]
@@ -36,7 +42,6 @@ struct Admitted {
     route: Arc<Route>,
     class: Class,
     entry: Entry,
-    knock: Knock,
     bypass: Option<Bypass>,
 }
 
@@ -58,7 +63,7 @@ pub(super) async fn answer(proxy: &Arc<Proxy>, request: Request<Incoming>, peer:
     }
     match admit(proxy, &live, &asked, &request, now, &mut record) {
         Ok(admitted) => go_on(proxy, &live, &asked, request, admitted, record).await,
-        Err(refusal) => refuse::refuse(&live, &refusal, &asked, request, record).await,
+        Err(refusal) => refuse::refuse(&live, &refusal, &asked, record),
     }
 }
 
@@ -96,8 +101,7 @@ fn admit(
         session::undo(route.room.as_deref(), &entry);
         return Err(Refusal::UpstreamDown);
     }
-    let knock = route.cluster.gate.knock(entry.class, now);
-    Ok(Admitted { route: Arc::clone(route), class: entry.class, entry, knock, bypass })
+    Ok(Admitted { route: Arc::clone(route), class: entry.class, entry, bypass })
 }
 
 /// A token of the user's bucket, then of the network's. Before a room, a navigation without a pass is
@@ -147,8 +151,8 @@ pub(super) fn spend(
     Ok(())
 }
 
-fn over_quota(quota: &crate::admission::policy::Quota, retry_after: std::time::Duration) -> Refusal {
-    let window = std::time::Duration::from_nanos(quota.depth_ns());
+fn over_quota(quota: &crate::admission::policy::Quota, retry_after: Duration) -> Refusal {
+    let window = Duration::from_nanos(quota.depth_ns());
     Refusal::OverQuota { retry_after, burst: quota.burst(), window }
 }
 
@@ -179,8 +183,39 @@ fn storing(live: &Live, route: &Route, request: &http::HeaderMap) -> Storing {
 }
 
 fn declared_length(request: &Request<Incoming>) -> u64 {
-    let field = request.headers().get(http::header::CONTENT_LENGTH);
+    let field = request.headers().get(CONTENT_LENGTH);
     field.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+/// How long a body is gathered before a permit is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gathering {
+    /// Not at all: the client waits to be asked for it, or for the answer.
+    No,
+    /// So long: without a length it may be half of a conversation.
+    For(Duration),
+    /// As long as the client sends fast enough.
+    Whole,
+}
+
+/// A body that trickles must not hold a permit while there is nothing to work on.
+fn gathering(request: &Request<Incoming>, able: bool) -> Gathering {
+    let fields = request.headers();
+    if !able || fields.contains_key(EXPECT) || request.body().is_end_stream() {
+        Gathering::No
+    } else if fields.contains_key(CONTENT_LENGTH) {
+        Gathering::Whole
+    } else {
+        Gathering::For(GATHER_TIME)
+    }
+}
+
+async fn gather(upload: &mut Upload, gathering: Gathering) -> Result<(), UploadError> {
+    match gathering {
+        Gathering::No => Ok(()),
+        Gathering::For(time) => tokio::time::timeout(time, upload.gather()).await.unwrap_or(Ok(())),
+        Gathering::Whole => upload.gather().await,
+    }
 }
 
 /// Waits for the permit if need be, sends the request on, and brings the answer back.
@@ -192,10 +227,23 @@ async fn go_on(
     admitted: Admitted,
     mut record: Record,
 ) -> Response<Answer> {
-    let Admitted { route, entry, knock, class, bypass } = admitted;
+    let Admitted { route, entry, class, bypass } = admitted;
     record.class = class;
+    // HTTP/2 knows no `Upgrade`: to such an upstream the wish is not passed on.
+    let able = route.cluster.settings.protocol == Protocol::Http1;
+    let switch = (able && tunnel::is_wanted(&request)).then(|| hyper::upgrade::on(&mut request));
+    let gathering = gathering(&request, able && switch.is_none());
+    let (parts, body) = request.into_parts();
+    let identity = live.settings.identity.header.as_ref();
+    let (limit, pace) = (route.settings.body_limit, live.settings.edge.pace);
+    let cut = proxy.witness.metrics.slow_clients.with_label_values(&["upload"]);
+    let mut upload = Upload::new(body, limit, proxy.clock, pace, &cut).naming(identity);
+    if let Err(error) = gather(&mut upload, gathering).await {
+        session::undo(route.room.as_deref(), &entry);
+        return refuse::fault(live, error.into(), asked, record);
+    }
     let begun = proxy.clock.now();
-    let permit = match knock {
+    let permit = match route.cluster.gate.knock(class, begun) {
         Knock::Permit(permit) => Some(permit),
         Knock::Wait(wait) => wait.permit(&proxy.clock).await,
         Knock::Full => None,
@@ -205,7 +253,7 @@ async fn go_on(
     let Some(permit) = permit else {
         session::undo(route.room.as_deref(), &entry);
         let retry_after = route.cluster.gate.wait_max();
-        return refuse::refuse(live, &Refusal::Saturated { retry_after }, asked, request, record).await;
+        return refuse::refuse(live, &Refusal::Saturated { retry_after }, asked, record);
     };
     proxy.at(Step::Permitted, asked);
     let origin = Origin {
@@ -219,12 +267,7 @@ async fn go_on(
         trace: live.settings.edge.trace,
         request_id: &record.request_id,
     };
-    // HTTP/2 knows no `Upgrade`: to such an upstream the wish is not passed on.
-    let able = route.cluster.settings.protocol == Protocol::Http1;
-    let switch = (able && tunnel::is_wanted(&request)).then(|| hyper::upgrade::on(&mut request));
-    let (parts, body) = request.into_parts();
     let mut fields = parts.headers;
-    let identity = live.settings.identity.header.as_ref();
     headers::towards_upstream(&mut fields, &origin, identity);
     let storing = storing(live, &route, &fields);
     if switch.is_some() {
@@ -236,12 +279,10 @@ async fn go_on(
         route: &route.settings,
         clock: &proxy.clock,
         metrics: &proxy.witness.metrics,
-        identity,
-        pace: live.settings.edge.pace,
         tunnel: switch.is_some(),
     };
     let sent = proxy.clock.now();
-    let mut arrived = match forward::send(&sending, head, body, permit, bypass).await {
+    let mut arrived = match forward::send(&sending, head, upload, permit, bypass).await {
         Ok(arrived) => arrived,
         Err(fault) => return refuse::fault(live, fault, asked, record),
     };

@@ -29,6 +29,7 @@ pub mod session;
 pub mod trace;
 pub mod transport;
 pub mod tunnel;
+pub mod upload;
 pub mod wire;
 
 use std::sync::Arc;

@@ -7,10 +7,10 @@ use http::header::{HOST, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 
-use super::body::Upload;
 use super::connection::open;
 use super::forward::Head;
 use super::transport::Transport;
+use super::upload::Upload;
 use crate::admission::Moment;
 use crate::config::settings::HealthSettings;
 

@@ -1,12 +1,8 @@
 //! Refusals and faults as answers: a page for people who navigate, problem+json for everything else.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use http::header::EXPECT;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 
 use super::Proxy;
 use super::asked::Asked;
@@ -17,30 +13,15 @@ use super::headers::REQUEST_ID;
 use super::live::{Live, Room, Route};
 use super::record::{Decision, Record};
 use crate::admission::Refusal;
-use crate::pages::{Coding, Language, Problem, RateLimit, Reason, RetryAfter};
-
-/// A refused body is read on to this length and time, so that the client sees our answer rather than
-/// a reset connection.
-const DRAIN_MAX: usize = 64 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+use crate::pages::{Language, Problem, RateLimit, Reason, RetryAfter};
 
 /// Says no to a request that was understood.
-pub async fn refuse(
-    live: &Live,
-    refusal: &Refusal,
-    asked: &Asked,
-    request: Request<Incoming>,
-    mut record: Record,
-) -> Response<Answer> {
-    let coding = Coding::negotiate(request.headers());
-    drain(request).await;
+pub fn refuse(live: &Live, refusal: &Refusal, asked: &Asked, mut record: Record) -> Response<Answer> {
     let route = live.route(&asked.host, &asked.bare);
     let room = route.and_then(|route| route.room.as_deref());
     let answer = match refusal {
         _ if asked.grpc => grpc::refusal(reason(refusal)),
-        Refusal::Waiting { not_sent, .. } if asked.html && !not_sent => {
-            waiting(live, room, asked, coding, &record)
-        }
+        Refusal::Waiting { not_sent, .. } if asked.html && !not_sent => waiting(live, room, asked, &record),
         Refusal::OverQuota { .. } => over_quota(live, refusal, asked, route.map(|route| &**route), &record),
         Refusal::Ambiguous(why) => ambiguous(live, why, asked, &record),
         _ => told(live, reason(refusal), retry_after(refusal, room), asked, room, &record),
@@ -156,16 +137,10 @@ fn own(bytes: Bytes) -> Answer {
 }
 
 /// The waiting page: the same prebuilt bytes for everybody.
-fn waiting(
-    live: &Live,
-    room: Option<&Room>,
-    asked: &Asked,
-    coding: Coding,
-    record: &Record,
-) -> Response<Answer> {
+fn waiting(live: &Live, room: Option<&Room>, asked: &Asked, record: &Record) -> Response<Answer> {
     let Some(room) = room else { return told(live, Reason::Waiting, None, asked, None, record) };
     let retry = RetryAfter::after(room.settings.policy.poll.min);
-    let page = live.pages.waiting(&room.line.name, asked.language, coding, retry);
+    let page = live.pages.waiting(&room.line.name, asked.language, asked.coding, retry);
     page.map_or_else(|| told(live, Reason::Waiting, None, asked, Some(room), record), |page| page.map(own))
 }
 
@@ -243,17 +218,4 @@ fn retry_after(refusal: &Refusal, room: Option<&Room>) -> Option<RetryAfter> {
         Refusal::Waiting { .. } => room.map(|room| RetryAfter::after(room.settings.policy.poll.min)),
         _ => None,
     }
-}
-
-/// Reads on what is left of a small body. One that waits for `100 Continue` is not asked for.
-async fn drain(request: Request<Incoming>) {
-    let (parts, body) = request.into_parts();
-    if body.is_end_stream() || expects_continue(&parts.headers) {
-        return;
-    }
-    let _ = tokio::time::timeout(DRAIN_TIME, Limited::new(body, DRAIN_MAX).collect()).await;
-}
-
-fn expects_continue(headers: &HeaderMap) -> bool {
-    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
