@@ -16,6 +16,7 @@ mod caches;
 mod faults;
 mod forwarding;
 mod framing;
+mod grpc;
 mod heads;
 mod hostile;
 mod http2;
