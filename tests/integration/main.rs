@@ -19,6 +19,7 @@ mod framing;
 mod grpc;
 mod heads;
 mod hostile;
+mod hostile2;
 mod http2;
 mod injection;
 mod isolation;
