@@ -94,6 +94,8 @@ enum Then {
     Stay,
     End,
     Reset,
+    /// Neither reads on nor closes.
+    Freeze,
 }
 
 /// An answer to the request of a stream.
@@ -198,6 +200,7 @@ async fn serve(mut stream: TcpStream, book: &Book) -> std::io::Result<()> {
                 stream.write_all(&bytes(u32::from_be_bytes(id))).await?;
                 match then {
                     Then::Stay => {}
+                    Then::Freeze => std::future::pending::<()>().await,
                     Then::End => return stream.shutdown().await,
                     Then::Reset => return socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
                 }
@@ -515,6 +518,24 @@ async fn goodbye_sends_those_who_come_later_to_a_new_connection() {
         assert_eq!(get(gate.site(), "/").await.text(), "ok", "{round}");
     }
     assert_eq!((upstream.connections(), upstream.requests() - asked), (before + 2, 4));
+}
+
+/// An upstream that broke the rules and then says and reads nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_given_up_gets_no_more_requests() {
+    let upstream = Upstream::start().await;
+    let gate = before(upstream.address, RULES, "timeout = \"5s\"").await;
+    let site = gate.site();
+    for round in 0..20 {
+        upstream.says([Answer::of(|_| last(0, "ok")).then(Then::Freeze), Answer::of(good)]);
+        // Cannot be repeated, so that the fault is seen.
+        let post = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(understood(&raw(site, post).await), (502, true), "{round}");
+        for next in 0..3 {
+            assert_eq!(get(site, "/").await.text(), "ok", "{round} {next}");
+        }
+    }
+    until("no permit is held", || async { (gate.in_flight("app") == 0).then_some(()) }).await;
 }
 
 /// One broken stream is not the end of the others on its connection.
