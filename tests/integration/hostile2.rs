@@ -457,6 +457,7 @@ async fn a_request_that_was_not_worked_on_goes_once_more_and_any_other_does_not(
     let site = gate.site();
     let post = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
     let empty = format!("{post}content-length: 0\r\n\r\n");
+    let gentle = String::from_utf8(ASK.to_vec()).unwrap();
     let full = format!("{post}content-length: 2\r\n\r\nhi");
     let refused = || Answer::of(|id| reset(id, REFUSED_STREAM));
     let beyond = || Answer::of(|id| goaway(id - 1, NO_ERROR)).then(Then::End);
@@ -465,8 +466,9 @@ async fn a_request_that_was_not_worked_on_goes_once_more_and_any_other_does_not(
     let ended = || Answer::of(|_| Vec::new()).then(Then::End);
     for (name, request, answer, status, times) in [
         ("refused", &empty, refused(), 200, 2),
-        ("beyond the last of GOAWAY", &empty, beyond(), 200, 2),
-        ("beyond, with an error", &empty, Answer::of(|id| goaway(id - 1, INTERNAL_ERROR)), 200, 2),
+        ("beyond the last of GOAWAY", &gentle, beyond(), 200, 2),
+        ("beyond, and cannot be repeated", &empty, beyond(), 502, 1),
+        ("beyond, with an error", &gentle, Answer::of(|id| goaway(id - 1, INTERNAL_ERROR)), 200, 2),
         ("refused with a body that is spent", &full, refused(), 502, 1),
         ("beyond with a body that is spent", &full, beyond(), 502, 1),
         ("within the last of GOAWAY", &empty, within(), 502, 1),
