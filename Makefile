@@ -19,8 +19,8 @@ build:
 	$(CARGO) build --release --locked
 
 test:
-	@.ci/need chromium chromedriver:chromium-driver /usr/sbin/nginx:nginx python/websockets:python3-websockets curl \
-	  slowhttptest h2load:nghttp2-client openssl
+	@.ci/need chromium chromedriver:chromium-driver /usr/sbin/nginx:nginx python/websockets:python3-websockets \
+	  python/grpc:python3-grpcio curl slowhttptest h2load:nghttp2-client openssl
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)

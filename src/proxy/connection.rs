@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
@@ -124,7 +125,8 @@ type Driver = http2::Connection<TokioIo<Wire<Box<dyn Io>>>, Upload, TokioExecuto
 #[derive(Debug)]
 pub struct Shared {
     sender: http2::SendRequest<Upload>,
-    driver: Arc<Mutex<Driver>>,
+    /// Gone when the connection has ended: what was handed to it and not sent comes back then.
+    driver: Arc<Mutex<Option<Driver>>>,
     exchanges: AtomicUsize,
     carried: AtomicU64,
     used: AtomicU64,
@@ -156,7 +158,9 @@ impl Shared {
         oldest: Duration,
         now: Moment,
     ) -> Option<Connection> {
-        let bears = self.driver.lock().unwrap_or_else(PoisonError::into_inner).current_max_send_streams();
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        let bears = driver.as_ref()?.current_max_send_streams();
+        drop(driver);
         let room = bears.min(STREAMS_MAX);
         let fit = Arc::ptr_eq(&self.transport, transport)
             && self.is_whole()
@@ -256,14 +260,19 @@ async fn shared(
         .handshake(TokioIo::new(wire))
         .await;
     let (sender, driver) = shaken.map_err(|error| ConnectError(error.to_string()))?;
-    let driver = Arc::new(Mutex::new(driver));
+    let driver = Arc::new(Mutex::new(Some(driver)));
     let (driven, done) = (Arc::clone(&driver), Arc::clone(&written));
     tokio::spawn(async move {
         let driving = poll_fn(|context| {
-            let mut driver = driven.lock().unwrap_or_else(PoisonError::into_inner);
-            Pin::new(&mut *driver).poll(context)
+            let mut slot = driven.lock().unwrap_or_else(PoisonError::into_inner);
+            let ended = slot.as_mut().is_none_or(|driver| Pin::new(driver).poll(context).is_ready());
+            if ended {
+                *slot = None;
+                return Poll::Ready(());
+            }
+            Poll::Pending
         });
-        let _ = driving.await;
+        driving.await;
         done.answered.notify_one();
     });
     // The first that an upstream says is how many streams it bears; one that says something else does

@@ -259,7 +259,7 @@ pub async fn send(
         };
         // Handed back unsent: nothing of it reached the upstream, so any request may go again.
         let again = error.take_message().or_else(|| {
-            let safe = match unprocessed(error.error()) {
+            let safe = match unprocessed(error.error(), repeatable) {
                 Some(unprocessed) => unprocessed,
                 None => reused && repeatable,
             };
@@ -332,16 +332,16 @@ async fn fresh(
 }
 
 /// What an upstream of HTTP/2 says of a request that it ended: `true` that it did nothing with it (RFC
-/// 9113 §8.7), `false` that it may have. `None` if it said nothing.
-fn unprocessed(error: &hyper::Error) -> Option<bool> {
+/// 9113 §8.7), `false` that it may have. `None` if it said nothing. A GOAWAY counts for what is
+/// `repeatable`: hyper may hand it to a request that was just sent and that the upstream does work on.
+fn unprocessed(error: &hyper::Error, repeatable: bool) -> Option<bool> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-            // On streams that it did work on, a GOAWAY is no error.
             let gone = error.is_go_away();
             let said = error.is_remote() && (error.is_reset() || gone);
-            return said.then_some(refused || gone);
+            return said.then_some(refused || gone && repeatable);
         }
         cause = error.source();
     }
