@@ -213,11 +213,29 @@ async fn an_unfinished_upload_is_closed_and_its_permit_freed() {
     let origin = Origin::echo().await;
     let gate = Gate::start(&limited(&origin, 1, "10ms", "")).await;
     let mut half = TcpStream::connect(gate.site()).await.unwrap();
-    half.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nhalf").await.unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n").await.unwrap();
+    half.write_all(&[b'x'; 50_000]).await.unwrap();
     until("the upload is on its way", || async { (gate.in_flight("app") == 1).then_some(()) }).await;
     drop(half);
     until("the permit is free", || async { (gate.in_flight("app") == 0).then_some(()) }).await;
     assert_eq!(origin.truth.requests.load(Ordering::SeqCst), 0);
+}
+
+/// While the first part of a body is still to come there is nothing to work on, and nothing is held.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_trickles_holds_no_permit() {
+    let origin = Origin::echo().await;
+    let gate = Gate::start(&limited(&origin, 1, "10ms", "")).await;
+    let mut slow = TcpStream::connect(gate.site()).await.unwrap();
+    slow.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nhalf").await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(get(gate.site(), "/").await.status, StatusCode::OK);
+    }
+    slow.write_all(b"half").await.unwrap();
+    let mut answer = vec![0; 1024];
+    let length = slow.read(&mut answer).await.unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..length]));
+    assert_eq!(origin.truth.requests.load(Ordering::SeqCst), 21);
 }
 
 #[tokio::test(flavor = "multi_thread")]

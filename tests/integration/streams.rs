@@ -73,12 +73,12 @@ async fn an_early_refusal_of_the_upstream_reaches_the_client_and_its_connection_
     let gate = gate(upstream.address, "", "").await;
     let mut client = Line::to(gate.site()).await;
     client.say("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5000000\r\n\r\n").await;
-    client.say(&"x".repeat(10_000)).await;
+    client.say(&"x".repeat(20_000)).await;
     let mut side = upstream.next().await;
     side.head().await;
     side.say("HTTP/1.1 413 Payload Too Large\r\ncontent-length: 8\r\n\r\ntoo long").await;
     // The client is one of those that send all of it before they read.
-    let _ = client.stream.write_all(&vec![b'x'; 4_990_000]).await;
+    let _ = client.stream.write_all(&vec![b'x'; 4_980_000]).await;
     let answer = client.hear("too long").await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     is_free(&gate).await;
@@ -192,7 +192,8 @@ async fn a_client_that_leaves_in_its_upload_ends_it_upstream() {
     let mut upstream = Upstream::start().await;
     let gate = gate(upstream.address, "", "").await;
     let mut client = Line::to(gate.site()).await;
-    client.say("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf").await;
+    client.say("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n").await;
+    client.say(&format!("{}half", "x".repeat(20_000))).await;
     let mut side = upstream.next().await;
     side.hear("half").await;
     drop(client);
@@ -260,7 +261,8 @@ async fn an_upload_that_trickles_is_cut_off_and_its_permit_freed() {
     let mut upstream = Upstream::start().await;
     let gate = gate(upstream.address, QUICK, "").await;
     let mut client = Line::to(gate.site()).await;
-    client.say("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nhalf").await;
+    client.say("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await;
+    client.say(&format!("{}half", "x".repeat(20_000))).await;
     let mut side = upstream.next().await;
     side.hear("half").await;
     let (mut reader, mut writer) = client.stream.into_split();
