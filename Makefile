@@ -7,7 +7,7 @@ CARGO ?= cargo
 CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 
 # Inputs of every kind, SECONDS for each target, two targets at a time.
-TARGETS = chain config path listener
+TARGETS = chain config head path proxy listener
 SECONDS = 60
 
 .PHONY: demo test build fuzz bench compare deny screenshot

@@ -1,8 +1,8 @@
 //! How many connections there may be, in all and from one subscriber.
 //!
 //! At the cap of all, those idle for longest are asked to go, and the new one takes the place of one of
-//! them; while they go there are at most [`LEAVING_MAX`] more. Who still finds no place is told so, on
-//! one of [`SPARE_MAX`] spare files, or just closed. All of it is below the limit of open files.
+//! them; while they go there are at most `LEAVING_MAX` more. Who still finds no place is told so, on
+//! one of `SPARE_MAX` spare files, or just closed. All of it is below the limit of open files.
 
 use std::net::IpAddr;
 use std::sync::Arc;

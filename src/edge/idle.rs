@@ -1,7 +1,7 @@
 //! Which connections are idle, and since when: at the cap those idle for longest make room.
 //!
 //! A request costs two counts and one look at the clock. Only when the cap is reached are all
-//! connections looked through, at most once in [`PAUSE`], and several are asked to go at once.
+//! connections looked through, at most once in `PAUSE`, and several are asked to go at once.
 
 use std::collections::HashMap;
 use std::pin::Pin;

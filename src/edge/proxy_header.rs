@@ -32,6 +32,9 @@ pub enum Header {
 /// Reads the header at the start of `bytes`.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Header {
+    if !begins(bytes) {
+        return Header::Bad;
+    }
     match ProxyHeader::parse(bytes, PARSE) {
         Ok((_, length)) if length > LENGTH_MAX => Header::Bad,
         Ok((header, length)) => match header.proxied_address() {
@@ -47,16 +50,19 @@ pub fn parse(bytes: &[u8]) -> Header {
     }
 }
 
-/// Whether a header of either version could begin with these bytes: whoever speaks something else is
-/// not kept waiting for more.
-fn may_begin(bytes: &[u8]) -> bool {
-    const V1: &[u8] = b"PROXY ";
-    // Version 1 is one line: what its end does not complete, nothing does.
-    if bytes.first() == V1.first() && bytes.contains(&b'\n') {
-        return false;
-    }
-    const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+const V1: &[u8] = b"PROXY ";
+const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// Whether these bytes are the beginning of a header of either version, as far as they go: whoever speaks
+/// something else is not kept waiting for more. The parser does not look at every one of them.
+fn begins(bytes: &[u8]) -> bool {
     [V1, V2].iter().any(|start| bytes.iter().zip(*start).all(|(byte, wanted)| byte == wanted))
+}
+
+/// Whether more bytes can make these a header. Version 1 is one line: what its end does not complete,
+/// nothing does.
+fn may_begin(bytes: &[u8]) -> bool {
+    bytes.first() != V1.first() || !bytes.contains(&b'\n')
 }
 
 /// Takes the header off a stream; what follows it stays. The source, if the header names one.
@@ -77,5 +83,18 @@ pub async fn take<S: AsyncRead + Unpin>(stream: &mut Ahead<S>) -> io::Result<Opt
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_of_the_signature_is_looked_at() {
+        assert_eq!(parse(b"PROXY\xdaUNKNOWN\r\n"), Header::Bad);
+        assert_eq!(parse(b"PROXY UNKNOWN\r\n"), Header::Whole { source: None, length: 15 });
+        assert_eq!(parse(b"PROXY UNKNOWN\n"), Header::Bad);
+        assert_eq!(parse(b""), Header::Partial);
     }
 }

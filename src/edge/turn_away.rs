@@ -2,7 +2,7 @@
 //!
 //! It is the same for everybody, whatever was asked; but it waits for the head of a request, because
 //! clients take no answer to a question that they did not put. It costs a spare file for at most
-//! [`TIME`]. On an encrypted port a handshake would cost more than a place: there the door just closes.
+//! `TIME`. On an encrypted port a handshake would cost more than a place: there the door just closes.
 
 use std::sync::Arc;
 use std::time::Duration;

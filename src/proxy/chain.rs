@@ -4,7 +4,7 @@
 //! proxy vouches for it, and the first that none vouches for is the client. Whatever a client wrote
 //! stands left of that and is never reached. A hop that cannot be read (`unknown`, `_hidden`, an empty
 //! element, nonsense) ends the chain: whoever wrote it is the last that is known. Works on bytes, in
-//! time linear in the fields, over at most [`HOPS_MAX`] hops.
+//! time linear in the fields, over at most `HOPS_MAX` hops.
 
 use std::net::{IpAddr, Ipv6Addr};
 

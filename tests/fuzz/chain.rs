@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue};
 use tornello::config::settings::ForwardedHeader;
-use tornello::proxy::identify::client_address;
+use tornello::proxy::chain::vouched;
 
 /// First byte: which header, and whether the peer is trusted. The rest: its lines.
 pub(crate) fn run(bytes: &[u8]) {
@@ -22,7 +22,7 @@ pub(crate) fn run(bytes: &[u8]) {
         lines.iter().for_each(|line| {
             fields.append(name, line.clone());
         });
-        client_address(&fields, peer.parse().unwrap(), header, &trusted)
+        vouched(&fields, peer.parse().unwrap(), header, &trusted).client
     };
     let stranger = client(&lines, "192.0.2.1");
     assert_eq!(stranger, "192.0.2.1".parse::<IpAddr>().unwrap(), "a stranger speaks for itself only");

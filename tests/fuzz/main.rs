@@ -13,8 +13,10 @@
 
 mod chain;
 mod config;
+mod head;
 mod listener;
 mod path;
+mod proxy;
 mod upstream;
 
 use std::path::PathBuf;
@@ -29,8 +31,10 @@ fn named() -> Target {
     match std::env::var("FUZZ").as_deref() {
         Ok("chain") => chain::run,
         Ok("config") => config::run,
+        Ok("head") => head::run,
         Ok("listener") => listener::run,
         Ok("path") => path::run,
+        Ok("proxy") => proxy::run,
         other => panic!("FUZZ names no target: {other:?}"),
     }
 }

@@ -43,7 +43,7 @@ fn asked(text: &str) {
     });
     let host = uri.authority().map_or("example.org", |authority| authority.as_str()).to_owned();
     let read = |uri: Uri| {
-        let peer = Peer { address: SocketAddr::from(([192, 0, 2, 1], 1)), secure: false };
+        let peer = Peer::plain(SocketAddr::from(([192, 0, 2, 1], 1)));
         let request = Request::builder().uri(uri).header("host", &host).body(());
         Asked::read(&request.ok()?, &peer, settings).ok()
     };
