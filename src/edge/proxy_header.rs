@@ -36,7 +36,7 @@ pub fn parse(bytes: &[u8]) -> Header {
         return Header::Bad;
     }
     match ProxyHeader::parse(bytes, PARSE) {
-        Ok((_, length)) if length > LENGTH_MAX => Header::Bad,
+        Ok((_, length)) if length > LENGTH_MAX || !ends(bytes, length) => Header::Bad,
         Ok((header, length)) => match header.proxied_address() {
             None => Header::Whole { source: None, length },
             Some(address) if address.protocol == Protocol::Stream => {
@@ -51,12 +51,20 @@ pub fn parse(bytes: &[u8]) -> Header {
 }
 
 const V1: &[u8] = b"PROXY ";
+/// Longest header of version 1, its end included (PROXY protocol §2.1).
+const V1_MAX: usize = 107;
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Whether these bytes are the beginning of a header of either version, as far as they go: whoever speaks
 /// something else is not kept waiting for more. The parser does not look at every one of them.
 fn begins(bytes: &[u8]) -> bool {
     [V1, V2].iter().any(|start| bytes.iter().zip(*start).all(|(byte, wanted)| byte == wanted))
+}
+
+/// Whether a header of version 1 is one line and ends as it must; version 2 says its length.
+fn ends(bytes: &[u8], length: usize) -> bool {
+    let line = bytes.get(..length).and_then(|line| line.strip_suffix(b"\r\n"));
+    bytes.first() != V1.first() || line.is_some_and(|line| length <= V1_MAX && !line.contains(&b'\n'))
 }
 
 /// Whether more bytes can make these a header. Version 1 is one line: what its end does not complete,
@@ -95,6 +103,10 @@ mod tests {
         assert_eq!(parse(b"PROXY\xdaUNKNOWN\r\n"), Header::Bad);
         assert_eq!(parse(b"PROXY UNKNOWN\r\n"), Header::Whole { source: None, length: 15 });
         assert_eq!(parse(b"PROXY UNKNOWN\n"), Header::Bad);
+        assert_eq!(parse(b"PROXY UNKNOWNX\n"), Header::Bad);
+        assert_eq!(parse(b"PROXY UNKNOWN\nPROXY UNKNOWN\r\n"), Header::Bad);
+        let long = [&b"PROXY UNKNOWN "[..], &[b'x'; 92], b"\r\n"].concat();
+        assert_eq!(parse(&long), Header::Bad, "108 bytes");
         assert_eq!(parse(b""), Header::Partial);
     }
 }
