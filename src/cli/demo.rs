@@ -14,8 +14,10 @@ use super::{CONFIGURATION, OK, RUNTIME, complain};
 use crate::app::{self, Options, Running};
 use crate::config;
 use crate::lab::live::{self, Gauges};
-use crate::lab::report::{LegReport, Report, table};
-use crate::lab::{DEFAULT_SCENARIO, Leg, LegOutcome, Origin, OriginHandle, Scenario, Tally};
+use crate::lab::report::{Report, table};
+use crate::lab::{
+    DEFAULT_SCENARIO, Kind, Leg, LegOutcome, LegRecord, LegSummary, Origin, OriginHandle, Scenario, Tally,
+};
 
 /// Ports that are tried first, because they are easy to type into a browser.
 const SITE_PORT: u16 = 8080;
@@ -103,11 +105,13 @@ impl Demo {
             println!("{}", gate.banner());
         }
         let outcome = self.leg("WITH   ", &scenario, seed, gate.site(), &origin, || gate.gauges()).await;
-        let with = LegReport::new(&scenario, &outcome, &origin.truth());
+        let record = LegRecord::new("WITH", Kind::Gateway, outcome, origin.truth());
+        let with = LegSummary::new(&scenario, seed, &record);
         match without {
             None => println!("{with:#?}"),
             Some(without) => {
-                let report = Report { scenario: scenario.name.clone(), seed, without, with };
+                let legs = vec![without, with];
+                let report = Report { scenario: scenario.name.clone(), seed, legs, ..Report::default() };
                 if self.json {
                     println!("{}", report.json()?);
                 } else {
@@ -123,10 +127,11 @@ impl Demo {
         Ok(())
     }
 
-    async fn without(&self, scenario: &Arc<Scenario>, seed: u64) -> Result<LegReport, Failure> {
+    async fn without(&self, scenario: &Arc<Scenario>, seed: u64) -> Result<LegSummary, Failure> {
         let origin = origin(scenario, seed).await?;
         let outcome = self.leg("WITHOUT", scenario, seed, origin.address(), &origin, || None).await;
-        Ok(LegReport::new(scenario, &outcome, &origin.truth()))
+        let record = LegRecord::new("WITHOUT", Kind::Origin, outcome, origin.truth());
+        Ok(LegSummary::new(scenario, seed, &record))
     }
 
     async fn leg(

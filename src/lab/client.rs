@@ -26,6 +26,15 @@ pub(super) struct Reply {
     pub(super) body: Bytes,
 }
 
+impl Reply {
+    /// Its size on the wire, nearly: status line, fields and body, without framing.
+    pub(super) fn bytes(&self) -> u64 {
+        let field =
+            |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len() + 4;
+        (17 + self.headers.iter().map(field).sum::<usize>() + self.body.len()) as u64
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Silence {

@@ -19,7 +19,7 @@ use super::plan::{self, Plan};
 use super::scenario::{Conduct, Scenario};
 use super::tally::{Count, Tally};
 use super::trace::Trace;
-pub use super::trace::{End, PersonRecord};
+pub use super::trace::{End, PersonRecord, Traits};
 use crate::admission::Moment;
 use crate::clock::Clock;
 
@@ -116,7 +116,10 @@ impl Leg {
                     for plan in plans {
                         let arrival = plan.arrivals.first().copied().unwrap_or_default();
                         let record = records.len();
-                        records.push(PersonRecord::new(class, arrival));
+                        records.push(PersonRecord {
+                            traits: plan.traits(),
+                            ..PersonRecord::new(class, arrival)
+                        });
                         send_out(&world, plan, record, &stopped, &mut walking);
                     }
                 }

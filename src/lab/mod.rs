@@ -6,6 +6,7 @@
 //! WITHOUT and the leg WITH are the same code, the same people, the same seed; only the address that
 //! they call differs.
 
+pub mod account;
 pub mod chance;
 pub mod crowd;
 pub mod law;
@@ -29,9 +30,10 @@ mod trace;
 mod truth;
 mod waiting;
 
+pub use account::{CountLine, Kill, Kind, LegRecord, Tick};
 pub use crowd::{Leg, LegOutcome};
 pub use origin::{Origin, OriginHandle};
-pub use report::{LegReport, Report};
+pub use report::{LegSummary, Report};
 pub use scenario::Scenario;
 pub use tally::Tally;
 pub use truth::OriginTruth;

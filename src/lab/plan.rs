@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::chance::Chance;
 use super::scenario::{People, Scenario};
+use super::trace::Traits;
 
 /// One person.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,7 @@ pub(super) struct Plan {
     pub(super) arrivals: Vec<Duration>,
     pub(super) app: bool,
     pub(super) language: String,
+    pub(super) shared_address: bool,
     pub(super) home: Ipv4Addr,
     /// Where they go while waiting, if they do.
     pub(super) away: Option<Ipv4Addr>,
@@ -24,6 +26,18 @@ pub(super) struct Plan {
     pub(super) steps: Vec<usize>,
     /// From this step on, the first slow answer is not waited for.
     pub(super) hang_up_from: Option<usize>,
+}
+
+impl Plan {
+    /// What must not matter.
+    pub(super) fn traits(&self) -> Traits {
+        Traits {
+            devices: u8::try_from(self.arrivals.len()).unwrap_or(u8::MAX),
+            shared_address: self.shared_address,
+            app: self.app,
+            language: self.language.clone(),
+        }
+    }
 }
 
 /// Devices of one person are picked up within this time.
@@ -62,6 +76,7 @@ pub(super) fn people(scenario: &Scenario, class: usize, people: &People, first: 
                 arrivals,
                 app: chance.happens(people.app_share),
                 language: language.map_or_else(|| "it".to_owned(), |(name, _)| name.clone()),
+                shared_address: shared,
                 home: if shared { address(8, behind) } else { address(16, person) },
                 away: chance.happens(people.change_ip).then(|| address(64, person)),
                 // Not from the last step on: if its answer is too quick, there is no other to break off.

@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
 
 use super::client::Reply;
+use crate::pages::Estimate;
 
 /// Where rooms live.
 const ROOMS: &str = "/.tornello/v1/rooms/";
@@ -134,6 +135,16 @@ impl Board {
         self.epoch != place.epoch || place.number <= self.cursor
     }
 
+    /// Between when and when from now this number will be let in, as the waiting page tells people.
+    /// It says whole minutes; where times are compressed, its minutes are compressed with them, or
+    /// "in less than a minute" would be true of any wait.
+    pub(super) fn announces(&self, number: u64, time_scale: f64) -> Option<(Duration, Duration)> {
+        let ahead = number.saturating_sub(self.cursor).saturating_sub(1);
+        let told = Estimate::of(ahead, self.rate / time_scale)?;
+        let compressed = |minutes: u64| super::law::seconds(minutes as f64 * 60.0 / time_scale);
+        Some((compressed(told.low), compressed(told.high)))
+    }
+
     /// When to look again, before jitter: the wait that is left over the divisor, within bounds.
     pub(super) fn look_again(&self, number: u64) -> Duration {
         let PollRule { min_ms, max_ms, divisor, scale } = self.poll;
@@ -207,6 +218,15 @@ mod tests {
         assert_eq!(at_rate(1.0).look_again(501), Duration::from_secs(40));
         assert_eq!(at_rate(0.1).look_again(501), Duration::from_secs(120));
         assert_eq!(at_rate(0.0).look_again(501), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_wait_is_announced_in_minutes_that_are_compressed_with_all_other_times() {
+        let seconds = |s| Duration::from_secs(s);
+        // 1,200 numbers at 2/s: ten minutes, told as 8 to 13.
+        assert_eq!(at_rate(2.0).announces(1_300, 1.0), Some((seconds(480), seconds(780))));
+        assert_eq!(at_rate(40.0).announces(1_300, 20.0), Some((seconds(24), seconds(39))));
+        assert_eq!(at_rate(0.0).announces(1_300, 20.0), None);
     }
 
     #[test]

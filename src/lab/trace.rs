@@ -28,7 +28,18 @@ pub(super) struct Trace {
     pub(super) requests: u64,
     pub(super) foreign_canaries: u64,
     pub(super) lost_places: u64,
-    pub(super) joined: bool,
+    /// When the first place was given.
+    pub(super) placed: Option<Moment>,
+    /// Passes received, each counted once.
+    pub(super) admissions: u32,
+    /// Earliest and latest moment at which they would be let in, as they were told first.
+    pub(super) announced: Option<(Moment, Moment)>,
+    /// Turns and passes that were over before they could be used.
+    pub(super) burnt_turns: u64,
+    /// Bytes that the waiting protocol sent, while waiting.
+    pub(super) waiting_bytes: u64,
+    /// Time spent waiting with a place.
+    pub(super) waited: Duration,
     pub(super) hung_up: bool,
     pub(super) page_us: Vec<u32>,
 }
@@ -40,11 +51,26 @@ impl Trace {
     }
 }
 
+/// What must not matter for a person's chances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// How many devices they have.
+    pub devices: u8,
+    /// Behind an address that others share.
+    pub shared_address: bool,
+    /// Uses the app; the rest use a browser.
+    pub app: bool,
+    /// Their language.
+    pub language: String,
+}
+
 /// The story of one person over all their devices. Times from the leg's start.
 #[derive(Clone, Debug)]
 pub struct PersonRecord {
     /// Index of the class in the scenario.
     pub class: usize,
+    /// What must not matter.
+    pub traits: Traits,
     /// When they meant to come.
     pub arrival: Duration,
     /// First definite answer: a page, a place, or a reason with a time.
@@ -61,8 +87,18 @@ pub struct PersonRecord {
     pub foreign_canaries: u64,
     /// Times that a ticket was gone or its number worse.
     pub lost_places: u64,
-    /// Held a ticket.
-    pub joined: bool,
+    /// When they were given a place. `None`: they never held a ticket.
+    pub placed: Option<Duration>,
+    /// Passes received, over all devices, each counted once.
+    pub admissions: u32,
+    /// Between when and when they would be let in, as they were told first.
+    pub announced: Option<(Duration, Duration)>,
+    /// Turns and passes that were over before they could be used.
+    pub burnt_turns: u64,
+    /// Bytes that the waiting protocol sent to all devices.
+    pub waiting_bytes: u64,
+    /// Time that all devices spent waiting with a place.
+    pub waited: Duration,
     /// Broke a request off after it was sent.
     pub hung_up: bool,
     /// Time to each page asked for, in microseconds; unanswered ones with the time until given up.
@@ -71,9 +107,11 @@ pub struct PersonRecord {
 
 impl PersonRecord {
     /// Nothing has happened yet.
-    pub(super) fn new(class: usize, arrival: Duration) -> Self {
+    #[must_use]
+    pub fn new(class: usize, arrival: Duration) -> Self {
         Self {
             class,
+            traits: Traits::default(),
             arrival,
             first_answer: None,
             admitted: None,
@@ -82,7 +120,12 @@ impl PersonRecord {
             requests: 0,
             foreign_canaries: 0,
             lost_places: 0,
-            joined: false,
+            placed: None,
+            admissions: 0,
+            announced: None,
+            burnt_turns: 0,
+            waiting_bytes: 0,
+            waited: Duration::ZERO,
             hung_up: false,
             page_us: Vec::new(),
         }
@@ -107,7 +150,12 @@ impl PersonRecord {
         self.requests += trace.requests;
         self.foreign_canaries += trace.foreign_canaries;
         self.lost_places += trace.lost_places;
-        self.joined |= trace.joined;
+        self.placed = earlier(self.placed, trace.placed.map(at));
+        self.admissions += trace.admissions;
+        self.announced = self.announced.or(trace.announced.map(|(low, high)| (at(low), at(high))));
+        self.burnt_turns += trace.burnt_turns;
+        self.waiting_bytes += trace.waiting_bytes;
+        self.waited += trace.waited;
         self.hung_up |= trace.hung_up;
         self.page_us.extend(trace.page_us);
     }

@@ -28,6 +28,13 @@ enum Turn {
 impl Device<'_> {
     /// Waits in a room until let in. True if the page of `step` was seen on the way.
     pub(super) async fn wait(&mut self, room: &str, walked: usize, step: usize) -> Result<bool, Stop> {
+        let began = self.world.clock.now();
+        let waited = self.wait_on(room, walked, step).await;
+        self.trace.waited += self.world.clock.now().since(began);
+        waited
+    }
+
+    async fn wait_on(&mut self, room: &str, walked: usize, step: usize) -> Result<bool, Stop> {
         // A pass that was refused is worth nothing, and shown again would be refused again.
         self.passport.pass = None;
         let world = self.world;
@@ -70,6 +77,12 @@ impl Device<'_> {
             match self.look(room).await {
                 Some(board) => {
                     called = board.calls(&place);
+                    if !called && self.trace.announced.is_none() {
+                        let now = self.world.clock.now();
+                        self.trace.announced = board
+                            .announces(place.number, world.scenario.time_scale)
+                            .map(|(low, high)| (now.after(low), now.after(high)));
+                    }
                     if board.epoch != place.epoch {
                         place = self.join(room, Some(&place)).await?;
                     }
@@ -91,8 +104,9 @@ impl Device<'_> {
         loop {
             let reply = self.speak("POST", &room::path(room, "tickets")).await;
             if let Some(place) = reply.as_ref().ok().and_then(place) {
-                self.trace.definite(self.world.clock.now());
-                self.trace.joined = true;
+                let now = self.world.clock.now();
+                self.trace.definite(now);
+                self.trace.placed.get_or_insert(now);
                 self.placed = true;
                 self.passport.ticket = Some(place.ticket.clone());
                 self.held = Some((room.to_owned(), place.number));
@@ -155,7 +169,9 @@ impl Device<'_> {
     async fn speak(&mut self, method: &str, path: &str) -> Result<Reply, Silence> {
         let request = self.passport.show(self.start(method, path), false);
         let request = finish(request, Bytes::new());
-        self.send(&request, self.timeout()).await
+        let reply = self.send(&request, self.timeout()).await?;
+        self.trace.waiting_bytes += reply.bytes();
+        Ok(reply)
     }
 }
 

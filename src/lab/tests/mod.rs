@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::scenario::{Conduct, RetryRule};
-use super::{Leg, LegReport, Origin, OriginHandle, Report, Scenario, Tally, report};
+use super::{Kind, Leg, LegRecord, LegSummary, Origin, OriginHandle, Report, Scenario, Tally, report};
 use gate::Gate;
 
 async fn origin(scenario: &Scenario) -> OriginHandle {
@@ -19,24 +19,26 @@ async fn origin(scenario: &Scenario) -> OriginHandle {
 /// These legs run in real time: one after the other, so that none starves another.
 static STAGE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-async fn play(scenario: &Scenario, origin: &OriginHandle, target: std::net::SocketAddr) -> LegReport {
+async fn play(scenario: &Scenario, origin: &OriginHandle, target: std::net::SocketAddr) -> LegSummary {
     let leg =
         Leg { scenario: Arc::new(scenario.clone()), target, seed: scenario.seed, horizon: scenario.horizon };
     let tally = Arc::new(Tally::default());
     let _alone = STAGE.lock().await;
     let outcome = leg.run(&tally).await;
     assert_eq!(tally.count().waiting, 0, "nobody waits after the leg");
-    LegReport::new(scenario, &outcome, &origin.truth())
+    let kind = if target == origin.address() { Kind::Origin } else { Kind::Gateway };
+    let record = LegRecord::new("a leg", kind, outcome, origin.truth());
+    LegSummary::new(scenario, scenario.seed, &record)
 }
 
 /// Plays the scenario against its origin, without anything between.
-async fn without(scenario: &Scenario) -> LegReport {
+async fn without(scenario: &Scenario) -> LegSummary {
     let origin = origin(scenario).await;
     play(scenario, &origin, origin.address()).await
 }
 
 /// The same with a gate between.
-async fn with(scenario: &Scenario, seats: usize, misbehave: impl FnOnce(&mut Gate)) -> LegReport {
+async fn with(scenario: &Scenario, seats: usize, misbehave: impl FnOnce(&mut Gate)) -> LegSummary {
     let origin = origin(scenario).await;
     let limit = scenario.pools[0].slots;
     let mut gate = Gate::new(origin.address(), limit, seats);
@@ -149,9 +151,13 @@ async fn the_small_form_collapses_without_a_gate_and_not_with_one() {
     let scenario = Scenario::shipped().unwrap();
     let without = without(&scenario).await;
     let with = with(&scenario, 60, |_| {}).await;
-    let report = Report { scenario: scenario.name.clone(), seed: scenario.seed, without, with };
+    let report = Report {
+        scenario: scenario.name.clone(),
+        seed: scenario.seed,
+        legs: vec![without.clone(), with.clone()],
+        ..Report::default()
+    };
     println!("{}", report::table(&report, &scenario));
-    let Report { without, with, .. } = report;
     assert!(without.completed * 2 < without.people);
     assert!(with.completed * 100 >= with.people * 99);
     assert_eq!((with.over_limit, with.foreign_canaries), (0, 0));
