@@ -10,26 +10,26 @@ use toml::de::{DeTable, DeValue};
 
 /// One step into the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Key(String),
     Index(usize),
 }
 
 /// Where a value stands: `room.main.poll.min`, `upstream.app.addresses[0]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct KeyPath(Vec<Step>);
+pub(crate) struct KeyPath(Vec<Step>);
 
 /// The path of these keys.
-pub(super) fn at(keys: &[&str]) -> KeyPath {
+pub(crate) fn at(keys: &[&str]) -> KeyPath {
     KeyPath(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
 }
 
 impl KeyPath {
-    pub(super) fn key(&self, key: &str) -> Self {
+    pub(crate) fn key(&self, key: &str) -> Self {
         self.step(Step::Key(key.to_owned()))
     }
 
-    pub(super) fn index(&self, index: usize) -> Self {
+    pub(crate) fn index(&self, index: usize) -> Self {
         self.step(Step::Index(index))
     }
 
@@ -38,7 +38,7 @@ impl KeyPath {
     }
 
     /// The last key, without its path.
-    pub(super) fn last_key(&self) -> &str {
+    pub(crate) fn last_key(&self) -> &str {
         match self.0.last() {
             Some(Step::Key(key)) => key,
             _ => "",
@@ -46,16 +46,26 @@ impl KeyPath {
     }
 
     /// The path of the table around.
-    pub(super) fn parent(&self) -> Self {
+    pub(crate) fn parent(&self) -> Self {
         Self(self.0.split_last().map_or_else(Vec::new, |(_, rest)| rest.to_vec()))
     }
 
-    pub(super) fn is_root(&self) -> bool {
+    /// The table at this path, as a sentence speaks of it: `[edge]`, `[[class]]`, or its path.
+    pub(crate) fn table(&self) -> String {
+        match self.0.as_slice() {
+            [] => "the file".to_owned(),
+            [Step::Key(list), Step::Index(_)] => format!("`[[{}]]`", bare_or_quoted(list)),
+            steps if steps.iter().any(|step| matches!(step, Step::Index(_))) => format!("`{self}`"),
+            _ => format!("`[{self}]`"),
+        }
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether one of the two contains the other.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(one, two)| one == two)
     }
 }
@@ -81,14 +91,14 @@ fn bare_or_quoted(key: &str) -> Cow<'_, str> {
 
 /// The parsed file.
 #[derive(Clone, Debug)]
-pub(super) struct Document<'t>(pub(super) Spanned<DeTable<'t>>);
+pub(crate) struct Document<'t>(pub(crate) Spanned<DeTable<'t>>);
 
 impl Document<'_> {
     /// The bytes of the value at `path`, or of the key if the value is a table.
     ///
     /// What is not in the file (a default) is shown at the nearest table around it; the root is the
     /// empty span at the start.
-    pub(super) fn locate(&self, path: &KeyPath) -> Range<usize> {
+    pub(crate) fn locate(&self, path: &KeyPath) -> Range<usize> {
         let mut span = 0..0;
         let mut table = Some(self.0.get_ref());
         let mut list: Option<&[Spanned<DeValue<'_>>]> = None;
@@ -115,7 +125,7 @@ impl Document<'_> {
     }
 
     /// Whether the file itself says something at `path`.
-    pub(super) fn says(&self, path: &KeyPath) -> bool {
+    pub(crate) fn says(&self, path: &KeyPath) -> bool {
         let mut table = Some(self.0.get_ref());
         for step in &path.0 {
             let Step::Key(key) = step else { return false };
@@ -129,7 +139,7 @@ impl Document<'_> {
     }
 
     /// The file as a value of `T`, or what serde says and where.
-    pub(super) fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, (String, Range<usize>)> {
+    pub(crate) fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, (String, Range<usize>)> {
         T::deserialize(toml::de::Deserializer::from(self.0.clone()))
             .map_err(|error| (error.message().to_owned(), error.span().unwrap_or(0..0)))
     }

@@ -10,7 +10,7 @@ use super::document::{Document, KeyPath};
 
 /// One thing that is wrong, before its place is known in lines and columns.
 #[derive(Debug)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     severity: Severity,
     path: KeyPath,
     message: String,
@@ -22,35 +22,35 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub(super) fn error(path: KeyPath, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(crate) fn error(path: KeyPath, message: impl Into<String>, help: impl Into<String>) -> Self {
         let (message, help) = (message.into(), help.into());
         Self { severity: Severity::Error, path, message, help, note: None, about: Vec::new(), related: None }
     }
 
-    pub(super) fn warning(path: KeyPath, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(crate) fn warning(path: KeyPath, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(path, message, help) }
     }
 
     /// Says why the rule exists.
-    pub(super) fn note(self, note: impl Into<String>) -> Self {
+    pub(crate) fn note(self, note: impl Into<String>) -> Self {
         Self { note: Some(note.into()), ..self }
     }
 
     /// Names another value that it depends on.
-    pub(super) fn about(mut self, path: KeyPath) -> Self {
+    pub(crate) fn about(mut self, path: KeyPath) -> Self {
         self.about.push(path);
         self
     }
 
     /// Names another value that it depends on, and shows it.
-    pub(super) fn related(self, path: KeyPath, label: impl Into<String>) -> Self {
+    pub(crate) fn related(self, path: KeyPath, label: impl Into<String>) -> Self {
         Self { related: Some((path.clone(), label.into())), ..self.about(path) }
     }
 }
 
 /// All that was found in one file.
 #[derive(Debug)]
-pub(super) struct Findings<'t> {
+pub(crate) struct Findings<'t> {
     text: &'t str,
     file: &'t str,
     diagnostics: Vec<Diagnostic>,
@@ -58,17 +58,17 @@ pub(super) struct Findings<'t> {
 }
 
 impl<'t> Findings<'t> {
-    pub(super) fn new(text: &'t str, file: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str, file: &'t str) -> Self {
         Self { text, file, diagnostics: Vec::new(), tainted: Vec::new() }
     }
 
     /// Adds a finding at these bytes.
-    pub(super) fn add_at(&mut self, finding: Finding, span: Range<usize>) {
+    pub(crate) fn add_at(&mut self, finding: Finding, span: Range<usize>) {
         self.push(finding, span, None);
     }
 
     /// Adds a finding at the place of its path, unless it is about a value that stands in for a faulty one.
-    pub(super) fn add(&mut self, finding: Finding, document: &Document<'_>) {
+    pub(crate) fn add(&mut self, finding: Finding, document: &Document<'_>) {
         if self.is_tainted(&finding.path) || finding.about.iter().any(|path| self.is_tainted(path)) {
             return;
         }
@@ -94,20 +94,20 @@ impl<'t> Findings<'t> {
     }
 
     /// Marks a value as faulty and already spoken of.
-    pub(super) fn taint(&mut self, path: KeyPath) {
+    pub(crate) fn taint(&mut self, path: KeyPath) {
         self.tainted.push(path);
     }
 
-    pub(super) fn is_tainted(&self, path: &KeyPath) -> bool {
+    pub(crate) fn is_tainted(&self, path: &KeyPath) -> bool {
         self.tainted.iter().any(|tainted| tainted.overlaps(path))
     }
 
-    pub(super) fn has_errors(&self) -> bool {
+    pub(crate) fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     /// Everything found, in the order of the file.
-    pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+    pub(crate) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.severity));
         self.diagnostics
     }

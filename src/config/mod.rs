@@ -8,17 +8,17 @@ mod build;
 mod check;
 mod diagnostics;
 mod difference;
-mod document;
-mod findings;
+pub(crate) mod document;
+pub(crate) mod findings;
 mod raw;
 mod scalar;
-mod schema;
+pub(crate) mod schema;
 pub mod settings;
 mod shape;
-mod spelling;
+pub(crate) mod spelling;
 mod starter;
 mod syntax;
-mod text;
+pub(crate) mod text;
 
 pub use check::{Checked, check};
 pub use diagnostics::{Diagnostic, Severity, count, render, to_json};
@@ -26,6 +26,9 @@ pub use difference::{Change, difference, needs_restart};
 pub use schema::schema_text;
 pub use settings::Settings;
 pub use starter::starter;
+
+use serde::Deserialize;
+use serde_json::Value;
 
 use document::{Document, KeyPath};
 use findings::{Finding, Findings};
@@ -48,13 +51,25 @@ pub fn parse(text: &str, file_name: &str) -> Result<(Settings, Vec<Diagnostic>),
 }
 
 fn judge<'t>(text: &'t str, findings: &mut Findings<'t>) -> Option<Settings> {
-    let table = syntax::parse(text, findings)?;
-    let mut document = Document(table);
-    shape::check(&mut document, findings);
+    let help = "see the keys and their values in config/tornello.toml";
+    let (raw, document) = read(text, schema::schema(), help, findings)?;
+    build::settings(build::Judge { raw: &raw, document: &document, findings })
+}
+
+/// Reads a TOML file whose shape `schema` describes: the value, and the places of its keys. Every fault
+/// of syntax and of shape goes to the findings; faulty values are mended, so that a value can be had
+/// although there were faults. `help` is said where nothing better is known.
+pub(crate) fn read<'t, T: for<'de> Deserialize<'de>>(
+    text: &'t str,
+    schema: &Value,
+    help: &str,
+    findings: &mut Findings<'t>,
+) -> Option<(T, Document<'t>)> {
+    let mut document = Document(syntax::parse(text, findings)?);
+    shape::check(&mut document, schema, findings);
     match document.read() {
-        Ok(raw) => build::settings(build::Judge { raw: &raw, document: &document, findings }),
+        Ok(raw) => Some((raw, document)),
         Err((message, span)) => {
-            let help = "see the keys and their values in config/tornello.toml";
             findings.add_at(Finding::error(KeyPath::default(), message, help), span);
             None
         }

@@ -5,22 +5,27 @@
 
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 use toml::de::DeValue;
 
 use super::raw::Raw;
+use super::scalar::plain_number;
 use super::text;
 
 /// The schema, generated once.
 pub(super) fn schema() -> &'static Value {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
-        let mut schema = settings.into_generator().into_root_schema_for::<Raw>().to_value();
-        remove_null(&mut schema);
-        schema
-    });
+    static SCHEMA: LazyLock<Value> = LazyLock::new(generate::<Raw>);
     &SCHEMA
+}
+
+/// The schema of any raw type.
+pub(crate) fn generate<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    remove_null(&mut schema);
+    schema
 }
 
 /// The JSON schema of the configuration file, as `config/tornello.schema.json` holds it.
@@ -81,6 +86,20 @@ pub(super) fn choices(schema: &Value) -> Option<Vec<&Value>> {
         .collect()
 }
 
+/// Tables of several kinds, told apart by one key: that key, and the kinds by its value, as in
+/// `{ law = "exp", mean_s = 1 }`.
+pub(super) fn kinds(schema: &Value) -> Option<(&str, Vec<(&str, &Value)>)> {
+    let alternatives = schema.get("oneOf")?.as_array()?;
+    let told_apart = |one: &Value, key: &str| one.pointer(&format!("/properties/{key}/const")).is_some();
+    let keys = alternatives.first()?.get("properties")?.as_object()?.keys();
+    let key = { keys }.find(|key| alternatives.iter().all(|one| told_apart(one, key)))?;
+    alternatives
+        .iter()
+        .map(|one| Some((one.pointer(&format!("/properties/{key}/const"))?.as_str()?, one)))
+        .collect::<Option<Vec<_>>>()
+        .map(|kinds| (key.as_str(), kinds))
+}
+
 /// A value that fits the schema, as TOML text.
 pub(super) fn example(schema: &Value) -> String {
     if let Some(example) = schema.pointer("/examples/0").or(schema.get("default")) {
@@ -89,12 +108,15 @@ pub(super) fn example(schema: &Value) -> String {
     if let Some(first) = choices(schema).and_then(|choices| choices.first().copied()) {
         return first.to_string();
     }
-    if let Some(first) = schema.pointer("/anyOf/0") {
+    if let Some(only) = schema.get("const") {
+        return only.to_string();
+    }
+    if let Some(first) = schema.pointer("/anyOf/0").or(schema.pointer("/oneOf/0")) {
         return example(first);
     }
     match schema.get("type").and_then(Value::as_str) {
         Some("string") => format!("{:?}", example_text(schema)),
-        Some("integer" | "number") => schema.get("minimum").unwrap_or(&Value::from(1)).to_string(),
+        Some("integer" | "number") => schema.get("minimum").map_or_else(|| "1".to_owned(), plain_number),
         Some("boolean") => "true".to_owned(),
         Some("array") => format!("[{}]", schema.get("items").map(example).unwrap_or_default()),
         _ => {
@@ -126,7 +148,8 @@ pub(super) fn is_a(schema: &Value, value: &DeValue<'_>) -> bool {
         DeValue::Table(_) => "object",
         DeValue::Datetime(_) => return false,
     };
-    let wanted = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    let kind = schema.pointer("/oneOf/0").unwrap_or(schema);
+    let wanted = kind.get("type").and_then(Value::as_str).unwrap_or_default();
     wanted == name || (wanted == "number" && name == "integer")
 }
 
@@ -138,13 +161,13 @@ pub(super) fn description(schema: &Value) -> String {
 }
 
 /// Every key that a file may have, with its schema: `room.NAME.poll.min`.
-pub(super) fn keys() -> Vec<(String, &'static Value)> {
+pub(crate) fn keys(schema: &Value) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
-    walk(schema(), "", &mut found);
+    walk(schema, "", &mut found);
     found
 }
 
-fn walk(schema: &'static Value, path: &str, found: &mut Vec<(String, &'static Value)>) {
+fn walk<'s>(schema: &'s Value, path: &str, found: &mut Vec<(String, &'s Value)>) {
     let inside = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     for (key, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         found.push((inside(key), inner));
@@ -153,19 +176,26 @@ fn walk(schema: &'static Value, path: &str, found: &mut Vec<(String, &'static Va
     if let Some(entry) = schema.get("additionalProperties").filter(|entry| entry.is_object()) {
         walk(entry, &inside("NAME"), found);
     }
-    let alternatives = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
-    for inner in alternatives.chain(schema.get("items")) {
+    let several = ["anyOf", "oneOf"].into_iter().filter_map(|name| schema.get(name)?.as_array());
+    for inner in several.flatten().chain(schema.get("items")) {
         walk(inner, path, found);
     }
 }
 
 /// The tables that have a key of this name.
-pub(super) fn tables_with(key: &str) -> Vec<String> {
-    let tables = keys().into_iter().filter_map(|(path, _)| {
+pub(super) fn tables_with(schema: &Value, key: &str) -> Vec<String> {
+    let tables = keys(schema).into_iter().filter_map(|(path, _)| {
         let (table, last) = path.rsplit_once('.')?;
-        (last == key).then(|| format!("[{table}]"))
+        (last == key)
+            .then(|| if is_list(schema, table) { format!("[[{table}]]") } else { format!("[{table}]") })
     });
     let mut tables: Vec<String> = tables.collect();
     tables.sort_by_key(|table| (table.matches('.').count(), table.clone()));
+    tables.dedup();
     tables
+}
+
+/// Whether a table of the file stands there as often as one likes: `[[name]]`.
+pub(super) fn is_list(schema: &Value, table: &str) -> bool {
+    schema.pointer(&format!("/properties/{table}/type")).is_some_and(|name| name == "array")
 }

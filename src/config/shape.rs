@@ -15,16 +15,17 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::document::{Document, KeyPath};
 use super::findings::{Finding, Findings};
 use super::scalar;
-use super::schema::{description, example, example_text, is_a, schema, tables_with};
+use super::schema::{description, example, example_text, is_a, kinds, tables_with};
 use super::spelling::{did_you_mean, list};
 use super::text;
 
 /// Checks the document and mends it.
-pub(super) fn check(document: &mut Document<'_>, findings: &mut Findings<'_>) {
-    Shape { findings }.table(document.0.get_mut(), schema(), &KeyPath::default(), &(0..0));
+pub(super) fn check(document: &mut Document<'_>, schema: &Value, findings: &mut Findings<'_>) {
+    Shape { root: schema, findings }.table(document.0.get_mut(), schema, &KeyPath::default(), &(0..0));
 }
 
 struct Shape<'f, 't> {
+    root: &'f Value,
     findings: &'f mut Findings<'t>,
 }
 
@@ -105,6 +106,9 @@ impl Shape<'_, '_> {
         let alternatives = schema.get("anyOf").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let schema = alternatives.iter().find(|one| is_a(one, node.get_ref())).unwrap_or(schema);
         let span = node.span();
+        if let (DeValue::Table(table), Some((tag, kinds))) = (node.get_mut(), kinds(schema)) {
+            return self.kind(table, tag, &kinds, path, key);
+        }
         match node.get_mut() {
             DeValue::Table(table) if schema.get("type").is_some_and(|name| name == "object") => {
                 self.table(table, schema, path, key);
@@ -124,6 +128,37 @@ impl Shape<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Checks a table of one of several kinds, by the schema of its own kind.
+    fn kind(
+        &mut self,
+        table: &mut DeTable<'_>,
+        tag: &str,
+        kinds: &[(&str, &Value)],
+        path: &KeyPath,
+        key: &Range<usize>,
+    ) -> bool {
+        let names: Vec<String> = kinds.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let Some(node) = table.get(tag) else {
+            let help = format!("add `{tag} = ...`, one of {}", list(&names));
+            let message = format!("missing key `{tag}` in {}", path.table());
+            self.findings.add_at(Finding::error(path.key(tag), message, help), key.clone());
+            return false;
+        };
+        let said = node.get_ref().as_str().unwrap_or_default();
+        if let Some((_, schema)) = kinds.iter().find(|(name, _)| *name == said) {
+            self.table(table, schema, path, key);
+            return true;
+        }
+        let help = match did_you_mean(said, kinds.iter().map(|(name, _)| *name)) {
+            Some(near) => format!("did you mean `\"{near}\"`? The choices are {}", list(&names)),
+            None => format!("write one of {}", list(&names)),
+        };
+        let here = path.key(tag);
+        let message = format!("`{here}` cannot be {said:?}");
+        self.findings.add_at(Finding::error(here, message, help), node.span());
+        false
     }
 
     fn array(&mut self, items: &mut DeArray<'_>, schema: &Value, path: &KeyPath, span: Range<usize>) -> bool {
@@ -163,7 +198,7 @@ impl Shape<'_, '_> {
             .pointer("/properties")
             .and_then(Value::as_object)
             .map_or_else(Vec::new, |properties| properties.keys().map(String::as_str).collect());
-        let elsewhere = tables_with(name);
+        let elsewhere = tables_with(self.root, name);
         let help = if let Some(near) = did_you_mean(name, keys.iter().copied()) {
             self.findings.taint(path.key(near));
             format!("did you mean `{near}`?")
@@ -172,14 +207,22 @@ impl Shape<'_, '_> {
         } else {
             format!("move it: it is a key of {}", list(&elsewhere))
         };
-        let place = if path.is_root() { "the file".to_owned() } else { format!("`[{path}]`") };
-        self.findings
-            .add_at(Finding::error(path.key(name), format!("unknown key `{name}` in {place}"), help), span);
+        let message = format!("unknown key `{name}` in {}", path.table());
+        self.findings.add_at(Finding::error(path.key(name), message, help), span);
     }
 }
 
 fn missing_key(name: &str, schema: &Value, path: &KeyPath) -> Finding {
     let what = format!("`{name}`: {}", description(schema));
+    if path.is_root() && schema.get("type").is_some_and(|name| name == "array") {
+        let keys = schema.get("items").map(example).unwrap_or_default();
+        let help = format!("add `[[{name}]]` with `{}`", keys.trim_matches(['{', '}', ' ']));
+        return Finding::error(path.key(name), format!("missing table `[[{name}]]`"), help).note(what);
+    }
+    if path.is_root() && schema.get("type").is_some_and(|name| name != "object") {
+        let help = format!("add `{name} = {}`", example(schema));
+        return Finding::error(path.key(name), format!("missing key `{name}`"), help).note(what);
+    }
     if path.is_root() {
         let keys = example(schema);
         let keys =
@@ -188,14 +231,19 @@ fn missing_key(name: &str, schema: &Value, path: &KeyPath) -> Finding {
         return Finding::error(path.key(name), format!("missing table `[{name}]`"), help).note(what);
     }
     let help = format!("add `{name} = {}`", example(schema));
-    Finding::error(path.key(name), format!("missing key `{name}` in `[{path}]`"), help).note(what)
+    Finding::error(path.key(name), format!("missing key `{name}` in {}", path.table()), help).note(what)
 }
 
 /// A value that fits, in place of one that does not.
 ///
-/// Required keys and elements of lists are texts, lists and tables; a test checks that each has one.
+/// A test checks that every required key and every element of a list has one.
 fn stand_in(schema: &Value) -> Option<Spanned<DeValue<'static>>> {
+    if let Some(only) = schema.get("const").and_then(Value::as_str) {
+        return Some(Spanned::new(0..0, DeValue::String(Cow::Owned(only.to_owned()))));
+    }
     let value = match schema.get("type").and_then(Value::as_str) {
+        Some("integer" | "number") => one(),
+        Some("boolean") => DeValue::Boolean(false),
         Some("string") => DeValue::String(Cow::Owned(example_text(schema).to_owned())),
         Some("array") => DeValue::Array(schema.get("items").and_then(stand_in).into_iter().collect()),
         Some("object") => {
@@ -206,9 +254,14 @@ fn stand_in(schema: &Value) -> Option<Spanned<DeValue<'static>>> {
             }
             DeValue::Table(table)
         }
-        _ => return stand_in(schema.pointer("/anyOf/0")?),
+        _ => return stand_in(schema.pointer("/anyOf/0").or(schema.pointer("/oneOf/0"))?),
     };
     Some(Spanned::new(0..0, value))
+}
+
+/// The number 1, which lies within the bounds of every number that must be there.
+fn one() -> DeValue<'static> {
+    DeValue::parse("1").map_or(DeValue::Boolean(false), Spanned::into_inner)
 }
 
 fn required(schema: &Value) -> impl Iterator<Item = &str> {
@@ -218,11 +271,11 @@ fn required(schema: &Value) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::schema::keys;
+    use crate::config::schema::{keys, schema};
 
     #[test]
     fn every_required_key_and_every_element_has_a_stand_in() {
-        for (path, schema) in keys() {
+        for (path, schema) in keys(schema()) {
             for name in required(schema) {
                 assert!(stand_in(&schema["properties"][name]).is_some(), "{path}.{name}");
             }

@@ -1,7 +1,7 @@
 //! Names that operators misspell, and lists of names in sentences.
 
 /// The name that was probably meant: at most a third of its letters are wrong, or it begins so.
-pub(super) fn did_you_mean<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn did_you_mean<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);
     names
@@ -18,7 +18,7 @@ pub(super) fn did_you_mean<'n>(word: &str, names: impl IntoIterator<Item = &'n s
 }
 
 /// `a`, `b` and `c`, each in back ticks.
-pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
+pub(crate) fn list<T: AsRef<str>>(names: &[T]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.as_slice() {
         [] => "none".to_owned(),
@@ -28,7 +28,7 @@ pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
 }
 
 /// `1 room`, `2 rooms`.
-pub(super) fn number(count: usize, noun: &str) -> String {
+pub(crate) fn number(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 

@@ -24,7 +24,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::chance::mix;
 use super::pool::{InFlight, Lane, StepKey};
-use super::scenario::{Endpoint, Method, Scenario};
+use super::scenario::{Endpoint, FaultKind, Method, Scenario};
 use super::truth::OriginTruth;
 
 /// The header with which the crowd says who asks.
@@ -87,13 +87,16 @@ impl Origin {
         let faults: Vec<_> = scenario
             .faults
             .iter()
-            .filter_map(|fault| Some((fault.clone(), Arc::clone(lanes.get(fault.pool)?))))
-            .map(|(fault, lane)| {
-                let healthy = scenario.pools.get(fault.pool).map_or(1, |pool| pool.slots);
+            .filter_map(|fault| {
+                let FaultKind::Slots { pool, slots } = fault.kind else { return None };
+                Some((fault.at, fault.until?, pool, slots, Arc::clone(lanes.get(pool)?)))
+            })
+            .map(|(at, until, pool, slots, lane)| {
+                let healthy = scenario.pools.get(pool).map_or(1, |pool| pool.slots);
                 tokio::spawn(async move {
-                    tokio::time::sleep(fault.at).await;
-                    lane.set_slots(fault.slots);
-                    tokio::time::sleep(fault.until.saturating_sub(fault.at)).await;
+                    tokio::time::sleep(at).await;
+                    lane.set_slots(slots);
+                    tokio::time::sleep(until.saturating_sub(at)).await;
                     lane.set_slots(healthy);
                 })
                 .abort_handle()

@@ -15,7 +15,6 @@ use http_body_util::Full;
 use super::chance::Chance;
 use super::client::{Client, Reply, Silence};
 use super::crowd::World;
-use super::law::seconds;
 use super::origin::PERSON;
 use super::passport::Passport;
 use super::plan::Plan;
@@ -226,8 +225,9 @@ impl<'a> Device<'a> {
     }
 
     fn patience(&self) -> Duration {
-        let whole = if self.placed { self.people.patience.ticket } else { self.people.patience.spinner };
-        seconds(whole).saturating_sub(self.world.clock.now().since(self.arrival))
+        let (spinner, ticket) = self.plan.patience;
+        let whole = if self.placed { ticket } else { spinner };
+        whole.saturating_sub(self.world.clock.now().since(self.arrival))
     }
 
     /// Waits, but not beyond patience.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::chance::Chance;
-use super::scenario::{People, Scenario};
+use super::scenario::{Patience, People, Scenario};
 use super::trace::Traits;
 
 /// One person.
@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub(super) away: Option<Ipv4Addr>,
     /// The way to the goal, repeats written out.
     pub(super) steps: Vec<usize>,
+    /// How long they stay without a place, and with one; from the intended arrival.
+    pub(super) patience: (Duration, Duration),
     /// From this step on, the first slow answer is not waited for.
     pub(super) hang_up_from: Option<usize>,
 }
@@ -84,6 +86,7 @@ pub(super) fn people(scenario: &Scenario, class: usize, people: &People, first: 
                     .happens(people.hang_up)
                     .then(|| chance.below(steps.len().saturating_sub(1))),
                 steps,
+                patience: patience(&people.patience, &mut chance),
             }
         })
         .collect()
@@ -92,6 +95,11 @@ pub(super) fn people(scenario: &Scenario, class: usize, people: &People, first: 
 /// The address of an owner of bots.
 pub(super) fn bot_address(owner: u64) -> Ipv4Addr {
     address(9, owner)
+}
+
+fn patience(patience: &Patience, chance: &mut Chance) -> (Duration, Duration) {
+    let spinner = patience.spinner.draw(chance);
+    (spinner, patience.ticket.draw(chance).max(spinner))
 }
 
 fn way(people: &People, chance: &mut Chance) -> Vec<usize> {

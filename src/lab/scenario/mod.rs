@@ -5,13 +5,23 @@
 //! a step to take.
 
 mod build;
+mod class;
+mod means;
 mod raw;
+mod service;
+mod shipped;
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::law::{Arrival, Span};
+use crate::config::findings::Findings;
+use crate::config::{self, Diagnostic};
+
+pub use class::{Bots, Class, Conduct, Patience, People, Repeat, RetryRule};
+pub use service::{Endpoint, Fault, FaultKind, Method, Pool, Stock, Victim};
+pub use shipped::{SHIPPED, Source};
 
 /// A checked scenario.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,190 +40,64 @@ pub struct Scenario {
     pub endpoints: Vec<Endpoint>,
     /// The scarce parts behind the endpoints.
     pub pools: Vec<Pool>,
+    /// What there is only so much of.
+    pub stocks: Vec<Stock>,
     /// What breaks, and when.
     pub faults: Vec<Fault>,
+    /// T0: when what they come for opens. Who is there before it is there as early as everybody else,
+    /// so that order counts from here on. Nothing is kept shut before it.
+    pub opens: Option<Duration>,
+    /// How long a called person had, in the room that history had, to get in; only for those who
+    /// play such a room.
+    pub turn: Option<Duration>,
+    /// How it can be played.
+    pub level: Level,
 }
 
-/// People, or programs, of one kind.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Class {
-    /// Its name.
-    pub id: String,
-    /// How many.
-    pub people: usize,
-    /// When they come.
-    pub arrival: Arrival,
-    /// After this long a client gives an unanswered request up.
-    pub timeout: Duration,
-    /// What sets them apart.
-    pub conduct: Conduct,
-}
-
-/// How a class behaves.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Conduct {
-    /// People with a goal and with patience.
-    People(People),
-    /// Programs that ask at a rate and listen to nothing.
-    Bots(Bots),
-}
-
-/// How people behave.
-#[derive(Clone, Debug, PartialEq)]
-pub struct People {
-    /// The way to their goal, as indices of endpoints. Never empty.
-    pub steps: Vec<usize>,
-    /// Part of the way that is walked more than once.
-    pub repeat: Option<Repeat>,
-    /// Share that uses the app (JSON, ticket and pass in headers); the rest use a browser.
-    pub app_share: f64,
-    /// Share of people with 1, 2, ... devices.
-    pub devices: Vec<f64>,
-    /// Share of people behind a shared address.
-    pub nat_share: f64,
-    /// How many shared addresses there are.
-    pub nat_addresses: u16,
-    /// Languages and their shares.
-    pub locale: Vec<(String, f64)>,
-    /// Time between an answer and the next step.
-    pub think: Span,
-    /// What they do when a request fails.
-    pub retry: RetryRule,
-    /// Time until a person, not a program, tries again.
-    pub retry_gap: Span,
-    /// How long they stay.
-    pub patience: Patience,
-    /// Share of those who leave a line without saying so.
-    pub silent_leave: f64,
-    /// Reloads of the page while waiting.
-    pub refreshes: u32,
-    /// Share that changes address while waiting.
-    pub change_ip: f64,
-    /// Share that breaks one request off after it was sent.
-    pub hang_up: f64,
-}
-
-/// A stretch of the way, walked once or more.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Repeat {
-    /// First step of it.
-    pub from: usize,
-    /// Last step of it.
-    pub to: usize,
-    /// Share of people who walk it 1, 2, ... times.
-    pub times: Vec<f64>,
-}
-
-/// Programs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Bots {
-    /// What they ask for, in turn.
-    pub steps: Vec<usize>,
-    /// Requests per second, each.
-    pub rate_rps: f64,
-    /// How many owners they have.
-    pub identities: usize,
-}
-
-/// Seconds that a person stays, counted from the intended arrival.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Patience {
-    /// While nobody has told them their place.
-    pub spinner: f64,
-    /// Once they hold a ticket.
-    pub ticket: f64,
-}
-
-/// What a client does when a request failed or was refused.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+/// How finely a scenario can be played.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RetryRule {
-    /// The person presses again, whatever was said.
-    Hammer,
-    /// The app of December 2020: 3 attempts, 0.5·2ⁿ + U(0, 1) s apart, on 429 and silence only; then the person presses.
-    Io2020,
-    /// The app of 8 December in the evening: waits 1.6ⁿ s, n ≤ 4; then the person presses.
-    IoBackoff,
-    /// Waits as `Retry-After` says; without one, the person presses.
-    RetryAfter,
-    /// The first failure is the last.
-    None,
-}
-
-/// The method of an endpoint.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// Reads.
+pub enum Level {
+    /// Every request of every person: by `rush`, or rehearsed.
     #[default]
-    Get,
-    /// Changes something.
-    Post,
-}
-
-/// Something that can be asked of the origin.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Endpoint {
-    /// Its name.
-    pub id: String,
-    /// Its exact path.
-    pub path: String,
-    /// Its method.
-    pub method: Method,
-    /// The pool that does the work; without one the answer just takes its time.
-    pub pool: Option<usize>,
-    /// How long the work takes.
-    pub service: Span,
-    /// The answer belongs to the one who asked, and says whose it is.
-    pub personal: bool,
-    /// The answer ends the session.
-    pub ends_session: bool,
-    /// Size of the answer's body.
-    pub bytes: usize,
-}
-
-/// Workers behind one queue without end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pool {
-    /// Its name.
-    pub id: String,
-    /// Workers.
-    pub slots: usize,
-    /// Works also for those who have left. Otherwise what is still queued for them is dropped.
-    pub zombies: bool,
-}
-
-/// Fewer (or more) workers for a while.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
-    /// From the leg's start.
-    pub at: Duration,
-    /// From the leg's start; then the pool has its slots again.
-    pub until: Duration,
-    /// Which pool.
-    pub pool: usize,
-    /// Workers meanwhile.
-    pub slots: usize,
+    Request,
+    /// Too many people for that: only sessions, rehearsed.
+    Session,
 }
 
 impl Scenario {
-    /// Reads a scenario. `name` is the file's, for the message.
+    /// Reads a scenario. `name` is the file's, for the messages.
     ///
     /// # Errors
-    /// The first fault found, with file, line and column.
-    pub fn parse(text: &str, name: &str) -> Result<Self, String> {
-        let raw = toml::from_str(text).map_err(|error| {
-            let at = build::position(text, error.span().map_or(0, |span| span.start));
-            format!("{name}:{at}: {}", error.message())
-        })?;
-        build::scenario(raw).map_err(|fault| {
-            let at = build::position(text, fault.at);
-            format!("{name}:{at}: {}", fault.message)
-        })
+    /// All that is wrong with it, in the order of the file; at least one is an error. Warnings of a
+    /// scenario that is good come with it.
+    pub fn read(text: &str, name: &str) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let mut findings = Findings::new(text, name);
+        let scenario = Self::judge(text, &mut findings);
+        match scenario {
+            Some(scenario) => Ok((scenario, findings.into_diagnostics())),
+            None => Err(findings.into_diagnostics()),
+        }
     }
 
-    /// The scenario that ships with the program.
+    fn judge<'t>(text: &'t str, findings: &mut Findings<'t>) -> Option<Self> {
+        let help = "see the keys and their values in config/scenarios/s-cb.toml";
+        let (raw, document) = config::read(text, raw::schema(), help, findings)?;
+        build::scenario(build::Judge { raw: &raw, document: &document, findings })
+    }
+
+    /// Reads a scenario, without its warnings.
+    ///
+    /// # Errors
+    /// All that is wrong with it, as a person reads it.
+    pub fn parse(text: &str, name: &str) -> Result<Self, String> {
+        match Self::read(text, name) {
+            Ok((scenario, _)) => Ok(scenario),
+            Err(found) => Err(config::render(&found, text, false)),
+        }
+    }
+
+    /// The scenario that the demo plays.
     ///
     /// # Errors
     /// None, unless the shipped file is broken; a test reads it.
@@ -221,39 +105,19 @@ impl Scenario {
         Self::parse(super::DEFAULT_SCENARIO, "s-cb.toml")
     }
 
-    /// The same with `people` of those who want something scarce, and all others in proportion.
+    /// The same with `people` of those who want something scarce, and all others, and what there is for
+    /// them, in proportion.
     #[must_use]
     pub fn with_people(mut self, people: usize) -> Self {
-        let before: usize =
-            self.classes.iter().filter(|class| self.seeks(class)).map(|class| class.people).sum();
+        let before = self.seekers();
+        let scaled = |number: usize| (number.saturating_mul(people) + before / 2) / before.max(1);
         for class in &mut self.classes {
-            class.people = (class.people.saturating_mul(people) + before / 2) / before.max(1);
+            class.people = scaled(class.people);
+        }
+        for stock in &mut self.stocks {
+            stock.units = scaled(usize::try_from(stock.units).unwrap_or(usize::MAX)) as u64;
         }
         self
-    }
-
-    /// Whether these people want something of a pool: they are the ones of whom the report counts how
-    /// many reached their goal. The others must merely not suffer.
-    #[must_use]
-    pub fn seeks(&self, class: &Class) -> bool {
-        let Conduct::People(people) = &class.conduct else { return false };
-        people.steps.iter().filter_map(|step| self.endpoints.get(*step)).any(|end| end.pool.is_some())
-    }
-
-    /// Work of one such person in a pool, in seconds, by the means of the laws.
-    #[must_use]
-    pub fn work_s(&self, people: &People) -> f64 {
-        let cost = |step: &usize| {
-            self.endpoints.get(*step).filter(|end| end.pool.is_some()).map_or(0.0, |end| end.service.mean_s())
-        };
-        let once: f64 = people.steps.iter().map(cost).sum();
-        let Some(repeat) = &people.repeat else { return once };
-        let stretch: f64 =
-            people.steps.iter().skip(repeat.from).take(repeat.to + 1 - repeat.from).map(cost).sum();
-        let total: f64 = repeat.times.iter().sum();
-        let more: f64 =
-            repeat.times.iter().enumerate().map(|(extra, share)| extra as f64 * share / total).sum();
-        once + more * stretch
     }
 }
 

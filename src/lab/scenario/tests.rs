@@ -1,25 +1,35 @@
-//! What a scenario file may say, and how mistakes in it are told.
+//! What a scenario file may say, what the shipped ones amount to, and how mistakes are told.
+
+mod bad;
+mod shipped;
 
 use super::*;
 
-fn shipped_with(from: &str, to: &str) -> Result<Scenario, String> {
-    let text = super::super::DEFAULT_SCENARIO;
-    assert!(text.contains(from), "the shipped scenario has no `{from}`");
-    Scenario::parse(&text.replacen(from, to, 1), "s.toml")
+fn small_form() -> Scenario {
+    Scenario::shipped().unwrap_or_else(|message| panic!("{message}"))
+}
+
+fn people(class: &Class) -> &People {
+    let Conduct::People(people) = &class.conduct else { panic!("{} are no people", class.id) };
+    people
 }
 
 #[test]
-fn the_shipped_scenario_is_the_small_form() {
-    let scenario = Scenario::shipped().unwrap();
+fn the_demos_scenario_is_the_small_form() {
+    let scenario = small_form();
     let sizes: Vec<_> = scenario.classes.iter().map(|class| (class.id.as_str(), class.people)).collect();
     assert_eq!(sizes, [("card", 1200), ("browse", 1200), ("bot", 60)]);
     let seekers: Vec<_> = scenario.classes.iter().map(|class| scenario.seeks(class)).collect();
     assert_eq!(seekers, [true, false, false]);
 
-    let Conduct::People(card) = &scenario.classes[0].conduct else { panic!("cards are loaded by people") };
+    let card = people(&scenario.classes[0]);
     // .3u + 1.5 · (1u + 2u + .3u) with u = 50 ms, and the receipt: 45 people a second on 12 slots.
     assert!((scenario.work_s(card) - 0.2645).abs() < 1e-9);
-    let Conduct::People(browse) = &scenario.classes[1].conduct else { panic!("people look around") };
+    assert!((scenario.sessions_per_s(card, 0).unwrap() - 45.37).abs() < 0.01);
+    assert!((card.requests() - 6.5).abs() < 1e-9 && (card.devices_mean() - 1.43).abs() < 1e-9);
+    // 5.5 pauses of 0.17 s and the work.
+    assert!((scenario.session_s(card) - 1.199).abs() < 0.001, "{}", scenario.session_s(card));
+    let browse = people(&scenario.classes[1]);
     assert_eq!(browse.steps.len(), 8);
     assert_eq!(scenario.endpoints[browse.steps[7]].id, "static");
     assert!(scenario.endpoints.iter().filter(|end| end.ends_session).all(|end| end.id == "receipt"));
@@ -27,63 +37,48 @@ fn the_shipped_scenario_is_the_small_form() {
 
 #[test]
 fn people_scale_in_proportion() {
-    let scenario = Scenario::shipped().unwrap().with_people(300);
+    let scenario = small_form().with_people(300);
     let sizes: Vec<_> = scenario.classes.iter().map(|class| class.people).collect();
     assert_eq!(sizes, [300, 300, 15]);
 }
 
-/// Each refusal names the file, the line of the fault, and what to do about it.
 #[test]
-fn faults_are_refused_where_they_stand() {
-    for (from, to, part) in [
-        ("seed = 1", "sed = 1", "sed"),
-        ("timeout_s = 0.8", "timeout_s = 0", "timeout_s"),
-        ("retry = \"hammer\"", "retry = \"hammmer\"", "hammmer"),
-        ("law = \"uniform\"", "law = \"unifrom\"", "unifrom"),
-        ("\"card_verify\", \"wallet\"", "\"card_verif\", \"wallet\"", "`card_verif`"),
-        ("static x5", "static xfive", "x5"),
-        ("pool = \"sia\"\nservice", "pool = \"sai\"\nservice", "`sai`"),
-        ("slots = 12", "slots = 0", "at least 1"),
-        ("hang_up = 0.30", "hang_up = 30", "share"),
-        ("hang_up = 0.30", "hangup = 0.30", "hangup"),
-        ("identities = 12", "", "identities"),
-        ("identities = 12", "identities = 12\npatience_s = { spinner = 1, ticket = 2 }", "bots"),
-        ("from_s = 0, to_s = 10", "from_s = 10, to_s = 0", "uniform"),
-        ("spinner = 30, ticket = 180", "spinner = 300, ticket = 180", "spinner"),
-        ("from = 1, to = 3", "from = 1, to = 9", "repeat"),
-        ("path = \"/home\"", "path = \"/wallet\"", "twice"),
-        ("path = \"/home\"", "path = \"home\"", "absolute"),
-        ("id = \"browse\"", "id = \"card\"", "twice"),
-        ("mean_s = 0.015", "mean_s = -1", "between 0"),
-        ("nat_addresses = 4", "nat_addresses = 0", "nat_addresses"),
-        ("horizon_s = 60", "horizon_s = 0", "horizon_s"),
-        ("zombies = true", "zombies = \"yes\"", "boolean"),
-    ] {
-        let message = shipped_with(from, to).expect_err(to);
-        assert!(message.starts_with("s.toml:"), "{message}");
-        assert!(message.contains(part), "`{to}` gave: {message}");
-    }
-}
-
-#[test]
-fn the_line_is_the_right_one() {
+fn faults_are_read_with_what_they_hit() {
     let text = super::super::DEFAULT_SCENARIO;
-    let line = text.lines().position(|line| line.starts_with("steps = [\"home\"")).unwrap() + 1;
-    let message = shipped_with("\"messages\"", "\"mesages\"").unwrap_err();
-    assert!(message.starts_with(&format!("s.toml:{line}:")), "{message}");
+    let (before, _) = text.split_once("[[fault]]").unwrap();
+    let faults = r#"
+        fault = [
+            { at_s = 20, until_s = 30, pool = "sia", slots = 6 },
+            { at_s = 1, until_s = 2, pool = "sia", stalled = true },
+            { at_s = 1, until_s = 2, pool = "sia", error_rate = 0.5 },
+            { at_s = 3, until_s = 4.5, origin = "dead" },
+            { at_s = 15, kill = "gateway" },
+        ]
+    "#;
+    let scenario =
+        Scenario::parse(&format!("{faults}\n{before}"), "s.toml").unwrap_or_else(|m| panic!("{m}"));
+    let kinds: Vec<_> = scenario.faults.iter().map(|fault| fault.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            FaultKind::Slots { pool: 0, slots: 6 },
+            FaultKind::Stall { pool: 0 },
+            FaultKind::Errors { pool: 0, share: 0.5 },
+            FaultKind::OriginDead,
+            FaultKind::Kill(Victim::Gateway),
+        ]
+    );
+    assert_eq!(scenario.faults[3].until, Some(Duration::from_millis(4_500)));
+    assert_eq!((scenario.faults[4].at, scenario.faults[4].until), (Duration::from_secs(15), None));
 }
 
 #[test]
-fn a_fault_on_the_timeline_is_read() {
-    let text = format!(
-        "{}\n[[fault]]\nat_s = 20\nuntil_s = 30\npool = \"sia\"\nslots = 6\n",
-        super::super::DEFAULT_SCENARIO
-    );
-    let scenario = Scenario::parse(&text, "s.toml").unwrap();
-    assert_eq!(
-        scenario.faults,
-        [Fault { at: Duration::from_secs(20), until: Duration::from_secs(30), pool: 0, slots: 6 }]
-    );
-    let inverted = text.replace("until_s = 30", "until_s = 10");
-    assert!(Scenario::parse(&inverted, "s.toml").unwrap_err().contains("at_s < until_s"));
+fn a_scenario_is_found_by_its_name_or_its_path() {
+    assert_eq!(Source::find("s-in").unwrap().read().unwrap().0.name, "S-IN");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/scenarios/s-bb.toml");
+    assert_eq!(Scenario::find(file, false).unwrap().name, "S-BB");
+    let message = Scenario::find("s-cv", false).unwrap_err();
+    assert!(message.contains("did you mean `s-cb`?"), "{message}");
+    let message = Scenario::find("nothing-like-it", false).unwrap_err();
+    assert!(message.contains("`national`"), "{message}");
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::scenario::{Conduct, RetryRule};
+use super::law::Span;
+use super::scenario::{Conduct, Patience, RetryRule};
 use super::{Kind, Leg, LegRecord, LegSummary, Origin, OriginHandle, Report, Scenario, Tally, report};
 use gate::Gate;
 
@@ -59,7 +60,9 @@ fn tenth() -> Scenario {
         assert!(text.contains(from));
         text = text.replace(from, to);
     }
-    Scenario::parse(&text, "tenth").unwrap().with_people(120)
+    let mut scenario = Scenario::parse(&text, "tenth").unwrap().with_people(120);
+    scenario.faults.clear();
+    scenario
 }
 
 /// What the scenario calls impatience may be this machine's slowness: a test of the protocol waits.
@@ -68,7 +71,7 @@ fn patient(mut scenario: Scenario) -> Scenario {
     for class in &mut scenario.classes {
         class.timeout = Duration::from_secs(10);
         if let Conduct::People(people) = &mut class.conduct {
-            (people.patience.spinner, people.patience.ticket) = (60.0, 60.0);
+            people.patience = Patience { spinner: Span::fixed(60.0), ticket: Span::fixed(60.0) };
         }
     }
     scenario
@@ -124,7 +127,7 @@ async fn patience_with_a_ticket_ends_too() {
     let mut scenario = tenth().with_people(40);
     scenario.classes.retain(|class| class.id == "card");
     let Conduct::People(people) = &mut scenario.classes[0].conduct else { panic!("people") };
-    (people.patience.spinner, people.patience.ticket) = (1.0, 2.0);
+    people.patience = Patience { spinner: Span::fixed(1.0), ticket: Span::fixed(2.0) };
     let leg = with(&scenario, 1, |_| {}).await;
     assert!(leg.gave_up > 0 && leg.unanswered == 0, "{leg:#?}");
     assert_eq!(leg.completed + leg.gave_up, leg.people, "{leg:#?}");
@@ -148,7 +151,8 @@ async fn an_origin_that_is_not_there_fails_everybody_in_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute and a half and both cores"]
 async fn the_small_form_collapses_without_a_gate_and_not_with_one() {
-    let scenario = Scenario::shipped().unwrap();
+    let mut scenario = Scenario::shipped().unwrap();
+    scenario.faults.clear();
     let without = without(&scenario).await;
     let with = with(&scenario, 60, |_| {}).await;
     let report = Report {
