@@ -24,9 +24,10 @@ use crate::edge::tls::TlsDoor;
 use crate::edge::{Caps, Crowd, ListenError, accept, bind, open_files_max};
 use crate::metrics::Metrics;
 use crate::proxy::board::BoardKey;
-use crate::proxy::{AccessLog, EventKey, Onlooker, Proxy, Witness};
-use crate::store::journal::{Journal, JournalError};
-use assemble::{AssembleError, Workshop, assemble};
+use crate::proxy::live::Live;
+use crate::proxy::{AccessLog, EventKey, Onlooker, Proxy, Random, Witness};
+use crate::store::journal::{Journal, JournalError, Secrets};
+use assemble::{AssembleError, Upstreams, Workshop, assemble};
 use pulse::Pulse;
 use reload::Reloader;
 
@@ -110,7 +111,8 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let metrics = Arc::new(metrics);
     let journal = Arc::new(Journal::open(&settings.boot.state_directory).map_err(StartError::Journal)?);
     let secrets = journal.secrets(random()?).map_err(StartError::Journal)?;
-    let workshop = Workshop { journal: Arc::clone(&journal), hungry: Arc::default(), clock };
+    let (hungry, upstreams) = (Arc::default(), Upstreams::Real);
+    let workshop = Workshop { journal: Arc::clone(&journal), hungry, clock, upstreams };
     let listeners = settings.boot.listen.iter().map(|listener| Ok((bind(listener.address)?, *listener)));
     let listeners = listeners.collect::<Result<Vec<_>, _>>().map_err(StartError::Listen)?;
     let admin_listener = bind(settings.boot.admin).map_err(StartError::Listen)?;
@@ -122,9 +124,7 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let live = assemble(&workshop, settings, None).await.map_err(StartError::Assemble)?;
     let log = AccessLog::start(options.access_log, Arc::clone(&metrics));
     let witness = Witness { log, metrics, clock };
-    let ring = KeyRing::new(Key::new(1, &secrets.ticket), Vec::new());
-    let (event, board) = (EventKey::new(&secrets.event), BoardKey::new(&secrets.board));
-    let proxy = Proxy::new(live, ring, event, board, witness, options.onlooker);
+    let proxy = bring_together(live, &secrets, witness, Random::of_the_system(), options.onlooker);
     let hungry = Arc::clone(&workshop.hungry);
     proxy.witness.metrics.reload_success.set(1);
     let reloader =
@@ -174,6 +174,20 @@ impl Running {
         proxy.witness.log.close();
         caps.open()
     }
+}
+
+/// The request path of a configuration, under the keys that the store keeps.
+#[must_use]
+pub fn bring_together(
+    live: Live,
+    secrets: &Secrets,
+    witness: Witness,
+    random: Random,
+    onlooker: Option<Onlooker>,
+) -> Arc<Proxy> {
+    let ring = KeyRing::new(Key::new(1, &secrets.ticket), Vec::new());
+    let (event, board) = (EventKey::new(&secrets.event), BoardKey::new(&secrets.board));
+    Proxy::new(live, ring, event, board, witness, random, onlooker)
 }
 
 fn random() -> Result<[[u8; 32]; 3], StartError> {

@@ -178,11 +178,15 @@ fn load(room: &Room, store_failed: bool, now: Moment) -> Load {
 }
 
 async fn write(journal: &Arc<Journal>, marks: Vec<(String, RoomMarks)>) -> bool {
-    let journal = Arc::clone(journal);
-    let writing = tokio::task::spawn_blocking(move || {
-        journal.write(marks.iter().map(|(name, marks)| (name.as_str(), *marks)))
-    });
-    match writing.await {
+    let keep =
+        move |journal: &Journal| journal.write(marks.iter().map(|(name, marks)| (name.as_str(), *marks)));
+    let written = if journal.is_in_memory() {
+        Ok(keep(journal))
+    } else {
+        let journal = Arc::clone(journal);
+        tokio::task::spawn_blocking(move || keep(&journal)).await
+    };
+    match written {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

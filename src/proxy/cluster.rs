@@ -109,6 +109,13 @@ impl Cluster {
         }
     }
 
+    /// Supposes an address for each entry, where nobody will connect: documentation's (RFC 5737).
+    pub fn suppose(&self) {
+        let entries = self.settings.addresses.iter().zip((1..=254).cycle());
+        let one = |(entry, last)| Arc::new(Address::new(([192, 0, 2, last], 80).into(), entry));
+        self.addresses.store(Arc::new(entries.map(one).collect()));
+    }
+
     /// Another configuration is in force: what this one decided of the shared addresses is over.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::Body;
 use serde_json::json;
 
 use super::Proxy;
@@ -63,13 +63,17 @@ struct Standing {
 }
 
 /// Answers a request to one of our own endpoints.
-pub async fn answer(
+pub async fn answer<B>(
     proxy: &Arc<Proxy>,
     live: &Arc<Live>,
     asked: &Asked,
-    request: Request<Incoming>,
+    request: Request<B>,
     mut record: Record,
-) -> Response<Answer> {
+) -> Response<Answer>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     record.route = Arc::from("tornello");
     let path = asked.path.strip_prefix(ROOT).unwrap_or_default();
     let mut parts = path.splitn(4, '/');
@@ -119,11 +123,15 @@ pub async fn answer(
 
 impl Visit<'_> {
     /// The steps that change something, behind the door.
-    async fn change(&self, step: &str, request: Request<Incoming>, record: Record) -> Response<Answer> {
+    async fn change<B>(&self, step: &str, request: Request<B>, record: Record) -> Response<Answer>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         if let Err(refusal) = spend(self.proxy, self.live, &self.live.door, &self.who, self.now) {
             return refuse::refuse(self.live, &refusal, self.asked, record);
         }
-        if is_cross_site(&request, self.asked) {
+        if is_cross_site(request.headers(), self.asked) {
             return refuse::problem(self.live, self.asked, record, Reason::BadRequest, Some(CROSS_SITE));
         }
         let form = is_html_form(request.headers());
@@ -367,8 +375,8 @@ fn own(mut record: Record, reason: &'static str, answer: Response<Answer>) -> Re
 }
 
 /// A page of another site must not take or use up somebody's place.
-fn is_cross_site(request: &Request<Incoming>, asked: &Asked) -> bool {
-    let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+fn is_cross_site(fields: &HeaderMap, asked: &Asked) -> bool {
+    let field = |name: &str| fields.get(name).and_then(|value| value.to_str().ok());
     if field("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         return true;
     }
@@ -390,7 +398,11 @@ struct Form {
 
 /// Reads a form; `None` if none was asked for. Any other small body is read and dropped, so that the
 /// connection can be kept.
-async fn read_form(request: Request<Incoming>, form: bool) -> Result<Option<Form>, Reason> {
+async fn read_form<B>(request: Request<B>, form: bool) -> Result<Option<Form>, Reason>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (parts, body) = request.into_parts();
     let reading = Limited::new(body, FORM_MAX).collect();
     let read = tokio::time::timeout(FORM_TIME, reading).await.map_err(|_| Reason::BadRequest)?;

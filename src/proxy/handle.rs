@@ -4,11 +4,12 @@
 //! One non-async `admit`, so that nothing moves between its checks; one load of the configuration,
 //! so that a reload never splits a request.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Response;
 use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, Response, StatusCode};
 use hyper::Request;
 use hyper::body::{Body, Incoming};
 
@@ -31,39 +32,65 @@ use super::upload::{Upload, UploadError};
 use crate::admission::{Class, Moment, Refusal};
 use crate::config::settings::Protocol;
 use crate::store::buckets::Verdict;
-use crate::store::gate::Knock;
+use crate::store::gate::{Knock, Permit};
 
 /// Longest wait for the first part of a body that may be half of a conversation.
 const GATHER_TIME: Duration = Duration::from_millis(500);
 
 /// A request that may go on to its upstream.
 #[derive(Debug)]
-struct Admitted {
-    route: Arc<Route>,
-    class: Class,
-    entry: Entry,
-    bypass: Option<Bypass>,
+pub(super) struct Admitted {
+    pub(super) route: Arc<Route>,
+    pub(super) class: Class,
+    pub(super) entry: Entry,
+    pub(super) bypass: Option<Bypass>,
+}
+
+/// A request that was admitted, with all that was found out about it.
+#[derive(Debug)]
+pub(super) struct Judged<B> {
+    pub(super) live: Arc<Live>,
+    pub(super) asked: Asked,
+    pub(super) request: Request<B>,
+    pub(super) admitted: Admitted,
+    pub(super) record: Record,
 }
 
 /// Answers one request, whatever it is.
 pub(super) async fn answer(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: &Peer) -> Response<Answer> {
+    match judge(proxy, request, peer).await {
+        ControlFlow::Continue(judged) => go_on(proxy, judged).await,
+        ControlFlow::Break(answer) => answer,
+    }
+}
+
+/// Everything before the upstream: our own endpoints and every refusal are answered here.
+pub(super) async fn judge<B>(
+    proxy: &Arc<Proxy>,
+    request: Request<B>,
+    peer: &Peer,
+) -> ControlFlow<Response<Answer>, Judged<B>>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (live, now) = (proxy.live.load_full(), proxy.clock.now());
     let mut record = Record::new(&proxy.witness, now, request.method(), String::new());
     let asked = match Asked::read(&request, peer, &live.settings) {
         Ok(asked) => asked,
         Err(refusal) => {
             record.request_id = reference(proxy.fresh_id());
-            return refuse::unread(&live, &refusal, &request, record);
+            return ControlFlow::Break(refuse::unread(&live, &refusal, request.headers(), record));
         }
     };
     record.request_id = asked.request_id(request.headers(), proxy.fresh_id());
     proxy.at(Step::Read, &asked);
     if desk::is_ours(&asked.path) {
-        return desk::answer(proxy, &live, &asked, request, record).await;
+        return ControlFlow::Break(desk::answer(proxy, &live, &asked, request, record).await);
     }
-    match admit(proxy, &live, &asked, &request, now, &mut record) {
-        Ok(admitted) => go_on(proxy, &live, &asked, request, admitted, record).await,
-        Err(refusal) => refuse::refuse(&live, &refusal, &asked, record),
+    match admit(proxy, &live, &asked, request.headers(), now, &mut record) {
+        Ok(admitted) => ControlFlow::Continue(Judged { live, asked, request, admitted, record }),
+        Err(refusal) => ControlFlow::Break(refuse::refuse(&live, &refusal, &asked, record)),
     }
 }
 
@@ -72,13 +99,13 @@ fn admit(
     proxy: &Proxy,
     live: &Live,
     asked: &Asked,
-    request: &Request<Incoming>,
+    fields: &HeaderMap,
     now: Moment,
     record: &mut Record,
 ) -> Result<Admitted, Refusal> {
     let (route, may_bypass) = live.judge(&asked.host, &asked.path, &asked.bare)?;
     record.route = Arc::clone(&route.name);
-    if declared_length(request) > route.settings.body_limit {
+    if declared_length(fields) > route.settings.body_limit {
         return Err(Refusal::BodyTooLong);
     }
     let bypass = if may_bypass { route.bypass() } else { None };
@@ -88,7 +115,7 @@ fn admit(
         let room = route.room.as_deref();
         let sources = sources(proxy, live, asked);
         let named = room.map(|room| (room.line.name.as_str(), room.line.id));
-        let who = identify(request.headers(), asked.peer, asked.client, named, &sources);
+        let who = identify(fields, asked.peer, asked.client, named, &sources);
         record.user = who.user;
         take_token(proxy, live, route, &who, asked, now)?;
         match room {
@@ -169,7 +196,7 @@ pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live, asked: &Asked) -> So
 
 /// Who may store the answer to a request: nobody where people are recognised or wait, the client alone
 /// where the request shows who asks, unless the operator says that this route's answers are shared.
-fn storing(live: &Live, route: &Route, request: &http::HeaderMap) -> Storing {
+pub(super) fn storing(live: &Live, route: &Route, request: &HeaderMap) -> Storing {
     let identity = &live.settings.identity;
     if route.settings.shared {
         Storing::AsTold
@@ -182,8 +209,8 @@ fn storing(live: &Live, route: &Route, request: &http::HeaderMap) -> Storing {
     }
 }
 
-fn declared_length(request: &Request<Incoming>) -> u64 {
-    let field = request.headers().get(CONTENT_LENGTH);
+fn declared_length(fields: &HeaderMap) -> u64 {
+    let field = fields.get(CONTENT_LENGTH);
     field.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
 }
 
@@ -218,44 +245,31 @@ async fn gather(upload: &mut Upload, gathering: Gathering) -> Result<(), UploadE
     }
 }
 
-/// Waits for the permit if need be, sends the request on, and brings the answer back.
-async fn go_on(
-    proxy: &Arc<Proxy>,
-    live: &Arc<Live>,
-    asked: &Asked,
-    mut request: Request<Incoming>,
-    admitted: Admitted,
-    mut record: Record,
-) -> Response<Answer> {
-    let Admitted { route, entry, class, bypass } = admitted;
-    record.class = class;
-    // HTTP/2 knows no `Upgrade`: to such an upstream the wish is not passed on.
-    let able = route.cluster.settings.protocol == Protocol::Http1;
-    let switch = (able && tunnel::is_wanted(&request)).then(|| hyper::upgrade::on(&mut request));
-    let gathering = gathering(&request, able && switch.is_none());
-    let (parts, body) = request.into_parts();
-    let identity = live.settings.identity.header.as_ref();
-    let (limit, pace) = (route.settings.body_limit, live.settings.edge.pace);
-    let cut = proxy.witness.metrics.slow_clients.with_label_values(&["upload"]);
-    let mut upload = Upload::new(body, limit, proxy.clock, pace, &cut).naming(identity);
-    if let Err(error) = gather(&mut upload, gathering).await {
-        session::undo(route.room.as_deref(), &entry);
-        return refuse::fault(live, error.into(), asked, record);
-    }
-    let begun = proxy.clock.now();
-    let permit = match route.cluster.gate.knock(class, begun) {
+/// Knocks at the gate of the request's upstream and waits for the permit if need be.
+///
+/// # Errors
+/// [`Refusal::Saturated`] when there is none in time; a session that only began here is taken back.
+pub(super) async fn permit(
+    proxy: &Proxy,
+    admitted: &Admitted,
+    record: &mut Record,
+) -> Result<Permit, Refusal> {
+    let (gate, begun) = (&admitted.route.cluster.gate, proxy.clock.now());
+    let permit = match gate.knock(admitted.class, begun) {
         Knock::Permit(permit) => Some(permit),
         Knock::Wait(wait) => wait.permit(&proxy.clock).await,
         Knock::Full => None,
     };
     let waited = proxy.clock.now().since(begun);
     record.waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-    let Some(permit) = permit else {
-        session::undo(route.room.as_deref(), &entry);
-        let retry_after = route.cluster.gate.wait_max();
-        return refuse::refuse(live, &Refusal::Saturated { retry_after }, asked, record);
-    };
-    proxy.at(Step::Permitted, asked);
+    permit.ok_or_else(|| {
+        session::undo(admitted.route.room.as_deref(), &admitted.entry);
+        Refusal::Saturated { retry_after: gate.wait_max() }
+    })
+}
+
+/// Makes a request's fields fit for its upstream.
+pub(super) fn make_fit(fields: &mut HeaderMap, live: &Live, asked: &Asked, record: &Record) {
     let origin = Origin {
         peer_trusted: asked.peer_trusted,
         peer: asked.peer,
@@ -267,8 +281,53 @@ async fn go_on(
         trace: live.settings.edge.trace,
         request_id: &record.request_id,
     };
+    headers::towards_upstream(fields, &origin, live.settings.identity.header.as_ref());
+}
+
+/// Takes in the head of the upstream's answer: what it says of the session, what the client is told.
+pub(super) fn take_in(
+    proxy: &Proxy,
+    admitted: &Admitted,
+    storing: Storing,
+    fields: &mut HeaderMap,
+    status: StatusCode,
+    record: &mut Record,
+) {
+    let told = headers::towards_client(fields, storing);
+    if let Some(room) = &admitted.route.room {
+        session::hear(proxy, room, &admitted.entry, &told);
+    }
+    if let Some(cookie) = &admitted.entry.cookie {
+        headers::set_cookie(fields, cookie);
+    }
+    record.decided(Decision::Forwarded, admitted.entry.reason, status);
+}
+
+/// Waits for the permit if need be, sends the request on, and brings the answer back.
+async fn go_on(proxy: &Arc<Proxy>, judged: Judged<Incoming>) -> Response<Answer> {
+    let Judged { live, asked, mut request, mut admitted, mut record } = judged;
+    let (live, asked, route) = (&live, &asked, Arc::clone(&admitted.route));
+    record.class = admitted.class;
+    // HTTP/2 knows no `Upgrade`: to such an upstream the wish is not passed on.
+    let able = route.cluster.settings.protocol == Protocol::Http1;
+    let switch = (able && tunnel::is_wanted(&request)).then(|| hyper::upgrade::on(&mut request));
+    let gathering = gathering(&request, able && switch.is_none());
+    let (parts, body) = request.into_parts();
+    let identity = live.settings.identity.header.as_ref();
+    let (limit, pace) = (route.settings.body_limit, live.settings.edge.pace);
+    let cut = proxy.witness.metrics.slow_clients.with_label_values(&["upload"]);
+    let mut upload = Upload::new(body, limit, proxy.clock, pace, &cut).naming(identity);
+    if let Err(error) = gather(&mut upload, gathering).await {
+        session::undo(route.room.as_deref(), &admitted.entry);
+        return refuse::fault(live, error.into(), asked, record);
+    }
+    let permit = match permit(proxy, &admitted, &mut record).await {
+        Ok(permit) => permit,
+        Err(refusal) => return refuse::refuse(live, &refusal, asked, record),
+    };
+    proxy.at(Step::Permitted, asked);
     let mut fields = parts.headers;
-    headers::towards_upstream(&mut fields, &origin, identity);
+    make_fit(&mut fields, live, asked, &record);
     let storing = storing(live, &route, &fields);
     if switch.is_some() {
         tunnel::say(&mut fields);
@@ -282,7 +341,7 @@ async fn go_on(
         tunnel: switch.is_some(),
     };
     let sent = proxy.clock.now();
-    let mut arrived = match forward::send(&sending, head, upload, permit, bypass).await {
+    let mut arrived = match forward::send(&sending, head, upload, permit, admitted.bypass.take()).await {
         Ok(arrived) => arrived,
         Err(fault) => return refuse::fault(live, fault, asked, record),
     };
@@ -290,16 +349,10 @@ async fn go_on(
     let first_byte = proxy.clock.now().since(sent).as_secs_f64();
     let histogram = proxy.witness.metrics.first_byte.with_label_values(&[&route.cluster.name]);
     histogram.observe(first_byte);
-    let told = headers::towards_client(arrived.fields(), storing);
-    if let Some(room) = &route.room {
-        session::hear(proxy, room, &entry, &told);
-    }
-    if let Some(cookie) = &entry.cookie {
-        headers::set_cookie(arrived.fields(), cookie);
-    }
-    record.decided(Decision::Forwarded, entry.reason, arrived.status());
+    let status = arrived.status();
+    take_in(proxy, &admitted, storing, arrived.fields(), status, &mut record);
     let idle = route.settings.tunnel_idle;
-    match switch.filter(|_| arrived.status() == http::StatusCode::SWITCHING_PROTOCOLS) {
+    match switch.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
         Some(client) => arrived.into_tunnel(client, record, idle),
         None => arrived.into_answer(record, idle),
     }

@@ -22,10 +22,12 @@ pub mod path;
 pub mod peer;
 pub mod pool;
 pub mod probe;
+pub mod random;
 pub mod readings;
 pub mod record;
 pub mod refuse;
 pub mod session;
+pub mod stand_in;
 pub mod trace;
 pub mod transport;
 pub mod tunnel;
@@ -43,6 +45,7 @@ pub use identify::EventKey;
 pub use isolate::{Onlooker, Step, handle};
 pub use path::normalise;
 pub use peer::Peer;
+pub use random::Random;
 pub use record::Witness;
 
 use crate::admission::UnixTime;
@@ -69,6 +72,8 @@ pub struct Proxy {
     pub witness: Witness,
     /// Reads the time.
     pub clock: Clock,
+    /// Where tickets, passes and references get their bytes.
+    random: Random,
     /// Looks on at each step; the binary has none.
     onlooker: Option<Onlooker>,
     /// When this process began.
@@ -85,14 +90,13 @@ impl Proxy {
         event: EventKey,
         board_key: BoardKey,
         witness: Witness,
+        random: Random,
         onlooker: Option<Onlooker>,
     ) -> Arc<Self> {
         let clock = witness.clock;
         let live = ArcSwap::from_pointee(live);
         let mut first = [0; 8];
-        // Only uniqueness is asked of request ids; without randomness they start at the wall clock.
-        let seeded = getrandom::fill(&mut first).is_ok();
-        let ids = if seeded { u64::from_le_bytes(first) } else { clock.unix().0 << 20 };
+        random.fill(&mut first);
         Arc::new(Self {
             live,
             buckets: Buckets::default(),
@@ -101,9 +105,10 @@ impl Proxy {
             board_key,
             witness,
             clock,
+            random,
             onlooker,
             started: clock.unix(),
-            ids: ids.into(),
+            ids: u64::from_le_bytes(first).into(),
         })
     }
 
@@ -119,11 +124,10 @@ impl Proxy {
         self.ids.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
     }
 
-    /// Sixteen random bytes. Panics without the system's randomness: a guessable ticket is worse than
-    /// one failed request.
+    /// Sixteen random bytes.
     fn random_id(&self) -> [u8; 16] {
         let mut id = [0; 16];
-        getrandom::fill(&mut id).expect("the system gives random bytes");
+        self.random.fill(&mut id);
         id
     }
 }

@@ -1,8 +1,7 @@
 //! Refusals and faults as answers: a page for people who navigate, problem+json for everything else.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::Proxy;
 use super::asked::Asked;
@@ -33,16 +32,11 @@ pub fn refuse(live: &Live, refusal: &Refusal, asked: &Asked, mut record: Record)
 }
 
 /// Says no to a request that could not even be read.
-pub fn unread(
-    live: &Live,
-    refusal: &Refusal,
-    request: &Request<Incoming>,
-    mut record: Record,
-) -> Response<Answer> {
+pub fn unread(live: &Live, refusal: &Refusal, fields: &HeaderMap, mut record: Record) -> Response<Answer> {
     let detail = if let Refusal::Ambiguous(why) = refusal { Some(*why) } else { None };
-    let html = crate::pages::wants_html(request.headers());
+    let html = crate::pages::wants_html(fields);
     let answer = if html {
-        live.pages.notice(reason(refusal), Language::negotiate(request.headers()), &record.request_id, None)
+        live.pages.notice(reason(refusal), Language::negotiate(fields), &record.request_id, None)
     } else {
         let request_id = Some(record.request_id.as_str());
         live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason(refusal)) })

@@ -18,8 +18,8 @@ use super::wire::Socket;
 use crate::config::settings::{Protocol, UpstreamSettings, UpstreamTls};
 
 /// How connections of one cluster are made. Two clusters' are the same only if they are one value, so
-/// that nothing pooled under older rules is used under newer ones.
-#[derive(Debug)]
+/// that nothing pooled under older rules is used under newer ones. The default is HTTP/1.1 in cleartext.
+#[derive(Debug, Default)]
 pub struct Transport {
     /// What is spoken.
     pub protocol: Protocol,

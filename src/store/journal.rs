@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::admission::room::RoomMarks;
@@ -17,6 +18,7 @@ const ROOMS: TableDefinition<'_, &str, (u32, u64, u64, u64)> = TableDefinition::
 pub struct Journal {
     database: Database,
     path: PathBuf,
+    in_memory: bool,
 }
 
 impl fmt::Debug for Journal {
@@ -69,17 +71,36 @@ impl Journal {
         let open = || -> Result<Database, Box<dyn std::error::Error + Send + Sync>> {
             std::fs::create_dir_all(directory)?;
             let database = Database::create(&path)?;
-            let transaction = database.begin_write()?;
-            transaction.open_table(SECRETS)?;
-            transaction.open_table(ROOMS)?;
-            transaction.commit()?;
+            lay_out(&database)?;
             restrict(&path)?;
             Ok(database)
         };
         match open() {
-            Ok(database) => Ok(Self { database, path }),
+            Ok(database) => Ok(Self { database, path, in_memory: false }),
             Err(source) => Err(JournalError { path, source }),
         }
+    }
+
+    /// State that is gone when this value is: for rehearsals. Writing it waits for nothing.
+    ///
+    /// # Errors
+    /// If memory cannot be had.
+    pub fn in_memory() -> Result<Self, JournalError> {
+        let open = || -> Result<Database, redb::Error> {
+            let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
+            lay_out(&database)?;
+            Ok(database)
+        };
+        match open() {
+            Ok(database) => Ok(Self { database, path: PathBuf::from("memory"), in_memory: true }),
+            Err(source) => Err(JournalError { path: PathBuf::from("memory"), source: Box::new(source) }),
+        }
+    }
+
+    /// A write waits for no disk, so that it needs no thread of its own.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
     /// The secrets; made from `random` where there are none yet.
@@ -156,6 +177,15 @@ impl Journal {
     }
 }
 
+/// Makes the tables where there are none.
+fn lay_out(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(SECRETS)?;
+    transaction.open_table(ROOMS)?;
+    transaction.commit()?;
+    Ok(())
+}
+
 /// The file holds signing keys: nobody but its owner may read it.
 fn restrict(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -180,6 +210,15 @@ mod tests {
         assert_eq!(journal.marks("other").unwrap(), RoomMarks::default());
         let again = journal.secrets([[4; 32], [5; 32], [6; 32]]).unwrap();
         assert_eq!((again.ticket, again.board, again.event), (first.ticket, first.board, first.event));
+    }
+
+    #[test]
+    fn memory_keeps_marks_for_as_long_as_it_lives() {
+        let marks = RoomMarks { epoch: 1, issued: 10, reserved: 1_000, cursor: 4 };
+        let journal = Journal::in_memory().unwrap();
+        journal.write([("main", marks)]).unwrap();
+        assert_eq!(journal.marks("main").unwrap(), marks);
+        assert_eq!(Journal::in_memory().unwrap().marks("main").unwrap(), RoomMarks::default());
     }
 
     #[test]

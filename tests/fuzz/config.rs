@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Runtime;
-use tornello::app::assemble::{Workshop, assemble};
+use tornello::app::assemble::{Upstreams, Workshop, assemble};
 use tornello::clock::Clock;
 use tornello::config::{Settings, Severity, difference, needs_restart, parse, render, to_json};
 use tornello::store::journal::Journal;
@@ -20,7 +20,8 @@ impl Bench {
     fn new() -> Self {
         let journal = Arc::new(Journal::open(&crate::state("config")).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let workshop = Workshop { journal, hungry: Arc::default(), clock: Clock::start() };
+        let workshop =
+            Workshop { journal, hungry: Arc::default(), clock: Clock::start(), upstreams: Upstreams::Real };
         Self { runtime, workshop }
     }
 }
