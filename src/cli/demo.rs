@@ -14,7 +14,7 @@ use super::{CONFIGURATION, OK, RUNTIME, complain};
 use crate::app::{self, Options, Running};
 use crate::config;
 use crate::lab::live::{self, Gauges};
-use crate::lab::report::{Report, table};
+use crate::lab::report::{Mode, Report, table};
 use crate::lab::{
     DEFAULT_SCENARIO, Kind, Leg, LegOutcome, LegRecord, LegSummary, Origin, OriginHandle, Scenario, Tally,
 };
@@ -55,15 +55,15 @@ impl Demo {
     /// Plays both legs and shows what came of them.
     #[must_use]
     pub fn execute(self) -> u8 {
-        let scenario = match self.read() {
-            Ok(scenario) => Arc::new(scenario),
+        let (scenario, text) = match self.read() {
+            Ok((scenario, text)) => (Arc::new(scenario), text),
             Err(error) => {
                 eprintln!("{error}");
                 return CONFIGURATION;
             }
         };
         let played = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(self.play(scenario)),
+            Ok(runtime) => runtime.block_on(self.play(scenario, text)),
             Err(error) => Err(error.into()),
         };
         match played {
@@ -75,7 +75,7 @@ impl Demo {
         }
     }
 
-    fn read(&self) -> Result<Scenario, String> {
+    fn read(&self) -> Result<(Scenario, String), String> {
         let (text, name) = match &self.scenario {
             None => (DEFAULT_SCENARIO.to_owned(), "s-cb.toml".to_owned()),
             Some(file) => {
@@ -95,10 +95,10 @@ impl Demo {
         if let Some(seconds) = self.seconds {
             scenario.horizon = Duration::from_secs(seconds);
         }
-        Ok(scenario)
+        Ok((scenario, text))
     }
 
-    async fn play(&self, scenario: Arc<Scenario>) -> Result<(), Failure> {
+    async fn play(&self, scenario: Arc<Scenario>, text: String) -> Result<(), Failure> {
         // Crowd, gateway and origin share this process's files.
         crate::edge::raise_open_files();
         let seed = self.seed.unwrap_or(scenario.seed);
@@ -110,16 +110,15 @@ impl Demo {
         }
         let outcome = self.leg("WITH   ", &scenario, seed, gate.site(), &origin, || gate.gauges()).await;
         let record = LegRecord::new("WITH", Kind::Gateway, outcome, origin.truth());
-        let with = LegSummary::new(&scenario, seed, &record);
+        let with = LegSummary::new(&scenario, &record);
         match without {
             None => println!("{with:#?}"),
             Some(without) => {
-                let legs = vec![without, with];
-                let report = Report { scenario: scenario.name.clone(), seed, legs, ..Report::default() };
+                let report = Report::new(&scenario, &text, seed, Mode::Live, vec![without, with]);
                 if self.json {
                     println!("{}", report.json()?);
                 } else {
-                    println!("\n{}", table(&report, &scenario));
+                    println!("\n{}", table(&report));
                 }
             }
         }
@@ -135,7 +134,7 @@ impl Demo {
         let origin = origin(scenario, seed).await?;
         let outcome = self.leg("WITHOUT", scenario, seed, origin.address(), &origin, || None).await;
         let record = LegRecord::new("WITHOUT", Kind::Origin, outcome, origin.truth());
-        Ok(LegSummary::new(scenario, seed, &record))
+        Ok(LegSummary::new(scenario, &record))
     }
 
     async fn leg(

@@ -19,7 +19,7 @@ use super::plan::{self, Plan};
 use super::scenario::{Conduct, Scenario};
 use super::tally::{Count, Tally};
 use super::trace::Trace;
-pub use super::trace::{End, PersonRecord, Traits};
+pub use super::trace::{End, PersonRecord, Traits, Way};
 use crate::admission::Moment;
 use crate::clock::Clock;
 
@@ -118,6 +118,7 @@ impl Leg {
                         let record = records.len();
                         records.push(PersonRecord {
                             traits: plan.traits(),
+                            way: plan.way(scenario, habits),
                             ..PersonRecord::new(class, arrival)
                         });
                         send_out(&world, plan, record, &stopped, &mut walking);

@@ -26,6 +26,56 @@ pub fn kendall_tau<T: Ord + Copy>(pairs: &[(T, T)]) -> Option<f64> {
     Some((concordant as f64 - discordant as f64) / all as f64)
 }
 
+/// Most pairs that came later and were let in before one: the worst that happened to anybody. Pairs as
+/// above; equal times are no overtaking.
+#[must_use]
+pub fn overtakes_max<T: Ord + Copy>(pairs: &[(T, T)]) -> u64 {
+    let mut by_arrival = pairs.to_vec();
+    by_arrival.sort_unstable();
+    let mut seconds: Vec<T> = pairs.iter().map(|pair| pair.1).collect();
+    seconds.sort_unstable();
+    seconds.dedup();
+    // A Fenwick tree over the second order, filled from the last to arrive to the first.
+    let mut tree = vec![0_u64; seconds.len() + 1];
+    let mut worst = 0;
+    for together in by_arrival.chunk_by(|a, b| a.0 == b.0).rev() {
+        for pair in together {
+            let mut index = seconds.partition_point(|second| *second < pair.1);
+            let mut before = 0;
+            while index > 0 {
+                before += tree.get(index).copied().unwrap_or(0);
+                index &= index - 1;
+            }
+            worst = worst.max(before);
+        }
+        for pair in together {
+            let mut index = seconds.partition_point(|second| *second < pair.1) + 1;
+            while let Some(count) = tree.get_mut(index) {
+                *count += 1;
+                index += index & index.wrapping_neg();
+            }
+        }
+    }
+    worst
+}
+
+/// Ranks from 0 of the first and of the second, in the order of `pairs`; equal ones in their order.
+#[must_use]
+pub fn ranks<T: Ord + Copy>(pairs: &[(T, T)]) -> Vec<(u32, u32)> {
+    let ranked = |key: fn(&(T, T)) -> T| {
+        let mut order: Vec<usize> = (0..pairs.len()).collect();
+        order.sort_by_key(|index| pairs.get(*index).map(key));
+        let mut ranks = vec![0_u32; pairs.len()];
+        for (rank, index) in (0..).zip(order) {
+            if let Some(place) = ranks.get_mut(index) {
+                *place = rank;
+            }
+        }
+        ranks
+    };
+    ranked(|pair| pair.0).into_iter().zip(ranked(|pair| pair.1)).collect()
+}
+
 fn choose_two(n: usize) -> u64 {
     let n = n as u64;
     n * n.saturating_sub(1) / 2
@@ -92,6 +142,27 @@ mod tests {
     fn one_swap_of_neighbours_costs_two_over_all_pairs() {
         let pairs = [(1, 1), (2, 3), (3, 2), (4, 4)];
         assert!((kendall_tau(&pairs).unwrap() - (5.0 - 1.0) / 6.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_worst_overtaken_is_found() {
+        let slow = |pairs: &[(u64, u64)]| {
+            let before = |a: &(u64, u64)| pairs.iter().filter(|b| b.0 > a.0 && b.1 < a.1).count() as u64;
+            pairs.iter().map(before).max().unwrap_or(0)
+        };
+        assert_eq!(overtakes_max(&[(1, 9), (2, 2), (3, 3), (4, 9), (5, 5)]), 3);
+        assert_eq!(overtakes_max::<u64>(&[]), 0);
+        for stream in 0..50 {
+            let mut chance = Chance::new(4, stream);
+            let pairs: Vec<(u64, u64)> =
+                (0..60).map(|_| (chance.below(30) as u64, chance.below(30) as u64)).collect();
+            assert_eq!(overtakes_max(&pairs), slow(&pairs));
+        }
+    }
+
+    #[test]
+    fn ranks_are_places_in_line() {
+        assert_eq!(ranks(&[(5, 50), (3, 70), (9, 10)]), [(1, 1), (0, 2), (2, 0)]);
     }
 
     #[test]

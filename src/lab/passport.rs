@@ -15,11 +15,22 @@ pub(super) struct Passport {
     cookies: Vec<(String, String)>,
     pub(super) ticket: Option<String>,
     pub(super) pass: Option<String>,
+    last: Option<String>,
+    /// Passes received, each counted once.
+    pub(super) passes: u32,
 }
 
 impl Passport {
     pub(super) fn new(app: bool, language: &str) -> Self {
-        Self { app, language: language.to_owned(), cookies: Vec::new(), ticket: None, pass: None }
+        Self {
+            app,
+            language: language.to_owned(),
+            cookies: Vec::new(),
+            ticket: None,
+            pass: None,
+            last: None,
+            passes: 0,
+        }
     }
 
     /// Takes from an answer what it sets. True if that was a pass.
@@ -31,7 +42,10 @@ impl Passport {
             let kept = (!gone).then(|| value.to_owned());
             if bare.starts_with(PASS) {
                 passed |= kept.is_some();
-                self.pass.clone_from(&kept);
+                match &kept {
+                    Some(pass) => self.let_in(pass.clone()),
+                    None => self.pass = None,
+                }
             } else if bare.starts_with(TICKET) {
                 self.ticket.clone_from(&kept);
             }
@@ -39,6 +53,15 @@ impl Passport {
             self.cookies.extend(kept.map(|value| (name.to_owned(), value)));
         }
         passed
+    }
+
+    /// Takes a pass.
+    pub(super) fn let_in(&mut self, pass: String) {
+        if self.last.as_ref() != Some(&pass) {
+            self.last = Some(pass.clone());
+            self.passes += 1;
+        }
+        self.pass = Some(pass);
     }
 
     /// Forgets the ticket: it is worth nothing any more.
@@ -124,6 +147,16 @@ mod tests {
         let (passport, headers) = after(true, &["__Host-tornello-pass-cards=P1; Path=/; Secure"]);
         assert_eq!(headers["tornello-pass"], "P1");
         assert!(headers.get(COOKIE).is_none() && passport.ticket.is_none());
+    }
+
+    #[test]
+    fn a_pass_that_is_given_again_is_one_pass() {
+        let lines =
+            ["tornello-pass-r=P1; Path=/", "tornello-pass-r=; Max-Age=0", "tornello-pass-r=P1; Path=/"];
+        let (mut passport, _) = after(false, &lines);
+        assert_eq!(passport.passes, 1);
+        passport.let_in("P2".to_owned());
+        assert_eq!(passport.passes, 2);
     }
 
     #[test]

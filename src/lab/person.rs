@@ -208,6 +208,7 @@ impl<'a> Device<'a> {
             self.person.number.store(*number, Relaxed);
         }
         self.trace.admitted.get_or_insert(self.world.clock.now());
+        self.trace.admissions = self.passport.passes;
     }
 
     /// The number with which this person got in.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::chance::Chance;
 use super::scenario::{Patience, People, Scenario};
-use super::trace::Traits;
+use super::trace::{Traits, Way};
 
 /// One person.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,21 @@ impl Plan {
             app: self.app,
             language: self.language.clone(),
         }
+    }
+
+    /// What their way takes.
+    pub(super) fn way(&self, scenario: &Scenario, people: &People) -> Way {
+        let pauses = self.steps.len().saturating_sub(1) as f64 * people.think.mean_s();
+        let mut way = Way { whole_s: pauses, ..Way::default() };
+        for endpoint in self.steps.iter().filter_map(|step| scenario.endpoints.get(*step)) {
+            let service_s = endpoint.service.mean_s();
+            way.whole_s += service_s;
+            if endpoint.pool.is_some() {
+                way.pool_requests += 1;
+                way.work_s += service_s;
+            }
+        }
+        way
     }
 }
 
@@ -156,6 +171,16 @@ mod tests {
         assert!(plans.iter().all(|plan| names(plan) == one || names(plan) == two));
         let twice = plans.iter().filter(|plan| names(plan) == two).count();
         assert!((500..700).contains(&twice), "{twice} of 1200 have two cards");
+    }
+
+    #[test]
+    fn a_way_costs_what_its_steps_cost() {
+        let (scenario, plans) = cards(1);
+        let Conduct::People(habits) = &scenario.classes[0].conduct else { panic!("people") };
+        let one = plans.iter().find(|plan| plan.steps.len() == 5).unwrap().way(&scenario, habits);
+        assert_eq!(one.pool_requests, 5);
+        assert!((one.work_s - 0.182).abs() < 1e-9, "{one:?}");
+        assert!((one.whole_s - one.work_s - 4.0 * habits.think.mean_s()).abs() < 1e-9);
     }
 
     #[test]

@@ -64,6 +64,17 @@ pub struct Traits {
     pub language: String,
 }
 
+/// What a person's way to the goal takes at least, by the means of the laws.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Way {
+    /// Requests to the pools.
+    pub pool_requests: u32,
+    /// Work of the pools, in seconds of one worker.
+    pub work_s: f64,
+    /// All of it, with the pauses between, in seconds.
+    pub whole_s: f64,
+}
+
 /// The story of one person over all their devices. Times from the leg's start.
 #[derive(Clone, Debug)]
 pub struct PersonRecord {
@@ -71,6 +82,8 @@ pub struct PersonRecord {
     pub class: usize,
     /// What must not matter.
     pub traits: Traits,
+    /// What their way takes.
+    pub way: Way,
     /// When they meant to come.
     pub arrival: Duration,
     /// First definite answer: a page, a place, or a reason with a time.
@@ -112,6 +125,7 @@ impl PersonRecord {
         Self {
             class,
             traits: Traits::default(),
+            way: Way::default(),
             arrival,
             first_answer: None,
             admitted: None,

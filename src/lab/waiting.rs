@@ -36,7 +36,7 @@ impl Device<'_> {
 
     async fn wait_on(&mut self, room: &str, walked: usize, step: usize) -> Result<bool, Stop> {
         // A pass that was refused is worth nothing, and shown again would be refused again.
-        self.passport.pass = None;
+        self.trace.burnt_turns += u64::from(self.passport.pass.take().is_some());
         let world = self.world;
         let _waits = world.seeks(self.plan.class).then(|| world.tally.waits());
         let mut place = self.join(room, None).await?;
@@ -144,7 +144,7 @@ impl Device<'_> {
         Ok(match reply.status.as_u16() {
             200 => {
                 if let Some(pass) = claim.and_then(|claim| claim.pass) {
-                    self.passport.pass = Some(pass);
+                    self.passport.let_in(pass);
                 }
                 Turn::In
             }

@@ -6,14 +6,9 @@
 //! is what could not be measured in this leg. Who never had a definite answer enters `first_answer`
 //! with the time until they left, which flatters the leg.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
-use super::super::account::{CountLine, Kill, Kind, LegRecord, Tick};
-use super::super::crowd::{End, PersonRecord};
-use super::super::order::kendall_tau;
-use super::super::scenario::Scenario;
+use super::super::account::{CountLine, Kill, Kind, Tick};
 
 /// One leg. Built from a `LegRecord`, or field by field by whoever has no record of each person.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -73,6 +68,9 @@ pub struct LegSummary {
     pub parity: Vec<Parity>,
     /// Share of bots in what was handed out, over their share of identities.
     pub bot_gain: Option<f64>,
+    /// Requests that the pools received, over those that the ways of those who reached their goal need;
+    /// a request that a person broke off and had to send again is needed.
+    pub amplification: Option<f64>,
     /// Requests that the pools received per answer of use; 1 is ideal.
     pub origin_amplification: Option<f64>,
     /// From the moment at which a dependency was whole again to quiet, the longest.
@@ -133,8 +131,8 @@ pub struct LegSummary {
 pub const SERIES_MAX: usize = 480;
 /// Most points of order kept.
 pub const POINTS_MAX: usize = 1_500;
-/// Bars of the distribution of waits.
-pub const BINS: usize = 30;
+/// Most bars of the distribution of waits.
+pub const BINS: usize = 64;
 
 /// People whose time to the goal lies in [`from_s`, `to_s`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -185,119 +183,17 @@ pub struct Group {
 }
 
 impl LegSummary {
-    /// The figures of a leg of this scenario, played with this seed.
+    /// Whether requests to the origin carried a limit that it could hold them to.
     #[must_use]
-    pub fn new(scenario: &Scenario, _seed: u64, leg: &LegRecord) -> Self {
-        let LegRecord { outcome, truth, .. } = leg;
-        let seeks: Vec<bool> = scenario.classes.iter().map(|class| scenario.seeks(class)).collect();
-        let (people, others): (Vec<_>, Vec<_>) =
-            outcome.people.iter().partition(|person| seeks.get(person.class).copied().unwrap_or(false));
-        let ended = |end: End| people.iter().filter(|person| person.end == end).count() as u64;
-        let waits = sorted(
-            people
-                .iter()
-                .map(|person| person.first_answer.unwrap_or(person.ended).saturating_sub(person.arrival)),
-        );
-        let goals = sorted(
-            people
-                .iter()
-                .filter(|person| person.end == End::Completed)
-                .map(|person| person.ended.saturating_sub(person.arrival)),
-        );
-        let order: Vec<(Duration, Duration)> =
-            people.iter().filter_map(|person| Some((person.arrival, person.admitted?))).collect();
-        let browsing = sorted(
-            others.iter().flat_map(|person| &person.page_us).map(|us| Duration::from_micros(u64::from(*us))),
-        );
-        let sum = |count: fn(&PersonRecord) -> u64| outcome.people.iter().map(count).sum::<u64>();
-        Self {
-            title: leg.title.clone(),
-            kind: leg.kind.clone(),
-            people: people.len() as u64,
-            eligible: people.len() as u64,
-            completed: ended(End::Completed),
-            gave_up: ended(End::GaveUp) + ended(End::Failed),
-            still_there: ended(End::StillThere),
-            unanswered: people.iter().filter(|person| person.first_answer.is_none()).count() as u64,
-            first_answer_p50_s: percentile(&waits, 50).unwrap_or_default(),
-            first_answer_p99_s: percentile(&waits, 99).unwrap_or_default(),
-            first_answer_max_s: percentile(&waits, 100).unwrap_or_default(),
-            goal_p50_s: percentile(&goals, 50),
-            goal_p99_s: percentile(&goals, 99),
-            order_tau: kendall_tau(&order),
-            joined: people.iter().filter(|person| person.placed.is_some()).count() as u64,
-            lost_places: sum(|person| person.lost_places),
-            foreign_canaries: sum(|person| person.foreign_canaries),
-            hung_up: people.iter().filter(|person| person.hung_up).count() as u64,
-            browsers_p99_s: percentile(&browsing, 99),
-            browsers_completed: others.iter().filter(|person| person.end == End::Completed).count() as u64,
-            browsers_queued: others.iter().filter(|person| person.placed.is_some()).count() as u64,
-            browsers: others.len() as u64,
-            requests: outcome.count.requests,
-            bot_requests: outcome.count.bot_requests,
-            bots_served: outcome.count.bots_served,
-            origin_requests: truth.requests,
-            origin_amplification: (truth.useful > 0)
-                .then(|| truth.pool_requests as f64 / truth.useful as f64),
-            origin_wasted_share: truth.wasted_share(),
-            origin_in_flight_max: truth.in_flight_max,
-            over_limit: truth.over_limit,
-            elapsed_s: outcome.elapsed.as_secs_f64(),
-            cpu: leg.cpu.clone(),
-            kills: leg.kills.clone(),
-            agreement: leg.agreement.clone(),
-            series: leg.ticks.clone(),
-            ..Self::default()
-        }
-    }
-}
-
-fn sorted(times: impl Iterator<Item = Duration>) -> Vec<Duration> {
-    let mut times: Vec<_> = times.collect();
-    times.sort_unstable();
-    times
-}
-
-/// The smallest time that at least `percent` % of all do not exceed, in seconds.
-fn percentile(sorted: &[Duration], percent: usize) -> Option<f64> {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).map(Duration::as_secs_f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lab::crowd::LegOutcome;
-    use crate::lab::tally::Count;
-    use crate::lab::truth::OriginTruth;
-
-    fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
+    pub fn is_limited(&self) -> bool {
+        self.kind == Kind::Gateway
     }
 
-    fn person(arrival: u64, first: Option<u64>, admitted: Option<u64>, end: End, ended: u64) -> PersonRecord {
-        let mut person = PersonRecord::new(0, ms(arrival));
-        (person.first_answer, person.admitted) = (first.map(ms), admitted.map(ms));
-        (person.end, person.ended) = (end, ms(ended));
-        person
-    }
-
-    #[test]
-    fn who_never_had_an_answer_counts_until_they_left() {
-        let people = vec![
-            person(0, Some(10), Some(100), End::Completed, 1_000),
-            person(100, Some(120), Some(300), End::Completed, 2_100),
-            person(200, Some(230), Some(200), End::Completed, 3_200),
-            person(300, None, None, End::GaveUp, 30_300),
-        ];
-        let count = Count { requests: 99, ..Count::default() };
-        let outcome = LegOutcome { people, count, elapsed: ms(31_000) };
-        let record = LegRecord::new("WITH", Kind::Gateway, outcome, OriginTruth::default());
-        let leg = LegSummary::new(&Scenario::shipped().unwrap(), 1, &record);
-        assert!((leg.first_answer_p99_s - 30.0).abs() < 1e-9 && leg.unanswered == 1);
-        assert!((leg.first_answer_p50_s - 0.020).abs() < 1e-9);
-        assert_eq!((leg.people, leg.completed, leg.gave_up), (4, 3, 1));
-        assert_eq!(leg.goal_p50_s, Some(2.0));
-        assert!((leg.order_tau.unwrap() - 1.0 / 3.0).abs() < 1e-9);
+    /// Processor time of what stands before the origin, in seconds.
+    #[must_use]
+    pub fn proxy_cpu_s(&self) -> Option<f64> {
+        let of_proxy = |name: &str| !matches!(name, "crowd" | "origin");
+        let times = self.cpu.iter().filter(|(name, _)| of_proxy(name)).map(|(_, cpu)| *cpu);
+        times.reduce(|sum, cpu| sum + cpu)
     }
 }

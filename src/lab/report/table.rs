@@ -1,74 +1,53 @@
-//! The report for a terminal: legs side by side.
+//! The report for a terminal: legs side by side, targets, verdicts.
 
 use std::fmt::Write as _;
 
-use super::super::scenario::{Conduct, Scenario};
-use super::{LegSummary, Report};
+use super::super::account::Kind;
+use super::metric::METRICS;
+use super::show::{part, thousands};
+use super::{LegSummary, Report, Standing};
 
-/// The table for people.
+const LABEL: usize = 66;
+const CELL: usize = 14;
+
+/// The table for people. Verdicts are those of the gateway's leg.
 #[must_use]
-pub fn table(report: &Report, scenario: &Scenario) -> String {
-    let mut text = format!("{}, seed {}: {}\n\n", report.scenario, report.seed, crowd(scenario));
-    let line = |label: &str, cells: Vec<String>| {
-        let cells: String = cells.iter().map(|cell| format!(" {cell:>14}")).collect();
-        format!("{label:<46}{cells}\n")
+pub fn table(report: &Report) -> String {
+    let mut text = format!("{}, seed {}: {}\n\n", report.scenario, report.seed, report.crowd);
+    let line = |label: &str, cells: &mut dyn Iterator<Item = String>, target: &str, verdict: &str| {
+        let cells: String = cells.map(|cell| format!(" {cell:>CELL$}")).collect();
+        format!("{}\n", format!("{label:<LABEL$}{cells}  {target:<9} {verdict}").trim_end())
     };
-    text += &line("", report.legs.iter().map(|leg| leg.title.clone()).collect());
-    let mut row = |label: &str, show: &dyn Fn(&LegSummary) -> String| {
-        let _ = write!(text, "{}", line(label, report.legs.iter().map(show).collect()));
+    text += &line("", &mut report.legs.iter().map(|leg| leg.title.clone()), "target", "verdict");
+    let mut plain = |label: &str, show: &dyn Fn(&LegSummary) -> String| {
+        let _ = write!(text, "{}", line(label, &mut report.legs.iter().map(show), "", ""));
     };
-    row("people who wanted something scarce", &|leg| leg.people.to_string());
-    row("reached their goal", &|leg| share(leg.completed, leg.people));
-    row("gave up", &|leg| share(leg.gave_up, leg.people));
-    row("still trying at the end", &|leg| leg.still_there.to_string());
-    row("first definite answer, p99", &|leg| time(Some(leg.first_answer_p99_s)));
-    row("  worst", &|leg| time(Some(leg.first_answer_max_s)));
-    row("  never had one", &|leg| leg.unanswered.to_string());
-    row("time to the goal, median", &|leg| time(leg.goal_p50_s));
-    row("  p99", &|leg| time(leg.goal_p99_s));
-    row("order kept (Kendall τ; 1 = as they came)", &|leg| {
-        leg.order_tau.map_or_else(|| "-".to_owned(), |tau| format!("{tau:.3}"))
+    plain("people who wanted something scarce", &|leg| thousands(leg.people));
+    plain("  reached their goal", &|leg| part(leg.completed, leg.people));
+    plain("  gave up", &|leg| part(leg.gave_up, leg.people));
+    plain("  still trying at the end", &|leg| thousands(leg.still_there));
+    plain("  hung up on a request and came back", &|leg| thousands(leg.hung_up));
+    plain("people who only looked around: reached their goal", &|leg| {
+        part(leg.browsers_completed, leg.browsers)
     });
-    row("places lost or worsened", &|leg| leg.lost_places.to_string());
-    row("pages of somebody else", &|leg| leg.foreign_canaries.to_string());
-    row("only looking around: page p99", &|leg| time(leg.browsers_p99_s));
-    row("  reached their goal", &|leg| share(leg.browsers_completed, leg.browsers));
-    row("hung up on a request and came back", &|leg| leg.hung_up.to_string());
-    row("requests sent by the crowd", &|leg| leg.requests.to_string());
-    row("  by bots", &|leg| leg.bot_requests.to_string());
-    row("  bots' requests served", &|leg| leg.bots_served.to_string());
-    row("requests received by the origin", &|leg| leg.origin_requests.to_string());
-    row("origin: worker time wasted", &|leg| percent(leg.origin_wasted_share));
-    row("origin: most unfinished requests at once", &|leg| leg.origin_in_flight_max.to_string());
-    row("origin: requests above the limit", &|leg| leg.over_limit.to_string());
-    row("length of the leg", &|leg| time(Some(leg.elapsed_s)));
-    text
-}
-
-fn crowd(scenario: &Scenario) -> String {
-    let class = |class: &super::super::scenario::Class| match &class.conduct {
-        Conduct::People(_) => format!("{} {}", class.people, class.id),
-        Conduct::Bots(bots) => {
-            format!("{} {} at {}/s of {} owners", class.people, class.id, bots.rate_rps, bots.identities)
-        }
-    };
-    scenario.classes.iter().map(class).collect::<Vec<_>>().join(", ")
-}
-
-fn share(part: u64, whole: u64) -> String {
-    format!("{part} ({})", percent(part as f64 / whole.max(1) as f64))
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
-fn time(s: Option<f64>) -> String {
-    match s {
-        None => "-".to_owned(),
-        Some(s) if s < 1.0 => format!("{:.0} ms", s * 1_000.0),
-        Some(s) => format!("{s:.1} s"),
+    plain("requests sent by the crowd", &|leg| thousands(leg.requests));
+    plain("  by bots", &|leg| thousands(leg.bot_requests));
+    plain("  by bots, and served", &|leg| thousands(leg.bots_served));
+    plain("requests received by the origin", &|leg| thousands(leg.origin_requests));
+    plain("length of the leg", &|leg| super::show::seconds(leg.elapsed_s));
+    text.push('\n');
+    let judged = report.first(&Kind::Gateway);
+    for metric in METRICS {
+        let verdict = match judged.map(|leg| metric.judge(leg).standing) {
+            Some(Standing::Met) => "met".to_owned(),
+            Some(Standing::Missed) => "MISSED".to_owned(),
+            Some(Standing::NotApplicable(why)) => format!("- {why}"),
+            Some(Standing::Reported) | None => String::new(),
+        };
+        let mut cells = report.legs.iter().map(|leg| metric.judge(leg).shown);
+        text += &line(metric.label, &mut cells, metric.target, &verdict);
     }
+    text
 }
 
 #[cfg(test)]
@@ -78,9 +57,15 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_for_each_promise_and_straight_columns() {
-        let text = table(&report(), &Scenario::shipped().unwrap());
+        let text = table(&report());
         assert!(text.contains("WITHOUT") && text.contains("3 (75.0 %)"), "{text}");
-        let widths: Vec<usize> = text.lines().skip(2).map(|line| line.chars().count()).collect();
-        assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
+        for metric in METRICS {
+            assert!(text.contains(metric.label), "{}\n{text}", metric.label);
+            assert!(metric.label.chars().count() <= LABEL && metric.target.chars().count() <= 9);
+        }
+        let ends = LABEL + 4 * (1 + CELL);
+        let straight = |line: &str| line.chars().nth(ends).is_none_or(|end| end == ' ');
+        assert!(text.lines().skip(2).all(straight), "{text}");
+        assert!(text.contains("MISSED") && text.contains("met\n") && text.contains("- no lots"), "{text}");
     }
 }

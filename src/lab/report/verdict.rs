@@ -28,6 +28,8 @@ pub enum Standing {
     Met,
     /// Not as promised.
     Missed,
+    /// Nothing was promised.
+    Reported,
     /// Cannot be said of this leg, for this reason.
     NotApplicable(&'static str),
 }

@@ -29,7 +29,7 @@ async fn play(scenario: &Scenario, origin: &OriginHandle, target: std::net::Sock
     assert_eq!(tally.count().waiting, 0, "nobody waits after the leg");
     let kind = if target == origin.address() { Kind::Origin } else { Kind::Gateway };
     let record = LegRecord::new("a leg", kind, outcome, origin.truth());
-    LegSummary::new(scenario, scenario.seed, &record)
+    LegSummary::new(scenario, &record)
 }
 
 /// Plays the scenario against its origin, without anything between.
@@ -155,13 +155,9 @@ async fn the_small_form_collapses_without_a_gate_and_not_with_one() {
     scenario.faults.clear();
     let without = without(&scenario).await;
     let with = with(&scenario, 60, |_| {}).await;
-    let report = Report {
-        scenario: scenario.name.clone(),
-        seed: scenario.seed,
-        legs: vec![without.clone(), with.clone()],
-        ..Report::default()
-    };
-    println!("{}", report::table(&report, &scenario));
+    let legs = vec![without.clone(), with.clone()];
+    let report = Report::new(&scenario, "", scenario.seed, report::Mode::Live, legs);
+    println!("{}", report::table(&report));
     assert!(without.completed * 2 < without.people);
     assert!(with.completed * 100 >= with.people * 99);
     assert_eq!((with.over_limit, with.foreign_canaries), (0, 0));
