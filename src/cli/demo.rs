@@ -3,21 +3,18 @@
 //! Same crowd, same origin, same seed; only the address that the crowd calls differs. Everything runs
 //! on the loopback in one process, is bounded in time, and leaves nothing behind.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::{CONFIGURATION, OK, RUNTIME, complain};
-use crate::app::{self, Options, Running};
-use crate::config;
-use crate::lab::live::{self, Gauges};
-use crate::lab::report::{Mode, Report, table};
-use crate::lab::{
-    DEFAULT_SCENARIO, Kind, Leg, LegOutcome, LegRecord, LegSummary, Origin, OriginHandle, Scenario, Tally,
-};
+use super::interrupt::interrupted;
+use super::rush::{account, defects, scenario};
+use super::{CONFIGURATION, RUNTIME, complain};
+use crate::lab::Scenario;
+use crate::lab::legs::{Gateway, Played, Ports, Stage, Target};
+use crate::lab::live::View;
+use crate::lab::report::table;
 
 /// Ports that are tried first, because they are easy to type into a browser.
 const SITE_PORT: u16 = 8080;
@@ -55,19 +52,25 @@ impl Demo {
     /// Plays both legs and shows what came of them.
     #[must_use]
     pub fn execute(self) -> u8 {
-        let (scenario, text) = match self.read() {
-            Ok((scenario, text)) => (Arc::new(scenario), text),
+        let name =
+            self.scenario.as_ref().map_or_else(|| "s-cb".to_owned(), |file| file.display().to_string());
+        let (mut scenario, text) = match scenario(&name, self.people, self.seconds) {
+            Ok(read) => read,
             Err(error) => {
                 eprintln!("{error}");
                 return CONFIGURATION;
             }
         };
+        // The comparison that the README shows is of a day on which nothing breaks.
+        if self.scenario.is_none() {
+            scenario.faults.clear();
+        }
         let played = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(self.play(scenario, text)),
             Err(error) => Err(error.into()),
         };
         match played {
-            Ok(()) => OK,
+            Ok(code) => code,
             Err(error) => {
                 complain(&*error);
                 RUNTIME
@@ -75,200 +78,63 @@ impl Demo {
         }
     }
 
-    fn read(&self) -> Result<(Scenario, String), String> {
-        let (text, name) = match &self.scenario {
-            None => (DEFAULT_SCENARIO.to_owned(), "s-cb.toml".to_owned()),
-            Some(file) => {
-                let text = std::fs::read_to_string(file);
-                let name = file.display().to_string();
-                (text.map_err(|error| format!("error: {name} cannot be read: {error}"))?, name)
-            }
-        };
-        let mut scenario = Scenario::parse(&text, &name)?;
-        // The shipped scenario kills the gateway, which is part of this very process.
-        if self.scenario.is_none() {
-            scenario.faults.clear();
-        }
-        if let Some(people) = self.people {
-            scenario = scenario.with_people(usize::try_from(people).unwrap_or(usize::MAX));
-        }
-        if let Some(seconds) = self.seconds {
-            scenario.horizon = Duration::from_secs(seconds);
-        }
-        Ok((scenario, text))
-    }
-
-    async fn play(&self, scenario: Arc<Scenario>, text: String) -> Result<(), Failure> {
-        // Crowd, gateway and origin share this process's files.
+    async fn play(&self, scenario: Scenario, text: String) -> Result<u8, Failure> {
         crate::edge::raise_open_files();
         let seed = self.seed.unwrap_or(scenario.seed);
-        let without = if self.only_with { None } else { Some(self.without(&scenario, seed).await?) };
-        let origin = origin(&scenario, seed).await?;
-        let gate = Gate::open(origin.address()).await?;
-        if !self.json {
-            println!("{}", gate.banner());
-        }
-        let outcome = self.leg("WITH   ", &scenario, seed, gate.site(), &origin, || gate.gauges()).await;
-        let record = LegRecord::new("WITH", Kind::Gateway, outcome, origin.truth());
-        let with = LegSummary::new(&scenario, &record);
-        match without {
-            None => println!("{with:#?}"),
-            Some(without) => {
-                let report = Report::new(&scenario, &text, seed, Mode::Live, vec![without, with]);
-                if self.json {
-                    println!("{}", report.json()?);
-                } else {
-                    println!("\n{}", table(&report));
-                }
+        let interrupted = interrupted()?;
+        let stage = Stage::new(scenario, text, self.people, seed, interrupted.clone())?;
+        let page = page(&stage.scenario);
+        let with = Target::Gateway {
+            configuration: None,
+            ports: Ports { site: free(SITE_PORT).await, admin: free(ADMIN_PORT).await },
+        };
+        let mut played = Vec::new();
+        for (title, target) in [("WITHOUT", &Target::Origin), ("WITH   ", &with)] {
+            if (self.only_with && *target == Target::Origin) || *interrupted.borrow() {
+                continue;
             }
+            let mut view = if self.json { View::silent() } else { View::new(title) };
+            let meet = |gateway: &Gateway| {
+                if !self.json {
+                    println!("{}", banner(gateway, &page));
+                }
+            };
+            played.push(stage.play(title.trim_end(), target, &mut view, meet).await?);
         }
-        if self.keep {
-            eprintln!("{}\nCtrl-C ends it.", gate.banner());
-            tokio::signal::ctrl_c().await?;
+        let code = self.tell(&stage, &played)?;
+        if self.keep && !*interrupted.borrow() {
+            stage.hold(&with, |gateway| eprintln!("{}\nCtrl-C ends it.", banner(gateway, &page))).await?;
         }
-        gate.close().await;
-        Ok(())
+        Ok(code)
     }
 
-    async fn without(&self, scenario: &Arc<Scenario>, seed: u64) -> Result<LegSummary, Failure> {
-        let origin = origin(scenario, seed).await?;
-        let outcome = self.leg("WITHOUT", scenario, seed, origin.address(), &origin, || None).await;
-        let record = LegRecord::new("WITHOUT", Kind::Origin, outcome, origin.truth());
-        Ok(LegSummary::new(scenario, &record))
-    }
-
-    async fn leg(
-        &self,
-        title: &str,
-        scenario: &Arc<Scenario>,
-        seed: u64,
-        target: SocketAddr,
-        origin: &OriginHandle,
-        gauges: impl Fn() -> Option<Gauges>,
-    ) -> LegOutcome {
-        let tally = Arc::new(Tally::default());
-        let leg = Leg { scenario: Arc::clone(scenario), target, seed, horizon: scenario.horizon };
+    fn tell(&self, stage: &Stage, played: &[Played]) -> Result<u8, Failure> {
+        let report = account(stage, played);
         if self.json {
-            leg.run(&tally).await
+            println!("{}", report.json()?);
         } else {
-            live::show(title, &tally, origin, gauges, leg.run(&tally)).await
+            println!("\n{}", table(&report));
         }
+        Ok(defects(played))
     }
 }
 
-async fn origin(scenario: &Scenario, seed: u64) -> std::io::Result<OriginHandle> {
-    Origin::start(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, scenario, seed)
+/// Where to be one of the crowd.
+fn banner(gateway: &Gateway, page: &str) -> String {
+    format!(
+        "\n  Be one of the crowd:  http://{}{page}      What operators see:  http://{}/status  (/metrics)\n",
+        gateway.site, gateway.admin
+    )
 }
 
-/// The gateway of the second leg, with its state in a folder of its own.
-struct Gate {
-    running: Running,
-    state: PathBuf,
-}
-
-impl Gate {
-    async fn open(origin: SocketAddr) -> Result<Self, Failure> {
-        let state = std::env::temp_dir().join(format!("tornello-demo-{}", std::process::id()));
-        let text = configuration(origin, free(SITE_PORT).await, free(ADMIN_PORT).await, &state);
-        let (settings, _) = config::parse(&text, "the demo's configuration")
-            .map_err(|diagnostics| config::render(&diagnostics, &text, false))?;
-        let running = app::start(settings, Options::default()).await?;
-        Ok(Self { running, state })
-    }
-
-    fn site(&self) -> SocketAddr {
-        self.running.listen.first().copied().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-    }
-
-    fn banner(&self) -> String {
-        format!(
-            "\n  Be one of the crowd:  http://{}/wallet      What operators see:  http://{}/status  (/metrics)\n",
-            self.site(),
-            self.running.admin
-        )
-    }
-
-    fn gauges(&self) -> Option<Gauges> {
-        let live = self.running.proxy.live.load();
-        let room = live.rooms.get("wallet")?;
-        let facts = room.line.facts(&room.settings.policy);
-        let gate = &live.clusters.get("cards")?.gate;
-        let limit = gate.facts(self.running.proxy.clock.now()).limit;
-        Some(Gauges { limit: u64::from(limit), cursor: facts.cursor, issued: facts.issued })
-    }
-
-    async fn close(self) {
-        self.running.stop().await;
-        if let Err(error) = std::fs::remove_dir_all(&self.state) {
-            eprintln!("warning: {} could not be removed: {error}", self.state.display());
-        }
-    }
+/// The first page that something scarce is behind.
+fn page(scenario: &Scenario) -> String {
+    let scarce = scenario.endpoints.iter().find(|end| end.pool.is_some());
+    scarce.map_or_else(|| "/".to_owned(), |end| end.path.clone())
 }
 
 /// `port` if nobody has it, else one that the kernel chooses.
 async fn free(port: u16) -> u16 {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.is_err();
     if taken { 0 } else { port }
-}
-
-/// What an operator would write for this service, its times divided by the scenario's twenty. The
-/// limit is not told: it starts wrong, and `aimd` finds its way.
-fn configuration(origin: SocketAddr, site: u16, admin: u16, state: &std::path::Path) -> String {
-    format!(
-        r#"
-[listen]
-http = "127.0.0.1:{site}"
-admin = "127.0.0.1:{admin}"
-state_directory = {state:?}
-
-[edge]
-max_connections_per_prefix = 20000
-drain = "10s"
-
-[door]
-rate = "20/s"
-burst = 100
-prefix = {{ rate = "5000/s", burst = 10000 }}
-
-[upstream.cards]
-addresses = ["{origin}"]
-announce_limit = true
-limit = {{ law = "aimd", initial = 20, floor = 4, ceiling = 200, latency = "150ms", wait = "400ms" }}
-
-[upstream.rest]
-addresses = ["{origin}"]
-limit = {{ law = "aimd", initial = 50, floor = 10, ceiling = 500, latency = "150ms", wait = "400ms" }}
-
-[room.wallet]
-title = "Wallet"
-seats = {{ floor = 4, ceiling = 500 }}
-call = "30s"
-idle = "30s"
-session = "90s"
-poll = {{ min = "250ms", max = "6s", divisor = 10 }}
-
-[route.wallet]
-path = "/wallet"
-upstream = "cards"
-room = "wallet"
-timeout = "10s"
-
-[route.rest]
-path = "/"
-upstream = "rest"
-timeout = "10s"
-"#
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_demo_configures_the_gateway_as_an_operator_would() {
-        let text = configuration(([127, 0, 0, 1], 9).into(), 0, 0, &std::env::temp_dir());
-        let parsed = config::parse(&text, "demo");
-        assert!(matches!(&parsed, Ok((_, warnings)) if warnings.is_empty()), "{parsed:#?}");
-    }
 }

@@ -3,11 +3,14 @@
 pub mod check;
 pub mod demo;
 pub mod init;
+pub mod lab_origin;
 pub mod reload;
 pub mod run;
+pub mod rush;
 pub mod status;
 
 mod ask;
+mod interrupt;
 
 use std::path::PathBuf;
 
@@ -42,6 +45,11 @@ pub enum Command {
     Init(init::Init),
     /// Make a running gateway read its configuration again.
     Reload(reload::Reload),
+    /// Play a click day live: a crowd against the service alone, and against the gateway.
+    Rush(rush::Rush),
+    /// The origin of a scenario, for `rush`.
+    #[command(hide = true)]
+    LabOrigin(lab_origin::LabOrigin),
     /// Show what a running gateway does.
     Status(status::Status),
 }
@@ -67,6 +75,8 @@ impl Command {
             Self::Demo(demo) => demo.execute(),
             Self::Init(init) => init.execute(),
             Self::Reload(reload) => reload.execute(),
+            Self::Rush(rush) => rush.execute(),
+            Self::LabOrigin(origin) => origin.execute(),
             Self::Status(status) => status.execute(),
         }
     }

@@ -46,7 +46,9 @@ impl Bot {
                 _ = beat.tick() => {
                     if asking.len() < UNANSWERED_MAX && let Some(request) = self.request(sent) {
                         sent = sent.wrapping_add(1);
-                        let client = idle.pop().unwrap_or_else(|| Client::new(self.world.target, address));
+                        let ledger = self.world.tally.ledger();
+                        let client =
+                            idle.pop().unwrap_or_else(|| Client::new(self.world.target, address, ledger));
                         asking.spawn(ask(Arc::clone(&self.world), client, request, self.timeout));
                     }
                 }

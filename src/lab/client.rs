@@ -7,14 +7,18 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream};
+
+use super::ledger::{ATTEMPT, Ledger};
+use super::origin::PERSON;
 
 type Link = Connection<TokioIo<TcpStream>, Full<Bytes>>;
 
@@ -29,8 +33,7 @@ pub(super) struct Reply {
 impl Reply {
     /// Its size on the wire, nearly: status line, fields and body, without framing.
     pub(super) fn bytes(&self) -> u64 {
-        let field =
-            |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len() + 4;
+        let field = |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
         (17 + self.headers.iter().map(field).sum::<usize>() + self.body.len()) as u64
     }
 }
@@ -48,6 +51,7 @@ pub(super) enum Silence {
 pub(super) struct Client {
     target: SocketAddr,
     source: Ipv4Addr,
+    ledger: Arc<Ledger>,
     wire: Option<Wire>,
 }
 
@@ -59,8 +63,8 @@ struct Wire {
 }
 
 impl Client {
-    pub(super) fn new(target: SocketAddr, source: Ipv4Addr) -> Self {
-        Self { target, source, wire: None }
+    pub(super) fn new(target: SocketAddr, source: Ipv4Addr, ledger: &Arc<Ledger>) -> Self {
+        Self { target, source, ledger: Arc::clone(ledger), wire: None }
     }
 
     /// From now on from another address: the connection is lost.
@@ -97,10 +101,22 @@ impl Client {
             None => self.connect().await?,
         };
         let used = wire.used;
-        match wire.exchange(request.clone()).await {
-            Err(()) if used => self.connect().await?.exchange(request.clone()).await,
+        match self.attempt(wire, request).await {
+            Err(()) if used => self.attempt(self.connect().await?, request).await,
             outcome => outcome,
         }
+    }
+
+    /// Sends the request over a connection, and notes it as one of its own.
+    async fn attempt(&self, wire: Wire, request: &Request<Full<Bytes>>) -> Result<(Reply, Option<Wire>), ()> {
+        let person = request.headers().get(PERSON).and_then(|value| value.to_str().ok()?.parse().ok());
+        let what = format!("{} {}", request.method(), request.uri().path());
+        let noted = self.ledger.begin(person.unwrap_or(0), what);
+        let mut request = request.clone();
+        request.headers_mut().insert(ATTEMPT, HeaderValue::from(noted.number()));
+        let (reply, wire) = wire.exchange(request).await?;
+        noted.answered(reply.status.as_u16(), reply.headers.contains_key(ATTEMPT));
+        Ok((reply, wire))
     }
 
     async fn connect(&self) -> Result<Wire, ()> {

@@ -70,6 +70,11 @@ impl World {
 impl Leg {
     /// Plays the leg.
     pub async fn run(&self, tally: &Arc<Tally>) -> LegOutcome {
+        self.run_until(tally, std::future::pending()).await
+    }
+
+    /// The same, over as soon as `interrupted`: what was measured until then is the outcome.
+    pub async fn run_until(&self, tally: &Arc<Tally>, interrupted: impl Future<Output = ()>) -> LegOutcome {
         let scenario = &self.scenario;
         let clock = Clock::start();
         let began = clock.now();
@@ -136,7 +141,10 @@ impl Leg {
             }
         };
         let end_of_time = async {
-            tokio::time::sleep(self.horizon).await;
+            tokio::select! {
+                () = tokio::time::sleep(self.horizon) => {}
+                () = interrupted => {}
+            }
             stop.send_replace(true);
             // The walks end at once; only then is everybody accounted for.
             std::future::pending::<()>().await;

@@ -1,28 +1,21 @@
 //! The leg while it runs: a block that redraws itself on a terminal, a line every few seconds elsewhere.
 
 use std::fmt::Write as _;
-use std::future::Future;
 use std::io::{IsTerminal, Write};
-use std::pin::pin;
 use std::time::Duration;
 
-use super::origin::OriginHandle;
-use super::tally::{Count, Tally};
-use crate::clock::Clock;
+use super::account::Tick;
+use super::tally::Count;
 
-const REDRAW: Duration = Duration::from_millis(250);
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const BAR: usize = 40;
 
 /// What a gateway says of itself, for the view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gauges {
-    /// The limit of the scarce upstream.
-    pub limit: u64,
-    /// Highest number called.
-    pub cursor: u64,
-    /// Highest number given.
-    pub issued: u64,
+struct Gauges {
+    limit: u64,
+    cursor: u64,
+    issued: u64,
 }
 
 /// One picture.
@@ -34,41 +27,72 @@ struct Picture {
     gauges: Option<Gauges>,
 }
 
-/// Shows a leg while `work` goes on, and once more at its end. `gauges` is asked for each picture.
-pub async fn show<T>(
-    title: &str,
-    tally: &Tally,
-    origin: &OriginHandle,
-    gauges: impl Fn() -> Option<Gauges>,
-    work: impl Future<Output = T>,
-) -> T {
-    let terminal = std::io::stdout().is_terminal();
-    let clock = Clock::start();
-    let began = clock.now();
-    let mut beat = tokio::time::interval(if terminal { REDRAW } else { LINE_EVERY });
-    let mut drawn = false;
-    let mut draw = || {
+/// How a leg is shown while it is played.
+#[derive(Debug)]
+pub struct View {
+    title: String,
+    form: Form,
+    last: Option<Picture>,
+    shown: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Silent,
+    Block,
+    Lines,
+}
+
+impl View {
+    /// A block on a terminal, lines elsewhere.
+    #[must_use]
+    pub fn new(title: &str) -> Self {
+        let form = if std::io::stdout().is_terminal() { Form::Block } else { Form::Lines };
+        Self { title: title.to_owned(), form, last: None, shown: None }
+    }
+
+    /// Shows nothing.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self { title: String::new(), form: Form::Silent, last: None, shown: None }
+    }
+
+    /// Takes a sample; shows it if it is time.
+    pub fn draw(&mut self, tick: &Tick, count: &Count) {
+        let gauges = tick.issued.zip(tick.called).zip(tick.limit);
         let picture = Picture {
-            elapsed: clock.now().since(began),
-            count: tally.count(),
-            in_flight: origin.in_flight(),
-            gauges: gauges(),
+            elapsed: Duration::try_from_secs_f64(tick.at_s).unwrap_or_default(),
+            count: *count,
+            in_flight: tick.in_flight,
+            gauges: gauges.map(|((issued, cursor), limit)| Gauges { limit, cursor, issued }),
         };
-        let text = if terminal { block(title, &picture, drawn) } else { line(title, &picture) };
-        drawn = true;
+        self.last = Some(picture);
+        let due = self.shown.is_none_or(|shown| picture.elapsed >= shown + LINE_EVERY);
+        if self.form == Form::Block || (self.form == Form::Lines && due) {
+            self.show(&picture);
+        }
+    }
+
+    /// The leg is over: its last picture is shown, if it was not.
+    pub fn finish(&mut self) {
+        if let Some(last) = self.last
+            && self.form == Form::Lines
+            && self.shown != Some(last.elapsed)
+        {
+            self.show(&last);
+        }
+    }
+
+    fn show(&mut self, picture: &Picture) {
+        let text = match self.form {
+            Form::Block => block(&self.title, picture, self.shown.is_some()),
+            Form::Lines | Form::Silent => line(&self.title, picture),
+        };
+        self.shown = Some(picture.elapsed);
         // A closed pipe ends the view, not the leg.
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    };
-    let mut work = pin!(work);
-    let done = loop {
-        tokio::select! {
-            done = &mut work => break done,
-            _ = beat.tick() => draw(),
-        }
-    };
-    draw();
-    done
+    }
 }
 
 fn line(title: &str, picture: &Picture) -> String {

@@ -10,6 +10,8 @@ pub mod account;
 pub mod chance;
 pub mod crowd;
 pub mod law;
+pub mod ledger;
+pub mod legs;
 pub mod live;
 pub mod order;
 pub mod origin;

@@ -9,20 +9,23 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::chance::mix;
+use super::ledger::ATTEMPT;
 use super::pool::{InFlight, Lane, StepKey};
 use super::scenario::{Endpoint, FaultKind, Method, Scenario};
 use super::truth::OriginTruth;
@@ -31,6 +34,8 @@ use super::truth::OriginTruth;
 pub const PERSON: &str = "x-person";
 /// The header with which the crowd says for which step.
 pub const STEP: &str = "idempotency-key";
+/// The header with which a gateway names a request; it is noted and repeated in the answer.
+pub const REQUEST_ID: &str = "x-request-id";
 /// The header with which a gateway says how many unfinished requests it allows itself.
 pub const LIMIT: &str = "tornello-limit";
 /// Answered at once and never counted: for health checks.
@@ -47,6 +52,39 @@ pub fn canary(seed: u64, person: u64) -> String {
 pub struct Origin {
     seed: u64,
     pages: HashMap<String, Page>,
+    visits: Arc<Visits>,
+}
+
+/// Who came: what no pool counts.
+#[derive(Debug, Default)]
+struct Visits {
+    connections: AtomicU64,
+    received: Mutex<Vec<Received>>,
+}
+
+/// One request that was received for one of the scenario's pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// The crowd's number of it; 0 if it bore none.
+    pub attempt: u64,
+    /// The name that a gateway gave it.
+    pub name: Option<String>,
+}
+
+/// A connection that is open, until this is dropped.
+struct Visitor(Arc<Visits>);
+
+impl Visitor {
+    fn new(visits: &Arc<Visits>) -> Self {
+        visits.connections.fetch_add(1, Relaxed);
+        Self(Arc::clone(visits))
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +100,7 @@ pub struct OriginHandle {
     address: SocketAddr,
     pools: Vec<String>,
     lanes: Vec<Arc<Lane>>,
+    visits: Arc<Visits>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -103,11 +142,12 @@ impl Origin {
             })
             .collect();
         lanes.push(open);
-        let origin = Arc::new(Self { seed, pages });
+        let visits = Arc::new(Visits::default());
+        let origin = Arc::new(Self { seed, pages, visits: Arc::clone(&visits) });
         let mut tasks = faults;
         tasks.push(tokio::spawn(origin.accept(listener)).abort_handle());
         let pools = scenario.pools.iter().map(|pool| pool.id.clone()).collect();
-        Ok(OriginHandle { address, pools, lanes, tasks })
+        Ok(OriginHandle { address, pools, lanes, visits, tasks })
     }
 
     async fn accept(self: Arc<Self>, listener: TcpListener) {
@@ -116,7 +156,7 @@ impl Origin {
             while connections.try_join_next().is_some() {}
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    connections.spawn(Arc::clone(&self).converse(stream));
+                    connections.spawn(Arc::clone(&self).converse(stream, Visitor::new(&self.visits)));
                 }
                 // Out of descriptors, most likely: some will be closed in a moment.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
@@ -124,7 +164,7 @@ impl Origin {
         }
     }
 
-    async fn converse(self: Arc<Self>, stream: TcpStream) {
+    async fn converse(self: Arc<Self>, stream: TcpStream, _visitor: Visitor) {
         // A connection that ends badly is the client's affair; what it asked for is counted anyway.
         let _ = stream.set_nodelay(true);
         let service = service_fn(|request| {
@@ -145,13 +185,23 @@ impl Origin {
         let headers = request.headers();
         let person = number(headers, PERSON).unwrap_or(0);
         let step = number(headers, STEP).and_then(|step| u32::try_from(step).ok());
+        let attempt = number(headers, ATTEMPT);
+        let named = headers.get(REQUEST_ID).cloned();
+        let name = named.as_ref().and_then(|name| name.to_str().ok()).map(str::to_owned);
+        self.visits.note(Received { attempt: attempt.unwrap_or(0), name });
+        let mark = move |mut response: Response<Handed>| {
+            let headers = response.headers_mut();
+            headers.extend(attempt.map(|attempt| (HeaderName::from_static(ATTEMPT), attempt.into())));
+            headers.extend(named.map(|name| (HeaderName::from_static(REQUEST_ID), name)));
+            response
+        };
         let key: Option<StepKey> = step.map(|step| (person, step));
         let arrived = page.lane.arrive(key, number(headers, LIMIT), &page.endpoint.service);
-        let Ok(done) = arrived.await else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
+        let Ok(done) = arrived.await else { return mark(plain(StatusCode::SERVICE_UNAVAILABLE)) };
         if done.failed {
             let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR);
             response.body_mut().unfinished = Some(done.unfinished);
-            return response;
+            return mark(response);
         }
         let mut body = page.text.clone();
         if page.endpoint.personal {
@@ -167,7 +217,13 @@ impl Origin {
         if page.endpoint.ends_session {
             headers.insert("tornello-session", HeaderValue::from_static("end"));
         }
-        response
+        mark(response)
+    }
+}
+
+impl Visits {
+    fn note(&self, received: Received) {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
     }
 }
 
@@ -188,6 +244,24 @@ impl OriginHandle {
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.lanes.iter().take(self.pools.len()).map(|lane| lane.in_flight()).sum()
+    }
+
+    /// Workers of all pools now.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        self.lanes.iter().take(self.pools.len()).map(|lane| lane.slots() as u64).sum()
+    }
+
+    /// Connections open now.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.visits.connections.load(Relaxed)
+    }
+
+    /// Every request received for a page so far, in order.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        self.visits.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives a pool this many workers. False if there is no such pool.

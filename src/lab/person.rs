@@ -84,7 +84,7 @@ impl<'a> Device<'a> {
             plan,
             trace,
             chance: Chance::new(world.seed, (plan.person << 8) | (index as u64 + 1)),
-            client: Client::new(world.target, plan.home),
+            client: Client::new(world.target, plan.home, world.tally.ledger()),
             passport: Passport::new(plan.app, &plan.language),
             placed: false,
             held: None,

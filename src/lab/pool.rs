@@ -242,6 +242,10 @@ impl Lane {
         self.state().error_rate = share.clamp(0.0, 1.0);
     }
 
+    pub(super) fn slots(&self) -> usize {
+        self.state().slots
+    }
+
     pub(super) fn in_flight(&self) -> u64 {
         self.state().in_flight
     }

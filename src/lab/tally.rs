@@ -1,6 +1,9 @@
 //! Counters of a running leg, for whoever watches it. Relaxed: they show, they decide nothing.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::ledger::Ledger;
 
 /// Counters of a leg. People are those who want something scarce.
 #[derive(Debug, Default)]
@@ -13,6 +16,7 @@ pub struct Tally {
     requests: AtomicU64,
     bot_requests: AtomicU64,
     bots_served: AtomicU64,
+    ledger: Arc<Ledger>,
 }
 
 /// The counters at one moment.
@@ -60,6 +64,12 @@ impl Tally {
             bot_requests: self.bot_requests.load(Relaxed),
             bots_served: self.bots_served.load(Relaxed),
         }
+    }
+
+    /// Every request that went over a connection.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     pub(super) fn expect(&self, people: u64) {

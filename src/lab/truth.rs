@@ -4,10 +4,10 @@
 //! somebody who was still there and who did not have the answer to that step already; otherwise it
 //! is *wasted*.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The account of one origin, over all its pools.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct OriginTruth {
     /// Requests received.
     pub requests: u64,

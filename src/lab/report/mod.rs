@@ -59,6 +59,8 @@ pub struct Report {
     pub crowd: String,
     /// The scenario's text.
     pub scenario_text: String,
+    /// Somebody had enough before it was over: the last leg is cut short, further ones are missing.
+    pub interrupted: bool,
     /// How it was played.
     pub mode: Mode,
     /// One a leg, in the order of playing.
@@ -78,6 +80,7 @@ impl Report {
             seed,
             crowd: crowd(scenario),
             scenario_text: text.to_owned(),
+            interrupted: false,
             mode,
             verdicts: judge(&legs),
             legs,
@@ -121,6 +124,7 @@ impl Serialize for Report {
         map.serialize_entry("scenario", &self.scenario)?;
         map.serialize_entry("seed", &self.seed)?;
         map.serialize_entry("crowd", &self.crowd)?;
+        map.serialize_entry("interrupted", &self.interrupted)?;
         map.serialize_entry("played", &self.mode)?;
         for (name, leg) in named {
             if let Some(leg) = leg {

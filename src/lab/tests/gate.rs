@@ -122,8 +122,12 @@ impl Gate {
         // What needs no pool has a limit of its own: none.
         let slow = path.starts_with("/wallet");
         let permit = if slow { Some(self.permits.acquire().await.unwrap()) } else { None };
-        let mut client =
-            self.idle.lock().unwrap().pop().unwrap_or_else(|| Client::new(self.origin, Ipv4Addr::LOCALHOST));
+        let mut client = self
+            .idle
+            .lock()
+            .unwrap()
+            .pop()
+            .unwrap_or_else(|| Client::new(self.origin, Ipv4Addr::LOCALHOST, &Arc::default()));
         let reply = client.ask(&request, Duration::from_secs(60)).await;
         drop(permit);
         self.idle.lock().unwrap().push(client);
