@@ -8,13 +8,17 @@ use crate::app::assemble::{AssembleError, check_files};
 use crate::app::certificates;
 use crate::clock::Clock;
 use crate::config::{self, Diagnostic, Settings, Severity};
+use crate::lab::scenario::Source;
 
-/// Check a configuration.
+/// Check a configuration, or a scenario of a click day.
 #[derive(Debug, clap::Args)]
 pub struct Check {
     /// Configuration file.
     #[arg(long, default_value = "/etc/tornello/tornello.toml")]
     pub config: PathBuf,
+    /// Check a scenario instead: the name of one that ships, or a file.
+    #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["config", "schema"])]
+    pub scenario: Option<String>,
     /// Diagnostics as JSON on standard output.
     #[arg(long)]
     pub json: bool,
@@ -24,12 +28,15 @@ pub struct Check {
 }
 
 impl Check {
-    /// 0 if the configuration could take effect, else 2.
+    /// 0 if the configuration could take effect, or the scenario be played, else 2.
     #[must_use]
     pub fn execute(self) -> u8 {
         if self.schema {
             println!("{}", config::schema_text());
             return OK;
+        }
+        if let Some(name) = &self.scenario {
+            return scenario(name, self.json);
         }
         if !self.json {
             let Some((settings, _)) = load(&self.config) else { return CONFIGURATION };
@@ -49,11 +56,43 @@ impl Check {
     }
 }
 
+/// Judges a scenario.
+fn scenario(name: &str, json: bool) -> u8 {
+    let source = match Source::find(name) {
+        Ok(source) => source,
+        Err(message) => {
+            eprintln!("{message}");
+            return CONFIGURATION;
+        }
+    };
+    let judged = source.read();
+    let (code, found) = match &judged {
+        Ok((_, warnings)) => (OK, warnings),
+        Err(found) => (CONFIGURATION, found),
+    };
+    if json {
+        println!("{}", config::to_json(found));
+        return code;
+    }
+    if !found.is_empty() {
+        eprintln!("{}", config::render(found, &source.text, colour()));
+    }
+    if let Ok((scenario, _)) = &judged {
+        println!("{}: good: {scenario}", source.name);
+    }
+    code
+}
+
+/// Whether standard error takes colours.
+fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
 /// Reads and validates a configuration, and gives its text as well; says what is wrong with it on standard error.
 #[must_use]
 pub fn load(file: &Path) -> Option<(Settings, String)> {
     let text = read(file)?;
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = colour();
     match parse(&text, file) {
         Ok((settings, warnings)) => {
             if !warnings.is_empty() {

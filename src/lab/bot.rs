@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::client::Client;
 use super::crowd::World;
 use super::law::seconds;
-use super::origin::{PERSON, STEP};
+use super::origin::{PERSON, STEP, canary};
 use super::plan::bot_address;
 use super::room::{self, Offer};
 use super::scenario::Bots;
@@ -49,7 +49,8 @@ impl Bot {
                         let ledger = self.world.tally.ledger();
                         let client =
                             idle.pop().unwrap_or_else(|| Client::new(self.world.target, address, ledger));
-                        asking.spawn(ask(Arc::clone(&self.world), client, request, self.timeout));
+                        let canary = canary(self.world.seed, self.owner);
+                        asking.spawn(ask(Arc::clone(&self.world), client, request, self.timeout, canary));
                     }
                 }
             }
@@ -77,6 +78,7 @@ async fn ask(
     mut client: Client,
     request: Request<Full<Bytes>>,
     timeout: Duration,
+    canary: String,
 ) -> Client {
     world.tally.bot_request();
     if let Ok(reply) = client.ask(&request, timeout).await
@@ -84,6 +86,8 @@ async fn ask(
         && room::offer(&reply) == Offer::Nothing
     {
         world.tally.bot_served();
+        let body = String::from_utf8_lossy(&reply.body);
+        world.tally.foreign(u64::from(body.contains("canary=") && !body.contains(&canary)));
     }
     client
 }

@@ -67,6 +67,11 @@ impl Client {
         Self { target, source, ledger: Arc::clone(ledger), wire: None }
     }
 
+    /// Closes the connection; the next request opens another.
+    pub(super) fn close(&mut self) {
+        self.wire = None;
+    }
+
     /// From now on from another address: the connection is lost.
     pub(super) fn move_to(&mut self, source: Ipv4Addr) {
         self.source = source;

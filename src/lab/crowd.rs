@@ -16,7 +16,7 @@ use super::bot::Bot;
 use super::chance::Chance;
 use super::person::{Device, Person};
 use super::plan::{self, Plan};
-use super::scenario::{Conduct, Scenario};
+use super::scenario::{Bots, Conduct, Scenario};
 use super::tally::{Count, Tally};
 use super::trace::Trace;
 pub use super::trace::{End, PersonRecord, Traits, Way};
@@ -97,6 +97,21 @@ impl Leg {
         let mut next = 1;
         for (class, kind) in scenario.classes.iter().enumerate() {
             match &kind.conduct {
+                Conduct::Bots(habits) if habits.honours_ticket => {
+                    for number in 0..kind.people as u64 {
+                        let mut chance = Chance::new(self.seed, ((next + number) << 8) | 0xFF);
+                        let arrival = kind.arrival.draw(&mut chance);
+                        let owner = next + number % habits.identities.max(1) as u64;
+                        bots.spawn(queue_up(
+                            Arc::clone(&world),
+                            class,
+                            habits.clone(),
+                            (owner, number),
+                            arrival,
+                        ));
+                    }
+                    next += habits.identities as u64;
+                }
                 Conduct::Bots(habits) => {
                     for number in 0..kind.people as u64 {
                         let mut chance = Chance::new(self.seed, ((next + number) << 8) | 0xFF);
@@ -156,6 +171,20 @@ impl Leg {
         let elapsed = clock.now().since(began);
         bots.shutdown().await;
         LegOutcome { people: records, count: tally.count(), elapsed }
+    }
+}
+
+/// A program that waits where a place is offered, goes its way, and begins again, until dropped.
+/// `who` is its owner, and its own number.
+async fn queue_up(world: Arc<World>, class: usize, bots: Bots, who: (u64, u64), arrival: Duration) {
+    tokio::time::sleep(world.began.after(arrival).since(world.clock.now())).await;
+    let habits = plan::habits(&bots);
+    for lap in 0.. {
+        let plan = plan::program(class, &bots, who.0, who.1, lap);
+        let mut trace = Trace::default();
+        Device::new(&world, &habits, &plan, 0, Arc::default(), &mut trace).live().await;
+        world.tally.foreign(trace.foreign_canaries);
+        tokio::time::sleep(habits.think.draw(&mut Chance::new(0, 0))).await;
     }
 }
 

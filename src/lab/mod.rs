@@ -21,6 +21,8 @@ pub mod tally;
 
 mod bot;
 mod client;
+mod count;
+mod fault;
 mod passport;
 mod person;
 mod plan;
@@ -28,11 +30,13 @@ mod pool;
 mod retry;
 mod room;
 mod step;
+mod stock;
 mod trace;
 mod truth;
 mod waiting;
 
 pub use account::{CountLine, Kill, Kind, LegRecord, Tick};
+pub use count::EndpointTruth;
 pub use crowd::{Leg, LegOutcome};
 pub use origin::{Origin, OriginHandle};
 pub use report::{LegSummary, Report};

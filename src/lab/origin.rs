@@ -1,6 +1,6 @@
 //! The origin: an HTTP/1.1 server with scarce pools behind some of its pages, and the truth log.
 //!
-//! Requests say who asks for which step (`X-Person`, `Idempotency-Key`) and, when a gateway sent
+//! Requests say who asks for which step (`X-Person`, `X-Step`) and, when a gateway sent
 //! them, how many requests it believes may be unfinished here (`Tornello-Limit`). Personal answers
 //! carry a canary that only their owner can expect. Nothing here protects anything: that is the point.
 
@@ -22,24 +22,36 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::chance::mix;
+use super::count::{Counted, Counters, Fate};
+use super::fault;
 use super::ledger::ATTEMPT;
 use super::pool::{InFlight, Lane, StepKey};
-use super::scenario::{Endpoint, FaultKind, Method, Scenario};
+use super::scenario::{Endpoint, Method, Scenario};
+use super::stock::Shelf;
 use super::truth::OriginTruth;
 
 /// The header with which the crowd says who asks.
 pub const PERSON: &str = "x-person";
 /// The header with which the crowd says for which step.
-pub const STEP: &str = "idempotency-key";
+pub const STEP: &str = "x-step";
+/// The header with which an endpoint that sells says how many are left.
+pub const REMAINING: &str = "tornello-remaining";
 /// The header with which a gateway names a request; it is noted and repeated in the answer.
 pub const REQUEST_ID: &str = "x-request-id";
 /// The header with which a gateway says how many unfinished requests it allows itself.
 pub const LIMIT: &str = "tornello-limit";
 /// Answered at once and never counted: for health checks.
 pub const HEALTH: &str = "/health";
+
+/// What is said when nothing is left.
+const EXHAUSTED: &str =
+    "<!doctype html>\n<html lang=\"en\"><title>Exhausted</title>\n<h1>Nothing is left</h1>\n";
+/// While somebody else has the port of an origin that comes back: how long until it tries again.
+const PORT_AGAIN: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// What a personal page of `person` must carry.
 #[must_use]
@@ -52,6 +64,7 @@ pub fn canary(seed: u64, person: u64) -> String {
 pub struct Origin {
     seed: u64,
     pages: HashMap<String, Page>,
+    alive: Arc<watch::Sender<bool>>,
     visits: Arc<Visits>,
 }
 
@@ -91,6 +104,9 @@ impl Drop for Visitor {
 struct Page {
     endpoint: Endpoint,
     lane: Arc<Lane>,
+    shelf: Option<Arc<Shelf>>,
+    counters: Arc<Counters>,
+    cache_control: HeaderValue,
     text: String,
 }
 
@@ -100,6 +116,8 @@ pub struct OriginHandle {
     address: SocketAddr,
     pools: Vec<String>,
     lanes: Vec<Arc<Lane>>,
+    counters: Vec<(String, Arc<Counters>)>,
+    alive: Arc<watch::Sender<bool>>,
     visits: Arc<Visits>,
     tasks: Vec<AbortHandle>,
 }
@@ -111,46 +129,71 @@ impl Origin {
     /// When the listener's address cannot be read.
     pub fn start(listener: TcpListener, scenario: &Scenario, seed: u64) -> io::Result<OriginHandle> {
         let address = listener.local_addr()?;
-        let mut lanes: Vec<_> =
-            scenario.pools.iter().map(|pool| Lane::new(true, pool.slots, pool.zombies, seed)).collect();
-        let open = Lane::new(false, usize::MAX, true, seed);
+        let (origin, mut handle) = Self::behind(address, scenario, seed);
+        handle.tasks.push(tokio::spawn(origin.listen(listener, address)).abort_handle());
+        Ok(handle)
+    }
+
+    /// The origin without a socket, for whoever asks it in process; plays its faults from now on.
+    pub(super) fn behind(address: SocketAddr, scenario: &Scenario, seed: u64) -> (Arc<Self>, OriginHandle) {
+        let mut lanes: Vec<_> = scenario.pools.iter().map(|pool| Lane::of(pool, seed)).collect();
+        let alive = Arc::new(watch::Sender::new(true));
+        let tasks = fault::play(scenario, &lanes, &alive);
+        let open = Lane::open(seed);
+        let shelves: Vec<_> = scenario.stocks.iter().map(|stock| Arc::new(Shelf::new(stock.units))).collect();
         let page = |endpoint: &Endpoint| Page {
-            lane: endpoint
-                .pool
-                .and_then(|pool| lanes.get(pool))
-                .map_or_else(|| Arc::clone(&open), Arc::clone),
+            lane: Arc::clone(endpoint.pool.and_then(|pool| lanes.get(pool)).unwrap_or(&open)),
+            shelf: endpoint.sells.and_then(|stock| shelves.get(stock)).cloned(),
+            counters: Arc::default(),
+            cache_control: HeaderValue::from_str(&endpoint.cache_control)
+                .unwrap_or(HeaderValue::from_static("no-cache")),
             text: text(endpoint, &scenario.endpoints),
             endpoint: endpoint.clone(),
         };
-        let pages = scenario.endpoints.iter().map(|end| (end.path.clone(), page(end))).collect();
-        let faults: Vec<_> = scenario
-            .faults
-            .iter()
-            .filter_map(|fault| {
-                let FaultKind::Slots { pool, slots } = fault.kind else { return None };
-                Some((fault.at, fault.until?, pool, slots, Arc::clone(lanes.get(pool)?)))
-            })
-            .map(|(at, until, pool, slots, lane)| {
-                let healthy = scenario.pools.get(pool).map_or(1, |pool| pool.slots);
-                tokio::spawn(async move {
-                    tokio::time::sleep(at).await;
-                    lane.set_slots(slots);
-                    tokio::time::sleep(until.saturating_sub(at)).await;
-                    lane.set_slots(healthy);
-                })
-                .abort_handle()
-            })
-            .collect();
+        let pages: Vec<_> = scenario.endpoints.iter().map(page).collect();
+        let counters =
+            pages.iter().map(|page| (page.endpoint.id.clone(), Arc::clone(&page.counters))).collect();
+        let pages = pages.into_iter().map(|page| (page.endpoint.path.clone(), page)).collect();
         lanes.push(open);
         let visits = Arc::new(Visits::default());
-        let origin = Arc::new(Self { seed, pages, visits: Arc::clone(&visits) });
-        let mut tasks = faults;
-        tasks.push(tokio::spawn(origin.accept(listener)).abort_handle());
         let pools = scenario.pools.iter().map(|pool| pool.id.clone()).collect();
-        Ok(OriginHandle { address, pools, lanes, visits, tasks })
+        (
+            Arc::new(Self { seed, pages, alive: Arc::clone(&alive), visits: Arc::clone(&visits) }),
+            OriginHandle { address, pools, lanes, counters, alive, visits, tasks },
+        )
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    /// Listens whenever the origin is alive.
+    async fn listen(self: Arc<Self>, listener: TcpListener, address: SocketAddr) {
+        let mut alive = self.alive();
+        let mut listening = Some(listener);
+        loop {
+            if !*alive.borrow_and_update() {
+                listening = None;
+            }
+            // The sender lives as long as the origin.
+            let _ = alive.wait_for(|alive| *alive).await;
+            let listener = match listening.take() {
+                Some(listener) => listener,
+                None => match TcpListener::bind(address).await {
+                    Ok(listener) => listener,
+                    // Somebody's outgoing connection has the port for a moment.
+                    Err(_) => {
+                        tokio::time::sleep(PORT_AGAIN).await;
+                        continue;
+                    }
+                },
+            };
+            tokio::select! {
+                biased;
+                _ = alive.wait_for(|alive| !alive) => {}
+                () = Arc::clone(&self).accept(&listener) => {}
+            }
+            // Listener and connections are gone by here.
+        }
+    }
+
+    async fn accept(self: Arc<Self>, listener: &TcpListener) {
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
@@ -169,7 +212,10 @@ impl Origin {
         let _ = stream.set_nodelay(true);
         let service = service_fn(|request| {
             let origin = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(origin.answer(request).await) }
+            async move {
+                let request: Request<Incoming> = request;
+                Ok::<_, Infallible>(origin.answer(request.uri().path(), request.headers()).await)
+            }
         });
         let _ = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -177,47 +223,76 @@ impl Origin {
             .await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Handed> {
-        let Some(page) = self.pages.get(request.uri().path()) else {
-            let known = request.uri().path() == HEALTH;
+    /// Whether the origin is there, and when that changes. Who asks it in process refuses connections,
+    /// and breaks off what is under way, while it is not.
+    pub(super) fn alive(&self) -> watch::Receiver<bool> {
+        self.alive.subscribe()
+    }
+
+    /// Answers a request for `path`. Dropped before the end, its client has left.
+    pub(super) async fn answer(&self, path: &str, headers: &HeaderMap) -> Response<Handed> {
+        let Some(page) = self.pages.get(path) else {
+            let known = path == HEALTH;
             return plain(if known { StatusCode::OK } else { StatusCode::NOT_FOUND });
         };
-        let headers = request.headers();
-        let person = number(headers, PERSON).unwrap_or(0);
-        let step = number(headers, STEP).and_then(|step| u32::try_from(step).ok());
         let attempt = number(headers, ATTEMPT);
         let named = headers.get(REQUEST_ID).cloned();
         let name = named.as_ref().and_then(|name| name.to_str().ok()).map(str::to_owned);
         self.visits.note(Received { attempt: attempt.unwrap_or(0), name });
-        let mark = move |mut response: Response<Handed>| {
-            let headers = response.headers_mut();
-            headers.extend(attempt.map(|attempt| (HeaderName::from_static(ATTEMPT), attempt.into())));
-            headers.extend(named.map(|name| (HeaderName::from_static(REQUEST_ID), name)));
-            response
-        };
+        let mut response = self.serve(page, headers).await;
+        let marks = response.headers_mut();
+        marks.extend(attempt.map(|attempt| (HeaderName::from_static(ATTEMPT), attempt.into())));
+        marks.extend(named.map(|name| (HeaderName::from_static(REQUEST_ID), name)));
+        response
+    }
+
+    async fn serve(&self, page: &Page, headers: &HeaderMap) -> Response<Handed> {
+        let mut counted = page.counters.receive();
+        let person = number(headers, PERSON).unwrap_or(0);
+        let step = number(headers, STEP).and_then(|step| u32::try_from(step).ok());
         let key: Option<StepKey> = step.map(|step| (person, step));
-        let arrived = page.lane.arrive(key, number(headers, LIMIT), &page.endpoint.service);
-        let Ok(done) = arrived.await else { return mark(plain(StatusCode::SERVICE_UNAVAILABLE)) };
+        let Some(arrived) = page.lane.arrive(key, number(headers, LIMIT), &page.endpoint.service) else {
+            counted.fate = Fate::Refused;
+            return plain(StatusCode::TOO_MANY_REQUESTS);
+        };
+        // Work that is never done: the origin is going away.
+        let Ok(done) = arrived.await else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
         if done.failed {
-            let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR);
-            response.body_mut().unfinished = Some(done.unfinished);
-            return mark(response);
+            counted.fate = Fate::Failed;
+            return Handed::answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                String::new(),
+                done.unfinished,
+                counted,
+            );
         }
-        let mut body = page.text.clone();
-        if page.endpoint.personal {
-            body.push_str("<!-- ");
-            body.push_str(&canary(self.seed, person));
-            body.push_str(" -->\n");
+        let sale = page.shelf.as_ref().map(|shelf| shelf.sell(key));
+        if sale.is_some_and(|sale| sale.new) {
+            page.counters.sold();
         }
-        let data = Some(Bytes::from(body));
-        let mut response = Response::new(Handed { data, unfinished: Some(done.unfinished) });
+        let mut response = if sale.is_some_and(|sale| !sale.has) {
+            counted.fate = Fate::Exhausted;
+            Handed::answer(StatusCode::GONE, EXHAUSTED.to_owned(), done.unfinished, counted)
+        } else {
+            counted.fate = Fate::Answered;
+            let mut body = page.text.clone();
+            if page.endpoint.personal {
+                body.push_str("<!-- ");
+                body.push_str(&canary(self.seed, person));
+                body.push_str(" -->\n");
+            }
+            Handed::answer(StatusCode::OK, body, done.unfinished, counted)
+        };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(CACHE_CONTROL, page.cache_control.clone());
+        if let Some(sale) = sale {
+            headers.insert(REMAINING, HeaderValue::from(sale.left));
+        }
         if page.endpoint.ends_session {
             headers.insert("tornello-session", HeaderValue::from_static("end"));
         }
-        mark(response)
+        response
     }
 }
 
@@ -237,7 +312,9 @@ impl OriginHandle {
     /// What it saw so far.
     #[must_use]
     pub fn truth(&self) -> OriginTruth {
-        self.lanes.iter().fold(OriginTruth::default(), |sum, lane| sum.and(&lane.truth()))
+        let pools = self.lanes.iter().fold(OriginTruth::default(), |sum, lane| sum.and(&lane.truth()));
+        let endpoints = self.counters.iter().map(|(id, counters)| counters.truth(id)).collect();
+        OriginTruth { endpoints, ..pools }
     }
 
     /// Requests of the pools in flight now, queued ones included.
@@ -279,6 +356,14 @@ impl OriginHandle {
         self.lane(pool).map(|lane| lane.set_error_rate(share)).is_some()
     }
 
+    /// Makes the origin vanish, with all that waits, or lets it come back.
+    pub fn set_alive(&self, alive: bool) {
+        self.alive.send_replace(alive);
+        for lane in &self.lanes {
+            lane.clear();
+        }
+    }
+
     fn lane(&self, pool: &str) -> Option<&Arc<Lane>> {
         self.lanes.get(self.pools.iter().position(|id| id == pool)?)
     }
@@ -298,9 +383,28 @@ impl Drop for OriginHandle {
 /// A body that counts as in flight until its last byte was taken. It ends before the bytes reach the
 /// socket, so that no client can know of the end before the count does.
 #[derive(Debug)]
-struct Handed {
+pub(super) struct Handed {
     data: Option<Bytes>,
     unfinished: Option<InFlight>,
+    counted: Option<Counted>,
+}
+
+impl Handed {
+    fn answer(status: StatusCode, body: String, unfinished: InFlight, counted: Counted) -> Response<Self> {
+        let data = (!body.is_empty()).then(|| Bytes::from(body));
+        let mut response = Response::new(Self { data, unfinished: Some(unfinished), counted: Some(counted) });
+        *response.status_mut() = status;
+        response
+    }
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        // Bytes that nobody took.
+        if let Some(counted) = self.counted.as_mut().filter(|_| self.data.is_some()) {
+            counted.fate = Fate::Abandoned;
+        }
+    }
 }
 
 impl Body for Handed {
@@ -325,7 +429,7 @@ impl Body for Handed {
 }
 
 fn plain(status: StatusCode) -> Response<Handed> {
-    let mut response = Response::new(Handed { data: None, unfinished: None });
+    let mut response = Response::new(Handed { data: None, unfinished: None, counted: None });
     *response.status_mut() = status;
     response
 }

@@ -11,6 +11,7 @@ const PASS: &str = "tornello-pass-";
 #[derive(Clone, Debug)]
 pub(super) struct Passport {
     app: bool,
+    keeps_cookies: bool,
     language: String,
     cookies: Vec<(String, String)>,
     pub(super) ticket: Option<String>,
@@ -24,6 +25,7 @@ impl Passport {
     pub(super) fn new(app: bool, language: &str) -> Self {
         Self {
             app,
+            keeps_cookies: true,
             language: language.to_owned(),
             cookies: Vec::new(),
             ticket: None,
@@ -33,12 +35,21 @@ impl Passport {
         }
     }
 
+    /// The same in a browser that keeps no cookies: a page's script can still show a ticket, but when a
+    /// page is asked for, nothing is shown.
+    pub(super) fn without_cookies(self, without: bool) -> Self {
+        Self { keeps_cookies: !without, ..self }
+    }
+
     /// Takes from an answer what it sets. True if that was a pass.
     pub(super) fn stamp(&mut self, headers: &HeaderMap) -> bool {
         let mut passed = false;
         for line in headers.get_all(SET_COOKIE) {
             let Some((name, value, gone)) = line.to_str().ok().and_then(cookie) else { continue };
             let bare = name.strip_prefix("__Host-").unwrap_or(name);
+            if !self.app && !self.keeps_cookies {
+                continue;
+            }
             let kept = (!gone).then(|| value.to_owned());
             if bare.starts_with(PASS) {
                 passed |= kept.is_some();
@@ -96,6 +107,9 @@ impl Passport {
                 .header("sec-fetch-dest", "empty")
                 .header("sec-fetch-site", "same-origin")
         };
+        if let Some(ticket) = self.ticket.as_ref().filter(|_| !page && !self.keeps_cookies) {
+            request = request.header("tornello-ticket", ticket);
+        }
         if !self.cookies.is_empty() {
             let all: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request = request.header(COOKIE, all.join("; "));
@@ -157,6 +171,18 @@ mod tests {
         assert_eq!(passport.passes, 1);
         passport.let_in("P2".to_owned());
         assert_eq!(passport.passes, 2);
+    }
+
+    #[test]
+    fn a_browser_without_cookies_shows_its_ticket_by_script_only() {
+        let mut passport = Passport::new(false, "it").without_cookies(true);
+        let mut headers = HeaderMap::new();
+        headers.insert(SET_COOKIE, "tornello-pass-cards=P1; Path=/".parse().unwrap());
+        assert!(!passport.stamp(&headers));
+        passport.ticket = Some("T1".to_owned());
+        let shown = |page| passport.show(Request::builder(), page).body(()).unwrap().headers().clone();
+        assert_eq!(shown(false)["tornello-ticket"], "T1");
+        assert!(shown(true).get("tornello-ticket").is_none() && shown(true).get(COOKIE).is_none());
     }
 
     #[test]

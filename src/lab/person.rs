@@ -40,6 +40,8 @@ pub(super) enum Stop {
     GaveUp,
     /// Turned away, and not one to try again.
     Failed,
+    /// Told that nothing is left.
+    SoldOut,
     /// Another device of the same person got in.
     Elsewhere,
 }
@@ -59,6 +61,9 @@ pub(super) struct Device<'a> {
     pub(super) held: Option<(String, u64)>,
     pub(super) refreshes: u32,
     pub(super) away: Option<std::net::Ipv4Addr>,
+    /// How often F5 is pressed while nothing comes, if it is.
+    pub(super) f5: Option<Duration>,
+    pub(super) closes_for: Option<Duration>,
     pub(super) hang_up_from: Option<usize>,
     pub(super) retry: Retry,
     index: usize,
@@ -85,7 +90,7 @@ impl<'a> Device<'a> {
             trace,
             chance: Chance::new(world.seed, (plan.person << 8) | (index as u64 + 1)),
             client: Client::new(world.target, plan.home, world.tally.ledger()),
-            passport: Passport::new(plan.app, &plan.language),
+            passport: Passport::new(plan.app, &plan.language).without_cookies(!plan.app && plan.no_cookies),
             placed: false,
             held: None,
             refreshes: people.refreshes,
@@ -94,6 +99,8 @@ impl<'a> Device<'a> {
             person,
             timeout: class.map_or(Duration::from_secs(1), |class| class.timeout),
             retry: Retry::new(people.retry, people.retry_gap, world.scenario.time_scale),
+            f5: (plan.presses_f5 && !plan.app).then_some(people.f5_every),
+            closes_for: plan.closes_for,
             hang_up_from: plan.hang_up_from,
             arrival: world.began.after(arrival),
         }
@@ -111,8 +118,12 @@ impl<'a> Device<'a> {
                     self.world.tally.completed();
                 }
             }
-            Err(Stop::GaveUp | Stop::Failed) => {
-                self.trace.end = if outcome == Err(Stop::Failed) { End::Failed } else { End::GaveUp };
+            Err(stop @ (Stop::GaveUp | Stop::Failed | Stop::SoldOut)) => {
+                self.trace.end = match stop {
+                    Stop::SoldOut => End::SoldOut,
+                    Stop::Failed => End::Failed,
+                    Stop::GaveUp | Stop::Elsewhere => End::GaveUp,
+                };
                 if seeks && self.index == 0 {
                     self.world.tally.gave_up();
                 }
@@ -146,6 +157,7 @@ impl<'a> Device<'a> {
             self.go_on()?;
             match self.ask(walked, step).await {
                 Outcome::Page => return Ok(()),
+                Outcome::SoldOut => return Err(Stop::SoldOut),
                 Outcome::Place(room) => {
                     if self.wait(&room, walked, step).await? {
                         return Ok(());
@@ -178,6 +190,7 @@ impl<'a> Device<'a> {
         }
         match self.ask(0, *first).await {
             Outcome::Place(room) => self.wait(&room, 0, *first).await.map(drop),
+            Outcome::SoldOut => Err(Stop::SoldOut),
             Outcome::Page | Outcome::Setback(_) => Ok(()),
         }
     }
@@ -189,7 +202,11 @@ impl<'a> Device<'a> {
         timeout: Duration,
     ) -> Result<Reply, Silence> {
         self.trace.requests += 1;
-        self.world.tally.request();
+        if self.plan.program {
+            self.world.tally.bot_request();
+        } else {
+            self.world.tally.request();
+        }
         let reply = self.client.ask(request, timeout).await?;
         if self.passport.stamp(&reply.headers) {
             self.admitted();
@@ -206,6 +223,9 @@ impl<'a> Device<'a> {
         let first = self.person.lead.compare_exchange(0, self.index + 1, Relaxed, Relaxed).is_ok();
         if let Some((_, number)) = self.held.as_ref().filter(|_| first) {
             self.person.number.store(*number, Relaxed);
+        }
+        if self.trace.admitted.is_none() && self.plan.program {
+            self.world.tally.bot_admitted();
         }
         self.trace.admitted.get_or_insert(self.world.clock.now());
         self.trace.admissions = self.passport.passes;

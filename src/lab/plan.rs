@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::chance::Chance;
-use super::scenario::{Patience, People, Scenario};
+use super::law::Span;
+use super::scenario::{Bots, Patience, People, RetryRule, Scenario};
 use super::trace::{Traits, Way};
 
 /// One person.
@@ -26,6 +27,18 @@ pub(super) struct Plan {
     pub(super) steps: Vec<usize>,
     /// How long they stay without a place, and with one; from the intended arrival.
     pub(super) patience: (Duration, Duration),
+    /// A browser that runs no scripts.
+    pub(super) no_script: bool,
+    /// A browser that keeps no cookies.
+    pub(super) no_cookies: bool,
+    /// Somebody in a browser who presses F5 while nothing comes.
+    pub(super) presses_f5: bool,
+    /// How long they are away after closing the page while waiting, if they do.
+    pub(super) closes_for: Option<Duration>,
+    /// A program that waits as people do, and must be counted apart.
+    pub(super) program: bool,
+    /// Steps are numbered from here on, so that those of programs of one owner stay apart.
+    pub(super) first_step: u32,
     /// From this step on, the first slow answer is not waited for.
     pub(super) hang_up_from: Option<usize>,
 }
@@ -102,9 +115,70 @@ pub(super) fn people(scenario: &Scenario, class: usize, people: &People, first: 
                     .then(|| chance.below(steps.len().saturating_sub(1))),
                 steps,
                 patience: patience(&people.patience, &mut chance),
+                no_script: chance.happens(people.no_script),
+                no_cookies: chance.happens(people.no_cookies),
+                presses_f5: chance.happens(people.f5_share),
+                closes_for: chance.happens(people.close_tab).then(|| people.away.draw(&mut chance)),
+                program: false,
+                first_step: 1,
             }
         })
         .collect()
+}
+
+/// A program that waits where a place is offered, on its `lap`th way: it goes the way again as soon as
+/// it is through, under the name of its owner.
+pub(super) fn program(class: usize, bots: &Bots, owner: u64, number: u64, lap: u32) -> Plan {
+    let forever = super::law::seconds(super::law::LONGEST_S);
+    Plan {
+        class,
+        person: owner,
+        arrivals: vec![Duration::ZERO],
+        app: true,
+        language: "en".to_owned(),
+        shared_address: false,
+        home: bot_address(owner),
+        away: None,
+        steps: bots.steps.clone(),
+        patience: (forever, forever),
+        no_script: false,
+        no_cookies: false,
+        presses_f5: false,
+        closes_for: None,
+        program: true,
+        // Unlike any step of another program of the same owner, and of any way before.
+        first_step: u32::try_from(number).unwrap_or(0).wrapping_shl(22) | (lap.wrapping_shl(6) & 0x003F_FFFF),
+        hang_up_from: None,
+    }
+}
+
+/// The habits of such a program: at its own rate, and patient.
+pub(super) fn habits(bots: &Bots) -> People {
+    let beat = Span::fixed(1.0 / bots.rate_rps);
+    People {
+        steps: bots.steps.clone(),
+        repeat: None,
+        cases: 1,
+        app_share: 1.0,
+        no_script: 0.0,
+        no_cookies: 0.0,
+        devices: vec![1.0],
+        nat_share: 0.0,
+        nat_addresses: 1,
+        locale: Vec::new(),
+        think: beat,
+        retry: RetryRule::RetryAfter,
+        retry_gap: beat,
+        f5_share: 0.0,
+        f5_every: Duration::from_secs(1),
+        patience: Patience { spinner: beat, ticket: beat },
+        silent_leave: 1.0,
+        refreshes: 0,
+        change_ip: 0.0,
+        close_tab: 0.0,
+        away: beat,
+        hang_up: 0.0,
+    }
 }
 
 /// The address of an owner of bots.
@@ -126,7 +200,8 @@ fn way(people: &People, chance: &mut Chance) -> Vec<usize> {
             steps.splice(repeat.to + 1..repeat.to + 1, stretch.iter().copied());
         }
     }
-    steps
+    let cases = usize::try_from(people.cases).unwrap_or(1);
+    steps.iter().copied().cycle().take(steps.len() * cases).collect()
 }
 
 #[cfg(test)]
@@ -181,6 +256,16 @@ mod tests {
         assert_eq!(one.pool_requests, 5);
         assert!((one.work_s - 0.182).abs() < 1e-9, "{one:?}");
         assert!((one.whole_s - one.work_s - 4.0 * habits.think.mean_s()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_intermediary_walks_case_after_case() {
+        let mut scenario = Scenario::shipped().unwrap();
+        let Conduct::People(habits) = &mut scenario.classes[1].conduct else { panic!("people") };
+        habits.cases = 3;
+        let habits = habits.clone();
+        let plans = people(&scenario, 1, &habits, 1, 1);
+        assert!(plans.iter().all(|plan| plan.steps.len() == 24 && plan.steps[..8] == plan.steps[16..]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A pool: workers behind one first-come first-served queue without end.
+//! A pool: workers behind one first-come first-served queue, without end or bounded.
 //!
 //! A worker finishes what it took, whether or not anybody still waits for it; with `zombies` it also
 //! takes what is queued for people who have left. That is how overloaded backends behave, and why
@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::chance::{Chance, mix};
 use super::law::Span;
+use super::scenario::Pool;
 use super::truth::OriginTruth;
 
 /// Who asks for which step of their way. Without one, a request repeats nothing.
@@ -25,6 +26,8 @@ pub(super) type StepKey = (u64, u32);
 pub(super) struct Lane {
     scarce: bool,
     zombies: bool,
+    bounded: Option<usize>,
+    thrash: f64,
     seed: u64,
     state: Mutex<State>,
     stalled: watch::Sender<bool>,
@@ -110,13 +113,26 @@ impl Limits {
 }
 
 impl Lane {
-    pub(super) fn new(scarce: bool, slots: usize, zombies: bool, seed: u64) -> Arc<Self> {
+    /// The workers of a pool.
+    pub(super) fn of(pool: &Pool, seed: u64) -> Arc<Self> {
+        Self::new(true, pool, seed)
+    }
+
+    /// Workers without number, for what needs no pool.
+    pub(super) fn open(seed: u64) -> Arc<Self> {
+        let pool = Pool { id: String::new(), slots: usize::MAX, bounded: None, zombies: true, thrash: 0.0 };
+        Self::new(false, &pool, seed)
+    }
+
+    fn new(scarce: bool, pool: &Pool, seed: u64) -> Arc<Self> {
         Arc::new(Self {
             scarce,
-            zombies,
+            zombies: pool.zombies,
+            bounded: pool.bounded,
+            thrash: pool.thrash,
             seed,
             state: Mutex::new(State {
-                slots,
+                slots: pool.slots,
                 busy: 0,
                 in_flight: 0,
                 limits: Limits::default(),
@@ -134,16 +150,23 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a request in. Its work goes on whether or not the receiver lives.
+    /// Takes a request in. Its work goes on whether or not the receiver lives. `None`: too many wait
+    /// already, and this one is not taken.
     pub(super) fn arrive(
         self: &Arc<Self>,
         key: Option<StepKey>,
         limit: Option<u64>,
         service: &Span,
-    ) -> oneshot::Receiver<Done> {
+    ) -> Option<oneshot::Receiver<Done>> {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.state();
+            let waits = state.busy >= state.slots || *self.stalled.borrow();
+            if self.bounded.is_some_and(|bound| waits && state.queue.len() >= bound) {
+                state.truth.requests += 1;
+                state.truth.pool_requests += 1;
+                return None;
+            }
             state.in_flight += 1;
             let in_flight = state.in_flight;
             if let Some(limit) = limit {
@@ -180,7 +203,7 @@ impl Lane {
             });
         }
         self.start_work();
-        answered
+        Some(answered)
     }
 
     /// Lets free workers take what is queued.
@@ -200,8 +223,12 @@ impl Lane {
         if *self.stalled.borrow() || state.busy >= state.slots {
             return None;
         }
-        let job = state.queue.pop_front()?;
+        let mut job = state.queue.pop_front()?;
         state.busy += 1;
+        if self.thrash > 0.0 {
+            let waiting = state.queue.len() as f64 / state.slots.max(1) as f64;
+            job.service = job.service.mul_f64(1.0 + self.thrash * waiting);
+        }
         Some(job)
     }
 
@@ -287,8 +314,37 @@ mod tests {
 
     const TEN_MS: Span = Span::Fixed { s: 0.01 };
 
+    fn pool(slots: usize, zombies: bool) -> Pool {
+        Pool { id: "sia".to_owned(), slots, bounded: None, zombies, thrash: 0.0 }
+    }
+
     fn lane(slots: usize, zombies: bool) -> Arc<Lane> {
-        Lane::new(true, slots, zombies, 1)
+        Lane::of(&pool(slots, zombies), 1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bounded_queue_refuses_one_more_that_would_wait() {
+        let lane = Lane::of(&Pool { bounded: Some(1), ..pool(1, true) }, 1);
+        let arrive = |person| lane.arrive(Some((person, 1)), None, &TEN_MS);
+        let (working, waiting) = (arrive(1).unwrap(), arrive(2).unwrap());
+        assert!(arrive(3).is_none());
+        drop(working.await.unwrap());
+        assert!(arrive(4).is_some(), "a place is free again");
+        drop(waiting.await.unwrap());
+        assert_eq!((lane.truth().requests, lane.truth().pool_requests), (4, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn thrashing_work_takes_longer_the_more_wait() {
+        let lane = Lane::of(&Pool { thrash: 0.5, ..pool(1, true) }, 1);
+        let held: Vec<_> =
+            (1..=3).filter_map(|person| lane.arrive(Some((person, 1)), None, &TEN_MS)).collect();
+        for answered in held {
+            answered.await.unwrap();
+        }
+        // The first begins alone, the second with one behind it, the third is alone again.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!((lane.truth().busy_s - 0.035).abs() < 1e-9, "{:?}", lane.truth());
     }
 
     #[tokio::test(start_paused = true)]
@@ -297,7 +353,7 @@ mod tests {
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
         for person in 1..=5 {
-            let answered = lane.arrive(Some((person, 1)), None, &TEN_MS);
+            let answered = lane.arrive(Some((person, 1)), None, &TEN_MS).unwrap();
             let order = Arc::clone(&order);
             tasks.push(tokio::spawn(async move {
                 answered.await.unwrap();
@@ -318,10 +374,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn zombies_keep_their_turn_and_are_counted_as_waste() {
         let lane = lane(1, true);
-        let first = lane.arrive(Some((1, 1)), None, &TEN_MS);
-        drop(lane.arrive(Some((2, 1)), None, &TEN_MS));
+        let first = lane.arrive(Some((1, 1)), None, &TEN_MS).unwrap();
+        drop(lane.arrive(Some((2, 1)), None, &TEN_MS).unwrap());
         assert_eq!(lane.in_flight(), 2, "who left is still in flight");
-        let again = lane.arrive(Some((2, 1)), None, &TEN_MS);
+        let again = lane.arrive(Some((2, 1)), None, &TEN_MS).unwrap();
         drop(first.await.unwrap());
         drop(again.await.unwrap());
         let truth = lane.truth();
@@ -332,8 +388,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_repeat_of_a_step_done_is_waste_even_if_delivered() {
         let lane = lane(2, true);
-        drop(lane.arrive(Some((1, 1)), None, &TEN_MS).await.unwrap());
-        drop(lane.arrive(Some((1, 1)), None, &TEN_MS).await.unwrap());
+        drop(lane.arrive(Some((1, 1)), None, &TEN_MS).unwrap().await.unwrap());
+        drop(lane.arrive(Some((1, 1)), None, &TEN_MS).unwrap().await.unwrap());
         tokio::time::sleep(Duration::from_millis(1)).await;
         let truth = lane.truth();
         assert_eq!(truth.useful, 1);
@@ -343,8 +399,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pool_that_notices_drops_what_is_queued_for_those_who_left() {
         let lane = lane(1, false);
-        let first = lane.arrive(Some((1, 1)), None, &TEN_MS);
-        drop(lane.arrive(Some((2, 1)), None, &TEN_MS));
+        let first = lane.arrive(Some((1, 1)), None, &TEN_MS).unwrap();
+        drop(lane.arrive(Some((2, 1)), None, &TEN_MS).unwrap());
         drop(first.await.unwrap());
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(lane.in_flight(), 0);
@@ -354,19 +410,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn over_the_limit_is_counted_by_those_in_flight_including_oneself() {
         let lane = lane(1, true);
-        let held: Vec<_> = (1..=3).map(|person| lane.arrive(Some((person, 1)), Some(2), &TEN_MS)).collect();
+        let held: Vec<_> =
+            (1..=3).map(|person| lane.arrive(Some((person, 1)), Some(2), &TEN_MS).unwrap()).collect();
         assert_eq!(lane.truth().over_limit, 1);
         for answered in held {
             answered.await.unwrap();
         }
-        drop(lane.arrive(Some((4, 1)), Some(1), &TEN_MS).await.unwrap());
+        drop(lane.arrive(Some((4, 1)), Some(1), &TEN_MS).unwrap().await.unwrap());
         assert_eq!((lane.truth().over_limit, lane.truth().limited), (1, 4));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_is_in_flight_until_its_answer_is_handed_over() {
         let lane = lane(1, true);
-        let done = lane.arrive(None, None, &TEN_MS).await.unwrap();
+        let done = lane.arrive(None, None, &TEN_MS).unwrap().await.unwrap();
         assert_eq!(lane.in_flight(), 1);
         drop(done.unfinished);
         assert_eq!(lane.in_flight(), 0);
@@ -376,7 +433,8 @@ mod tests {
     async fn slots_stalls_and_errors_are_obeyed() {
         let lane = lane(1, true);
         lane.set_slots(3);
-        let held: Vec<_> = (1..=3).map(|person| lane.arrive(Some((person, 1)), None, &TEN_MS)).collect();
+        let held: Vec<_> =
+            (1..=3).map(|person| lane.arrive(Some((person, 1)), None, &TEN_MS).unwrap()).collect();
         let all = async {
             for answered in held {
                 answered.await.unwrap();
@@ -386,12 +444,12 @@ mod tests {
         assert!(in_time.is_ok(), "three workers work at once");
 
         lane.stall(true);
-        let mut held = lane.arrive(Some((4, 1)), None, &TEN_MS);
+        let mut held = lane.arrive(Some((4, 1)), None, &TEN_MS).unwrap();
         assert!(tokio::time::timeout(Duration::from_secs(5), &mut held).await.is_err());
         lane.stall(false);
         assert!(!held.await.unwrap().failed);
 
         lane.set_error_rate(1.0);
-        assert!(lane.arrive(Some((5, 1)), None, &TEN_MS).await.unwrap().failed);
+        assert!(lane.arrive(Some((5, 1)), None, &TEN_MS).unwrap().await.unwrap().failed);
     }
 }

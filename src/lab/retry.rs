@@ -14,6 +14,8 @@ use super::scenario::RetryRule;
 pub(super) enum Setback {
     /// No answer.
     Silence,
+    /// F5 was pressed before one came: it is asked again at once.
+    Pressed,
     /// A refusal with this status, and the time it named.
     Refused { status: u16, retry_after: Option<Duration> },
 }
@@ -38,10 +40,13 @@ impl Retry {
 
     /// Time until the next attempt; `None` is never.
     pub(super) fn after(&mut self, setback: Setback, chance: &mut Chance) -> Option<Duration> {
+        if setback == Setback::Pressed {
+            return Some(Duration::ZERO);
+        }
         self.attempts += 1;
         let press = self.gap.draw(chance);
         let (silent, told) = match setback {
-            Setback::Silence => (true, None),
+            Setback::Silence | Setback::Pressed => (true, None),
             Setback::Refused { status, retry_after } => (status == 429, retry_after),
         };
         let automatic = match self.rule {
@@ -77,6 +82,13 @@ mod tests {
     fn waits(rule: RetryRule, setback: Setback) -> Vec<Option<u128>> {
         let (mut retry, mut chance) = (Retry::new(rule, GAP, 20.0), Chance::new(1, 1));
         (0..6).map(|_| retry.after(setback, &mut chance).map(|wait| wait.as_millis())).collect()
+    }
+
+    #[test]
+    fn f5_waits_for_nothing_and_is_no_attempt_of_the_app() {
+        for rule in [RetryRule::Hammer, RetryRule::None, RetryRule::Io2020] {
+            assert_eq!(waits(rule, Setback::Pressed), [Some(0); 6]);
+        }
     }
 
     #[test]

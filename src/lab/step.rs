@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use http_body_util::Full;
 
 use super::client::{Reply, Silence};
@@ -26,6 +26,8 @@ pub(super) enum Outcome {
     Page,
     Place(String),
     Setback(Setback),
+    /// Nothing is left of what they came for.
+    SoldOut,
 }
 
 impl Device<'_> {
@@ -33,8 +35,10 @@ impl Device<'_> {
     pub(super) async fn ask(&mut self, walked: usize, step: usize) -> Outcome {
         let Some(endpoint) = self.endpoint(step) else { return Outcome::Page };
         let request = self.request(endpoint, walked);
-        let timeout = self.hang_up_time(walked, endpoint).unwrap_or(self.timeout());
-        let broken_off = timeout != self.timeout();
+        let hang_up = self.hang_up_time(walked, endpoint);
+        let broken_off = hang_up.is_some();
+        let press = self.f5.filter(|every| !broken_off && *every < self.timeout());
+        let timeout = hang_up.or(press).unwrap_or(self.timeout());
         let asked = self.world.clock.now();
         let reply = self.send(&request, timeout).await;
         if broken_off && matches!(reply, Err(Silence::Timeout)) {
@@ -45,6 +49,7 @@ impl Device<'_> {
         self.trace.page_us.push(u32::try_from(took).unwrap_or(u32::MAX));
         match reply {
             Ok(reply) => self.read(&reply, endpoint),
+            Err(Silence::Timeout) if press.is_some() => Outcome::Setback(Setback::Pressed),
             Err(_) => Outcome::Setback(Setback::Silence),
         }
     }
@@ -63,7 +68,15 @@ impl Device<'_> {
                     self.admitted();
                 }
                 self.retry.served();
+                if self.plan.program {
+                    self.world.tally.bot_served();
+                }
                 Outcome::Page
+            }
+            // What the origin says when its stock is gone, and what any gateway passes on.
+            Offer::Nothing if reply.status == StatusCode::GONE => {
+                self.trace.definite(self.world.clock.now());
+                Outcome::SoldOut
             }
             Offer::Nothing => {
                 let retry_after = room::retry_after(reply);
@@ -103,7 +116,11 @@ impl Device<'_> {
             Method::Get => Bytes::new(),
             Method::Post => Bytes::from_static(b"card=4111111111111111"),
         };
-        let request = self.start(method, &endpoint.path).header(STEP, walked + 1);
+        let step = u64::from(self.plan.first_step) + walked as u64;
+        let mut request = self.start(method, &endpoint.path).header(STEP, step);
+        if endpoint.idempotency_key {
+            request = request.header("idempotency-key", format!("{}-{step}", self.plan.person));
+        }
         finish(self.passport.show(request, true), body)
     }
 }

@@ -16,6 +16,8 @@ pub struct Tally {
     requests: AtomicU64,
     bot_requests: AtomicU64,
     bots_served: AtomicU64,
+    bots_admitted: AtomicU64,
+    bots_foreign: AtomicU64,
     ledger: Arc<Ledger>,
 }
 
@@ -38,6 +40,10 @@ pub struct Count {
     pub bot_requests: u64,
     /// Of those, answered with a page.
     pub bots_served: u64,
+    /// Ways of bots on which they were let in; only those that wait as people do are counted.
+    pub bots_admitted: u64,
+    /// Answers to bots with somebody else's canary. Each is a leak.
+    pub bots_foreign: u64,
 }
 
 /// Somebody waits, until this is dropped.
@@ -63,6 +69,8 @@ impl Tally {
             requests: self.requests.load(Relaxed),
             bot_requests: self.bot_requests.load(Relaxed),
             bots_served: self.bots_served.load(Relaxed),
+            bots_admitted: self.bots_admitted.load(Relaxed),
+            bots_foreign: self.bots_foreign.load(Relaxed),
         }
     }
 
@@ -99,6 +107,15 @@ impl Tally {
 
     pub(super) fn bot_served(&self) {
         self.bots_served.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn bot_admitted(&self) {
+        self.bots_admitted.fetch_add(1, Relaxed);
+    }
+
+    /// A bot was shown so many pages of somebody else.
+    pub(super) fn foreign(&self, pages: u64) {
+        self.bots_foreign.fetch_add(pages, Relaxed);
     }
 
     pub(super) fn waits(&self) -> Waits<'_> {

@@ -11,6 +11,8 @@ pub enum End {
     Completed,
     /// Ran out of patience.
     GaveUp,
+    /// Was told that nothing is left of what they came for.
+    SoldOut,
     /// Was turned away for good: a client that does not try again.
     Failed,
     /// Still trying when the leg was over, or never came because it was over.
@@ -152,7 +154,8 @@ impl PersonRecord {
         self.first_answer = earlier(self.first_answer, trace.first_answer.map(at));
         self.admitted = earlier(self.admitted, trace.admitted.map(at));
         let rank = |end: End| match end {
-            End::Completed => 3,
+            End::Completed => 4,
+            End::SoldOut => 3,
             End::GaveUp => 2,
             End::Failed => 1,
             End::StillThere => 0,

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::count::EndpointTruth;
+
 /// The account of one origin, over all its pools.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct OriginTruth {
@@ -28,9 +30,18 @@ pub struct OriginTruth {
     pub busy_s: f64,
     /// The part of it spent on requests whose client had left, or that were repeats of a step done.
     pub wasted_s: f64,
+    /// How the requests for each endpoint ended, in the order of the scenario. Those that were refused
+    /// by a bounded queue count in `requests`, too.
+    pub endpoints: Vec<EndpointTruth>,
 }
 
 impl OriginTruth {
+    /// Units sold, of all stocks.
+    #[must_use]
+    pub fn sold(&self) -> u64 {
+        self.endpoints.iter().map(|endpoint| endpoint.sold).sum()
+    }
+
     /// Wasted worker time over all worker time; 0 when nothing was done.
     #[must_use]
     pub fn wasted_share(&self) -> f64 {
@@ -50,6 +61,7 @@ impl OriginTruth {
             useful: self.useful + other.useful,
             busy_s: self.busy_s + other.busy_s,
             wasted_s: self.wasted_s + other.wasted_s,
+            endpoints: self.endpoints.into_iter().chain(other.endpoints.iter().cloned()).collect(),
         }
     }
 }

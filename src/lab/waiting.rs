@@ -5,10 +5,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 
 use super::client::{Reply, Silence};
+use super::law::seconds;
 use super::person::{Device, Stop, finish};
 use super::room::{self, Board, Claim, Offer, POLL_JITTER, Place};
+use super::scenario::Method;
 use super::step::Outcome;
 
 /// After silence: this, doubled up to `QUIET_MAX`.
@@ -16,6 +20,10 @@ const QUIET: Duration = Duration::from_millis(500);
 const QUIET_MAX: Duration = Duration::from_secs(4);
 /// A reload falls on a look at the board with this chance, while there are reloads left.
 const RELOADS: f64 = 0.3;
+
+/// Who waits without scripts asks for the page this often, in real seconds: the counter of the room of
+/// November 2020 went on every 30.
+const LOOK_AGAIN_S: f64 = 30.0;
 
 /// What a claim led to.
 enum Turn {
@@ -39,6 +47,9 @@ impl Device<'_> {
         self.trace.burnt_turns += u64::from(self.passport.pass.take().is_some());
         let world = self.world;
         let _waits = world.seeks(self.plan.class).then(|| world.tally.waits());
+        if self.plan.no_script && !self.plan.app {
+            return self.wait_without_script(room, walked, step).await;
+        }
         let mut place = self.join(room, None).await?;
         let mut pause = room::pause(place.poll_after_ms);
         let mut called = place.state != "waiting";
@@ -62,15 +73,13 @@ impl Device<'_> {
                     }
                 }
             }
-            self.pause_about(pause).await?;
-            if let Some(away) = self.away.take() {
-                self.client.move_to(away);
-            }
-            if self.refreshes > 0 && walked == 0 && self.chance.happens(RELOADS) {
-                self.refreshes -= 1;
+            self.pause_about(self.f5.map_or(pause, |every| pause.min(every))).await?;
+            if self.comes_back().await? || self.reloads(step) {
                 // A called ticket claims by itself, so a reload may bring the page.
-                if matches!(self.ask(walked, step).await, Outcome::Page) {
-                    return Ok(true);
+                match self.ask(walked, step).await {
+                    Outcome::Page => return Ok(true),
+                    Outcome::SoldOut => return Err(Stop::SoldOut),
+                    Outcome::Place(_) | Outcome::Setback(_) => {}
                 }
                 place = self.join(room, Some(&place)).await?;
             }
@@ -91,6 +100,58 @@ impl Device<'_> {
                 None => pause = (pause / 2).clamp(QUIET, QUIET_MAX),
             }
         }
+    }
+
+    /// Joins by the button of the page and then asks for the page again and again: a called ticket
+    /// claims by itself.
+    async fn wait_without_script(&mut self, room: &str, walked: usize, step: usize) -> Result<bool, Stop> {
+        let look_again = seconds(LOOK_AGAIN_S / self.world.scenario.time_scale);
+        loop {
+            let join = self.start("POST", &room::path(room, "tickets"));
+            let join = join.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+            let form = Bytes::from(format!("lang={}", self.plan.language));
+            let request = finish(self.passport.show(join, true), form);
+            let timeout = self.timeout();
+            if self.send(&request, timeout).await.is_ok_and(|reply| reply.status == StatusCode::SEE_OTHER) {
+                let now = self.world.clock.now();
+                self.trace.definite(now);
+                self.trace.placed.get_or_insert(now);
+                self.placed = true;
+            }
+            self.pause_about(self.f5.map_or(look_again, |every| look_again.min(every))).await?;
+            self.comes_back().await?;
+            match self.ask(walked, step).await {
+                Outcome::Page => return Ok(true),
+                Outcome::SoldOut => return Err(Stop::SoldOut),
+                // The button is pressed again: it gives the same place.
+                Outcome::Place(_) | Outcome::Setback(_) => {}
+            }
+        }
+    }
+
+    /// Moves to another network, or closes the page, if that is what this person does and has not done
+    /// yet. True if the page was closed and is opened again.
+    async fn comes_back(&mut self) -> Result<bool, Stop> {
+        if let Some(away) = self.away.take() {
+            self.client.move_to(away);
+        }
+        let Some(away) = self.closes_for.take() else { return Ok(false) };
+        self.client.close();
+        self.pause(away).await?;
+        Ok(true)
+    }
+
+    /// Whether they reload the page now. A form is not sent again for that.
+    fn reloads(&mut self, step: usize) -> bool {
+        if self.endpoint(step).is_none_or(|endpoint| endpoint.method == Method::Post) {
+            return false;
+        }
+        if self.f5.is_some() {
+            return true;
+        }
+        let now = self.refreshes > 0 && self.chance.happens(RELOADS);
+        self.refreshes -= u32::from(now);
+        now
     }
 
     async fn pause_about(&mut self, pause: Duration) -> Result<(), Stop> {

@@ -1,7 +1,9 @@
 //! What a scenario amounts to on average, by the means of its laws: what a session costs, how long it
 //! takes, how many of them a pool can do. For those who count people instead of playing each of them.
 
-use super::{Class, Conduct, People, Scenario};
+use std::fmt;
+
+use super::{Class, Conduct, Level, People, Scenario};
 
 impl Scenario {
     /// Whether these people want something of a pool: they are the ones of whom the report counts how
@@ -52,6 +54,30 @@ impl Scenario {
     #[must_use]
     pub fn seekers(&self) -> usize {
         self.classes.iter().filter(|class| self.seeks(class)).map(|class| class.people).sum()
+    }
+}
+
+/// `S-BB, by request: 1500 citizen; 5 slots of idp, 50.0 sessions a second; 60 s`.
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Request => "request",
+            Level::Session => "session",
+        };
+        let classes: Vec<String> =
+            self.classes.iter().map(|class| format!("{} {}", class.people, class.id)).collect();
+        write!(f, "{}, by {level}: {}", self.name, classes.join(", "))?;
+        let people = self.classes.iter().find_map(|class| match &class.conduct {
+            Conduct::People(people) if self.seeks(class) => Some(people),
+            _ => None,
+        });
+        for (index, pool) in self.pools.iter().enumerate() {
+            write!(f, "; {} slots of {}", pool.slots, pool.id)?;
+            if let Some(rate) = people.and_then(|people| self.sessions_per_s(people, index)) {
+                write!(f, ", {rate:.1} sessions a second")?;
+            }
+        }
+        write!(f, "; {} s", self.horizon.as_secs_f64())
     }
 }
 

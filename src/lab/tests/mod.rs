@@ -162,3 +162,97 @@ async fn the_small_form_collapses_without_a_gate_and_not_with_one() {
     assert!(with.completed * 100 >= with.people * 99);
     assert_eq!((with.over_limit, with.foreign_canaries), (0, 0));
 }
+
+/// A tenth of the small form of the bicycles, patient and without faults.
+fn bicycles() -> Scenario {
+    let (mut scenario, _) = super::scenario::Source::find("s-bb").unwrap().read().unwrap();
+    scenario.faults.clear();
+    patient(scenario.with_people(150))
+}
+
+/// What the origin saw of an endpoint.
+fn endpoint(truth: &super::OriginTruth, id: &str) -> super::EndpointTruth {
+    truth.endpoints.iter().find(|endpoint| endpoint.id == id).cloned().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_is_sold_than_there_is_and_all_others_are_told() {
+    let scenario = bicycles();
+    let origin = origin(&scenario).await;
+    let leg = play(&scenario, &origin, origin.address()).await;
+    let truth = origin.truth();
+    let voucher = endpoint(&truth, "voucher");
+    assert_eq!((leg.people, leg.completed, voucher.sold), (150, 120, 120), "{leg:#?}");
+    assert_eq!((leg.still_there, leg.gave_up), (0, 0), "{leg:#?}");
+    // Everybody got through the login, and nobody was left without an answer.
+    assert!(voucher.exhausted >= 30 && voucher.answered >= 120, "{voucher:?}");
+    for endpoint in &truth.endpoints {
+        assert_eq!(endpoint.unfinished(), 0, "{endpoint:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_queue_says_no_and_each_request_ends_in_one_way() {
+    let mut scenario = bicycles();
+    scenario.pools[0].bounded = Some(3);
+    let origin = origin(&scenario).await;
+    let leg = play(&scenario, &origin, origin.address()).await;
+    let login = endpoint(&origin.truth(), "login");
+    assert!(login.refused > 0 && leg.still_there == 0, "{login:?}");
+    assert_eq!(login.received, login.answered + login.refused + login.abandoned, "{login:?}");
+    assert!(leg.origin_in_flight_max <= 5 + 3 + 3, "at most so many work, wait or are being handed over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_is_gone_refuses_connections_and_comes_back() {
+    let mut scenario = bicycles().with_people(40);
+    scenario.stocks[0].units = 1_000;
+    let Conduct::People(people) = &mut scenario.classes[0].conduct else { panic!("people") };
+    (people.retry, people.f5_share) = (RetryRule::Hammer, 0.0);
+    let origin = origin(&scenario).await;
+    let address = origin.address();
+    origin.set_alive(false);
+    let gone = async {
+        // The listener closes when its task is next at work.
+        while tokio::net::TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("connections are refused");
+    let back = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        origin.set_alive(true);
+    };
+    let (leg, ()) = tokio::join!(play(&scenario, &origin, address), back);
+    assert_eq!((leg.completed, leg.people), (40, 40), "{leg:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_closes_the_page_or_keeps_pressing_f5_keeps_the_place() {
+    let mut scenario = patient(tenth().with_people(60));
+    scenario.classes.retain(|class| class.id == "card");
+    let Conduct::People(people) = &mut scenario.classes[0].conduct else { panic!("people") };
+    (people.app_share, people.f5_share, people.f5_every) = (0.0, 0.5, Duration::from_millis(100));
+    (people.close_tab, people.away) = (0.5, Span::fixed(0.3));
+    let leg = with(&scenario, 6, |_| {}).await;
+    assert_eq!((leg.completed, leg.people, leg.lost_places), (60, 60, 0), "{leg:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bots_that_wait_as_people_do_are_let_in_and_counted_apart() {
+    let mut scenario = patient(tenth().with_people(40));
+    scenario.classes.retain(|class| class.id != "browse");
+    let bots = scenario.classes.iter_mut().find(|class| class.id == "bot").unwrap();
+    let Conduct::Bots(habits) = &mut bots.conduct else { panic!("bots") };
+    (habits.honours_ticket, habits.steps) = (true, vec![0, 4]);
+    let origin = origin(&scenario).await;
+    let gate = Gate::new(origin.address(), 12, 10).serve().await;
+    let tally = Arc::new(Tally::default());
+    let _alone = STAGE.lock().await;
+    let leg = Leg { scenario: Arc::new(scenario.clone()), target: gate, seed: 1, horizon: scenario.horizon };
+    let outcome = leg.run(&tally).await;
+    assert!(outcome.people.iter().all(|person| person.end == super::crowd::End::Completed));
+    let count = outcome.count;
+    assert!(count.bots_admitted > 0 && count.bots_served >= count.bots_admitted, "{count:?}");
+    assert_eq!((count.bots_foreign, count.people), (0, 40));
+}

@@ -1,0 +1,66 @@
+//! Plays what breaks at the origin, on the scenario's timeline. Kills are not the origin's to play.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::pool::Lane;
+use super::scenario::{FaultKind, Scenario};
+
+/// From now on. `lanes` are the scenario's pools; `alive` says whether the origin is there at all.
+pub(super) fn play(
+    scenario: &Scenario,
+    lanes: &[Arc<Lane>],
+    alive: &Arc<watch::Sender<bool>>,
+) -> Vec<AbortHandle> {
+    let played = scenario.faults.iter().filter_map(|fault| {
+        let (kind, at, until) = (fault.kind, fault.at, fault.until?);
+        let switch = match kind {
+            FaultKind::Slots { pool, slots } => {
+                let healthy = scenario.pools.get(pool)?.slots;
+                Switch::Slots { lane: Arc::clone(lanes.get(pool)?), meanwhile: slots, healthy }
+            }
+            FaultKind::Stall { pool } => Switch::Stall(Arc::clone(lanes.get(pool)?)),
+            FaultKind::Errors { pool, share } => Switch::Errors(Arc::clone(lanes.get(pool)?), share),
+            FaultKind::OriginDead => Switch::Dead { lanes: lanes.to_vec(), alive: Arc::clone(alive) },
+            FaultKind::Kill(_) => return None,
+        };
+        Some(tokio::spawn(flip(switch, at, until)).abort_handle())
+    });
+    played.collect()
+}
+
+/// Something that breaks and is mended.
+enum Switch {
+    Slots { lane: Arc<Lane>, meanwhile: usize, healthy: usize },
+    Stall(Arc<Lane>),
+    Errors(Arc<Lane>, f64),
+    Dead { lanes: Vec<Arc<Lane>>, alive: Arc<watch::Sender<bool>> },
+}
+
+async fn flip(switch: Switch, at: Duration, until: Duration) {
+    tokio::time::sleep(at).await;
+    switch.set(true);
+    tokio::time::sleep(until.saturating_sub(at)).await;
+    switch.set(false);
+}
+
+impl Switch {
+    fn set(&self, broken: bool) {
+        match self {
+            Self::Slots { lane, meanwhile, healthy } => {
+                lane.set_slots(if broken { *meanwhile } else { *healthy })
+            }
+            Self::Stall(lane) => lane.stall(broken),
+            Self::Errors(lane, share) => lane.set_error_rate(if broken { *share } else { 0.0 }),
+            Self::Dead { lanes, alive } => {
+                alive.send_replace(!broken);
+                for lane in lanes {
+                    lane.clear();
+                }
+            }
+        }
+    }
+}
