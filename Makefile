@@ -10,7 +10,7 @@ CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 TARGETS = chain config head path proxy listener
 SECONDS = 60
 
-.PHONY: demo test build fuzz bench compare deny screenshot
+.PHONY: demo test accept build fuzz bench compare deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
@@ -26,6 +26,11 @@ test:
 	$(CARGO) test --release --locked $(CHECKED)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
 	$(MAKE) fuzz
+
+# Every row of what a click day demands, a line each. ARGS=--write-met keeps what is met as the baseline.
+accept:
+	@.ci/need /usr/sbin/nginx:nginx
+	$(CARGO) test --release --locked $(CHECKED) --test accept -- --full $(ARGS)
 
 fuzz:
 	@.ci/need g++

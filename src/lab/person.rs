@@ -207,7 +207,9 @@ impl<'a> Device<'a> {
         } else {
             self.world.tally.request();
         }
-        let reply = self.client.ask(request, timeout).await?;
+        let reply = self.client.ask(request, timeout).await.inspect_err(|silence| {
+            self.trace.broken += u64::from(*silence == Silence::Broken);
+        })?;
         if self.passport.stamp(&reply.headers) {
             self.admitted();
         }

@@ -79,6 +79,7 @@ impl Device<'_> {
                 Outcome::SoldOut
             }
             Offer::Nothing => {
+                self.trace.bare_refusals += 1;
                 let retry_after = room::retry_after(reply);
                 Outcome::Setback(Setback::Refused { status, retry_after })
             }

@@ -30,6 +30,10 @@ pub(super) struct Trace {
     pub(super) requests: u64,
     pub(super) foreign_canaries: u64,
     pub(super) lost_places: u64,
+    /// Answers that were neither a page, nor a place, nor a reason with a time.
+    pub(super) bare_refusals: u64,
+    /// Connections refused, reset or closed before a whole answer.
+    pub(super) broken: u64,
     /// When the first place was given.
     pub(super) placed: Option<Moment>,
     /// Passes received, each counted once.
@@ -102,6 +106,10 @@ pub struct PersonRecord {
     pub foreign_canaries: u64,
     /// Times that a ticket was gone or its number worse.
     pub lost_places: u64,
+    /// Answers that were neither a page, nor a place, nor a reason with a time.
+    pub bare_refusals: u64,
+    /// Connections refused, reset or closed before a whole answer.
+    pub broken: u64,
     /// When they were given a place. `None`: they never held a ticket.
     pub placed: Option<Duration>,
     /// Passes received, over all devices, each counted once.
@@ -136,6 +144,8 @@ impl PersonRecord {
             requests: 0,
             foreign_canaries: 0,
             lost_places: 0,
+            bare_refusals: 0,
+            broken: 0,
             placed: None,
             admissions: 0,
             announced: None,
@@ -167,6 +177,8 @@ impl PersonRecord {
         self.requests += trace.requests;
         self.foreign_canaries += trace.foreign_canaries;
         self.lost_places += trace.lost_places;
+        self.bare_refusals += trace.bare_refusals;
+        self.broken += trace.broken;
         self.placed = earlier(self.placed, trace.placed.map(at));
         self.admissions += trace.admissions;
         self.announced = self.announced.or(trace.announced.map(|(low, high)| (at(low), at(high))));

@@ -11,6 +11,7 @@ mod scripted;
 mod stage;
 mod upstreams;
 
+mod accept;
 mod browser;
 mod caches;
 mod faults;

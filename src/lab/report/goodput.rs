@@ -41,6 +41,10 @@ fn useful_at(ticks: &[Tick], at_s: f64) -> f64 {
 /// never came.
 #[must_use]
 pub fn recovery_s(ticks: &[Tick], from_s: f64, calm_p99_s: f64) -> Option<f64> {
+    if ticks.last()?.at_s < from_s {
+        // Everybody had gone, or was served, before.
+        return ticks.last().filter(|last| last.waiting == 0).map(|_| 0.0);
+    }
     let quiet = |tick: &Tick| {
         tick.waiting == 0
             && tick.in_flight as f64 <= tick.capacity.max(1.0)

@@ -33,6 +33,8 @@ impl LegSummary {
         let workers = scenario.workers();
         let eligible = scenario.eligible(people.len() as u64);
         let perfect = perfect(&people, eligible, &workers);
+        let recovery_s =
+            perfect.overload.and_then(|(_, quiet)| recovery_s(ticks, quiet, calm_p99_s(scenario)?));
         let ideal_goals = sorted(perfect.goals_s.iter().copied());
         let asked = people.iter().filter(|person| person.end == End::Completed);
         let needed: u64 =
@@ -43,7 +45,10 @@ impl LegSummary {
             kind: leg.kind.clone(),
             people: people.len() as u64,
             eligible,
-            oversold: (!scenario.stocks.is_empty()).then(|| ended(End::Completed).saturating_sub(eligible)),
+            oversold: (!scenario.stocks.is_empty()).then(|| {
+                let units: u64 = scenario.stocks.iter().map(|stock| stock.units).sum();
+                truth.sold().saturating_sub(units)
+            }),
             completed: ended(End::Completed),
             gave_up: ended(End::GaveUp) + ended(End::Failed),
             told_exhausted: ended(End::SoldOut),
@@ -57,9 +62,10 @@ impl LegSummary {
             ideal_p50_s: percentile(&ideal_goals, 50),
             ideal_p99_s: percentile(&ideal_goals, 99),
             goodput: perfect.overload.and_then(|overload| goodput(ticks, overload, &workers)),
-            recovery_s: perfect
-                .overload
-                .and_then(|(_, quiet)| recovery_s(ticks, quiet, calm_p99_s(scenario)?)),
+            recovery_s,
+            never_quiet: recovery_s.is_none() && perfect.overload.is_some() && !ticks.is_empty(),
+            bare_refusals: sum(|person| person.bare_refusals),
+            broken: sum(|person| person.broken),
             joined: people.iter().filter(|person| person.placed.is_some()).count() as u64,
             lost_places: sum(|person| person.lost_places),
             burnt_turns: sum(|person| person.burnt_turns),
@@ -67,6 +73,7 @@ impl LegSummary {
             hung_up: people.iter().filter(|person| person.hung_up).count() as u64,
             browsers_p99_s: percentile(&browsing, 99),
             browsers_completed: others.iter().filter(|person| person.end == End::Completed).count() as u64,
+            browsers_bare_refusals: others.iter().map(|person| person.bare_refusals).sum(),
             browsers_queued: others.iter().filter(|person| person.placed.is_some()).count() as u64,
             browsers: others.len() as u64,
             requests: outcome.count.requests,

@@ -102,6 +102,10 @@ metrics! {
         |leg| Some(leg.first_answer_max_s), "";
     "unanswered" "people who never had a definite answer", "0" zero, count,
         |leg| whole(leg.unanswered), "";
+    "bare_refusals" "answers with neither page, place, nor reason and time", "0" zero, count,
+        |leg| whole(leg.bare_refusals), "";
+    "broken" "connections refused, reset or closed without an answer", "" never, count,
+        |leg| whole(leg.broken), "";
     "goal_p50" "time to the goal, median of those who reached it", "" never, seconds,
         |leg| leg.goal_p50_s, "nobody reached the goal";
     "goal_p99" "time to the goal, p99 of those who reached it", "" never, seconds,
@@ -129,7 +133,7 @@ metrics! {
     "bot_gain" "bots' share of what was handed out, over that of identities", "≤ 1.0" |it| it <= 1.0, number,
         |leg| leg.bot_gain, "no bots, or nothing was handed out";
     "recovery" "from load below capacity to quiet", "≤ 10 s" |it| it <= 10.0, seconds,
-        |leg| leg.recovery_s, "quiet never came while the leg lasted, or there was no crush";
+        |leg| if leg.never_quiet { Some(f64::INFINITY) } else { leg.recovery_s }, "there was no crush, or nobody looked";
     "browsers_p99" "those who only look around: a page, p99", "≤ 200 ms" |it| it <= 0.2, seconds,
         |leg| leg.browsers_p99_s, "nobody only looked around";
     "browsers_queued" "those who only look around: made to queue", "0" zero, count,

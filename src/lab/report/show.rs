@@ -16,6 +16,7 @@ pub fn part(part: u64, whole: u64) -> String {
 #[must_use]
 pub fn seconds(s: f64) -> String {
     match s {
+        s if s.is_infinite() => "never".to_owned(),
         s if s < 0.9995 => format!("{:.0} ms", s * 1_000.0),
         s if s < 180.0 => format!("{s:.1} s"),
         s if s < 3.0 * 3_600.0 => format!("{:.0} min", s / 60.0),
@@ -83,6 +84,7 @@ mod tests {
         assert_eq!([percent(0.9851), part(1_182, 1_200)], ["98.5 %", "1,182 (98.5 %)"]);
         let times = [0.0, 0.05, 0.9999, 42.0, 600.0, 24_840.0].map(seconds);
         assert_eq!(times, ["0 ms", "50 ms", "1.0 s", "42.0 s", "10 min", "6.9 h"]);
+        assert_eq!(seconds(f64::INFINITY), "never");
         assert_eq!([-1.5, 0.2].map(signed_seconds), ["−1.5 s", "+200 ms"]);
         assert_eq!([0, 999, 1_000, 71_500_000].map(thousands), ["0", "999", "1,000", "71,500,000"]);
         assert_eq!([0.983, 14.23, 364.0].map(number), ["0.983", "14.2", "364"]);

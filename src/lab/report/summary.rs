@@ -73,8 +73,15 @@ pub struct LegSummary {
     pub amplification: Option<f64>,
     /// Requests that the pools received per answer of use; 1 is ideal.
     pub origin_amplification: Option<f64>,
-    /// From the moment at which a dependency was whole again to quiet, the longest.
+    /// From the moment at which less was asked than the pools can do to quiet. `None` if there was no
+    /// such moment, or quiet never came.
     pub recovery_s: Option<f64>,
+    /// Quiet never came, though less was asked than the pools can do.
+    pub never_quiet: bool,
+    /// Answers that helped nobody: neither a page, nor a place, nor a reason with a time.
+    pub bare_refusals: u64,
+    /// Connections of people that were refused, reset or closed before a whole answer.
+    pub broken: u64,
     /// Personal pages that belonged to somebody else.
     pub foreign_canaries: u64,
     /// Times that a ticket was gone or its number worse.
@@ -101,6 +108,8 @@ pub struct LegSummary {
     pub browsers_completed: u64,
     /// How many others there were.
     pub browsers: u64,
+    /// Answers to the others that were neither a page, nor a place, nor a reason with a time.
+    pub browsers_bare_refusals: u64,
     /// How many of the others were given a place to wait in.
     pub browsers_queued: u64,
     /// Requests that the crowd sent, bots included.

@@ -1,0 +1,78 @@
+//! A backend that answers at once and is wrong about caches: every page is somebody's own, and says that
+//! anybody may store it.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// Gone, with its connections, when dropped.
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Backend {
+    pub(crate) async fn start() -> Result<Self, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let accepting = tokio::spawn(async move {
+            // Connections end with this task.
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(converse(stream));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Ok(Self { address, accepting })
+    }
+}
+
+async fn converse(mut stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let mut bytes = Vec::new();
+    loop {
+        while let Some(end) = head_end(&bytes) {
+            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+            let length: usize = value(&head, "content-length:").and_then(|it| it.parse().ok()).unwrap_or(0);
+            while bytes.len() < end + length {
+                if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            bytes.drain(..end + length);
+            let canary = value(&head, "cookie:")
+                .and_then(|cookies| cookies.split("session=").nth(1))
+                .map_or("nobody", |session| session.split(';').next().unwrap_or(""));
+            let body = format!("canary={canary}.");
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncache-control: public, max-age=60\r\n\
+                 content-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+}
+
+/// Where the first head in `bytes` ends.
+pub(crate) fn head_end(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// The value of a field in a head in lower case.
+pub(crate) fn value<'a>(head: &'a str, field: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(field)).map(str::trim)
+}

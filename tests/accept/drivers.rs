@@ -1,0 +1,216 @@
+//! Rows that no click day decides: each sets its own small stage.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+use super::backend::Backend;
+use super::gateway::{Gateway, NAVIGATES, ask, get};
+use super::row::Judged;
+
+/// One upstream, one room, one route; `room` and `route` are further keys of theirs.
+fn configuration(backend: SocketAddr, room: &str, route: &str) -> String {
+    format!(
+        "[upstream.app]\naddresses = [\"{backend}\"]\n\n[room.main]\n{room}\n[route.main]\nupstream = \"app\"\n\
+         room = \"main\"\n{route}\n"
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "boards carry wall time")]
+fn wall_ms() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0
+}
+
+const BOARD: &str = "/.tornello/v1/rooms/main/board";
+
+/// M16: a configuration that makes a personal route shareable.
+pub(crate) async fn m16() -> Result<Judged, String> {
+    let backend = Backend::start().await?;
+    let gateway = Gateway::start(&configuration(backend.address, "", ""))?;
+    gateway.configure(&configuration(backend.address, "", "shared = true\n"))?;
+    let done = gateway.reload()?;
+    let reasons = String::from_utf8_lossy(&done.stderr).into_owned();
+    let refused = done.status.code() == Some(2) && reasons.contains("shared");
+    let answer = get(gateway.site, "/", &format!("{NAVIGATES}cookie: session=me\r\n")).await?;
+    let kept = answer.status == 200
+        && answer.body == "canary=me."
+        && answer.head.contains("cache-control: private, no-store");
+    let logged = String::from_utf8_lossy(&gateway.said()).contains("shared");
+    let says = |yes: bool, text: &str| if yes { text.to_owned() } else { format!("NOT {text}") };
+    // There is no public log that it could stand in.
+    Ok(Judged::new(
+        false,
+        format!(
+            "{}, {}, {}; there is no public log",
+            says(refused, "refused"),
+            says(kept, "the old one stays"),
+            says(logged, "in the operator's log")
+        ),
+    ))
+}
+
+/// M12, second half: how old a board may be, and whether a pause has a reason.
+pub(crate) async fn datum() -> Result<(f64, bool), String> {
+    let backend = Backend::start().await?;
+    let gateway = Gateway::start(&configuration(backend.address, "", ""))?;
+    let board = async || -> Result<Value, String> {
+        let answer = get(gateway.site, BOARD, "").await?;
+        let signed: Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
+        Ok(signed["board"].clone())
+    };
+    let (mut oldest, begun) = (0.0_f64, now());
+    while begun.elapsed() < Duration::from_secs(6) {
+        let made = board().await?["time_ms"].as_f64().ok_or("the board has no time")?;
+        oldest = oldest.max((wall_ms() - made) / 1_000.0);
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    gateway.configure(&configuration(backend.address, "hold = true\n", ""))?;
+    if !gateway.reload()?.status.success() {
+        return Err("the room cannot be held".to_owned());
+    }
+    let mut reasoned = false;
+    for _ in 0..100 {
+        let board = board().await?;
+        let held = board["state"] == "held";
+        if held && board["reason"].as_str().is_none_or(str::is_empty) {
+            return Ok((oldest, false));
+        }
+        reasoned |= held;
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    Ok((oldest, reasoned))
+}
+
+/// M18: what is left when the backend is dead.
+pub(crate) async fn m18() -> Result<Judged, String> {
+    let backend = Backend::start().await?;
+    let gateway = Gateway::start(&configuration(backend.address, "", ""))?;
+    get(gateway.site, "/", NAVIGATES).await?;
+    drop(backend);
+    let (mut asked, mut answered, mut times) = (0_u32, 0_u32, Vec::new());
+    let begun = now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        for (path, more) in [("/", NAVIGATES), (BOARD, ""), ("/.tornello/v1/rooms/main/messages", "")] {
+            let before = now();
+            let answer = get(gateway.site, path, more).await;
+            times.push(before.elapsed().as_secs_f64());
+            asked += 1;
+            let good =
+                |body: &str| if path == "/" { body.contains("<html lang=") } else { body.starts_with('{') };
+            answered += u32::from(answer.is_ok_and(|answer| good(&answer.body)));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    times.sort_by(f64::total_cmp);
+    let p99 = times.get((times.len() * 99).div_ceil(100) - 1).copied().unwrap_or(f64::INFINITY);
+    let mut missing = Vec::new();
+    for language in ["it", "en", "de", "fr", "sl"] {
+        let more = format!("{NAVIGATES}accept-language: {language}\r\n");
+        let answer = get(gateway.site, "/", &more).await?;
+        if !answer.body.contains(&format!("<html lang=\"{language}\"")) {
+            missing.push(language);
+        }
+    }
+    let languages =
+        if missing.is_empty() { "all languages".to_owned() } else { format!("no {}", missing.join(", ")) };
+    Ok(Judged::new(
+        asked == answered && p99 <= 0.2 && missing.is_empty(),
+        format!("{answered} of {asked} available, p99 {:.0} ms, {languages}", p99 * 1_000.0),
+    ))
+}
+
+/// Identifiers of one person, none of which may be found anywhere.
+const TAX_CODE: &str = "RSSMRA80A01H501U";
+const DEVICE: &str = "device-5e1f0c77aa42";
+const SESSION: &str = "session-b1946ac92492d234";
+const ADDRESS: [u8; 4] = [203, 0, 113, 77];
+const SOURCE: [u8; 4] = [127, 44, 113, 78];
+
+/// M25: seeds identifiers wherever a client can put them, then looks for them in all that is left.
+pub(crate) async fn m25() -> Result<Judged, String> {
+    let backend = Backend::start().await?;
+    let more = format!(
+        "[edge]\ntrusted_proxies = [\"127.44.0.0/16\"]\n\n[identity]\nheader = \"x-user-id\"\n\
+         credential = {{ cookie = \"session\" }}\n\n[quota.few]\nrate = \"5/s\"\nburst = 5\n\n{}",
+        configuration(backend.address, "hold = true\n", "quota = \"few\"\n")
+    );
+    let gateway = Gateway::start(&more)?;
+    let address = Ipv4Addr::from(ADDRESS);
+    let carries = format!(
+        "x-user-id: {TAX_CODE}\r\nx-forwarded-for: {address}\r\ncookie: session={SESSION}; device={DEVICE}\r\n\
+         user-agent: {DEVICE}\r\nreferer: http://x/{TAX_CODE}\r\nauthorization: Bearer {SESSION}\r\n\
+         x-request-id: {DEVICE}\r\ntraceparent: {DEVICE}\r\n"
+    );
+    let navigates = format!("{carries}{NAVIGATES}");
+    let source = Ipv4Addr::from(SOURCE);
+    let mut left = Vec::new();
+    let path = format!("/people/{TAX_CODE}?device={DEVICE}&ip={address}");
+    let tickets = "/.tornello/v1/rooms/main/tickets";
+    // A page of the backend repeats what it was told; what is ours must not.
+    for (method, path, more, body) in [
+        ("GET", path.as_str(), navigates.as_str(), ""),
+        ("POST", path.as_str(), carries.as_str(), TAX_CODE),
+        ("POST", tickets, carries.as_str(), ""),
+        ("GET", "/.tornello/v1/rooms/main/ticket", carries.as_str(), ""),
+        ("POST", "/.tornello/v1/rooms/main/claims", carries.as_str(), ""),
+        ("GET", BOARD, carries.as_str(), ""),
+        ("GET", "/%zz", carries.as_str(), ""),
+        ("BREW", path.as_str(), carries.as_str(), ""),
+    ] {
+        let answer = ask(gateway.site, source, method, path, more, body).await?;
+        left.extend(answer.head.into_bytes());
+        left.extend(answer.body.into_bytes());
+    }
+    for _ in 0..20 {
+        let answer = ask(gateway.site, source, "GET", &path, &carries, "").await?;
+        left.extend(answer.head.into_bytes());
+        left.extend(answer.body.into_bytes());
+    }
+    for page in ["/metrics", "/status"] {
+        left.extend(get(gateway.admin, page, "").await?.body.into_bytes());
+    }
+    left.extend(gateway.end()?);
+    if left.len() < 10_000 {
+        return Err(format!("only {} bytes were left to look at", left.len()));
+    }
+    let found = find(&left);
+    let words = if found.is_empty() { "0".to_owned() } else { found.join(", ") };
+    Ok(Judged::new(found.is_empty(), format!("{words} found in {} kB", left.len() / 1_000)))
+}
+
+/// What is found, and in which spelling.
+fn find(bytes: &[u8]) -> Vec<String> {
+    let lower = bytes.to_ascii_lowercase();
+    let mut found = Vec::new();
+    let mut look = |name: &str, spelling: &str, needle: &[u8]| {
+        let needle = needle.to_ascii_lowercase();
+        if lower.windows(needle.len()).any(|window| window == needle) {
+            found.push(format!("{name} as {spelling}"));
+        }
+    };
+    let addresses = [ADDRESS, SOURCE].map(|address| Ipv4Addr::from(address).to_string());
+    for text in [TAX_CODE, DEVICE, SESSION, &addresses[0], &addresses[1]] {
+        look(text, "text", text.as_bytes());
+        look(text, "hex", hex(text.as_bytes()).as_bytes());
+        // Whole groups only: the rest depends on what follows.
+        let whole = &text.as_bytes()[..text.len() / 3 * 3];
+        look(text, "base64", STANDARD.encode(whole).as_bytes());
+        look(text, "base64url", URL_SAFE_NO_PAD.encode(whole).as_bytes());
+    }
+    for address in [ADDRESS, SOURCE] {
+        look(&Ipv4Addr::from(address).to_string(), "hex", hex(&address).as_bytes());
+    }
+    found
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

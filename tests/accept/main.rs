@@ -1,0 +1,183 @@
+//! Acceptance: every row M1 to M25 of what a click day demands, measured with the real binary.
+//!
+//! `make accept` runs all of them and fails if one that was met before is not met any more
+//! (`met.txt`); `make test` runs the short ones. Nothing is skipped in silence: a row whose feature
+//! does not exist says `absent` and what is missing.
+//!
+//! Options: `--full`, `--write-met`, names of rows.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is its purpose"
+)]
+
+mod backend;
+mod baseline;
+mod canaries;
+mod days;
+mod drivers;
+mod gateway;
+mod judge;
+#[path = "../integration/nginx.rs"]
+mod nginx;
+mod row;
+mod stage;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
+
+use days::Days;
+use row::{Judged, ROWS, Standing, Takes};
+
+/// Without faults: what is asked is how soon the limit is found.
+fn calm(scenario: &mut toml::Table) {
+    scenario.remove("fault");
+}
+
+/// Only the fault of the pool.
+fn swing(scenario: &mut toml::Table) {
+    if let Some(toml::Value::Array(faults)) = scenario.get_mut("fault") {
+        faults.retain(|fault| fault.get("kill").is_none());
+    }
+}
+
+/// 500 people behind one address, and 500 with addresses of their own.
+fn one_address(scenario: &mut toml::Table) {
+    calm(scenario);
+    let Some(toml::Value::Array(classes)) = scenario.get_mut("class") else { return };
+    classes.truncate(1);
+    let Some(toml::Value::Table(shared)) = classes.first_mut() else { return };
+    for (key, value) in [("hang_up", 0.0), ("change_ip", 0.0), ("nat_share", 1.0)] {
+        shared.insert(key.to_owned(), value.into());
+    }
+    shared.insert("people".to_owned(), 500.into());
+    shared.insert("nat_addresses".to_owned(), 1.into());
+    let mut own = shared.clone();
+    own.insert("id".to_owned(), "own".into());
+    own.insert("nat_share".to_owned(), 0.0.into());
+    classes.push(own.into());
+}
+
+/// What an operator would write for S-CB, with a first guess at the limit.
+fn guess(initial: u32) -> String {
+    format!(
+        "[listen]\nhttp = \"127.0.0.1:0\"\n\n[edge]\nmax_connections_per_prefix = 20000\n\n\
+         [door]\nrate = \"20/s\"\nburst = 100\nprefix = {{ rate = \"5000/s\", burst = 10000 }}\n\n\
+         [upstream.cards]\naddresses = [\"127.0.0.1:1\"]\nannounce_limit = true\n\
+         limit = {{ initial = {initial}, floor = 2, ceiling = 400, latency = \"150ms\", wait = \"400ms\" }}\n\n\
+         [upstream.rest]\naddresses = [\"127.0.0.1:1\"]\n\n\
+         [room.wallet]\ncall = \"30s\"\nidle = \"30s\"\nsession = \"90s\"\nseats = {{ floor = 4 }}\n\
+         poll = {{ min = \"250ms\", max = \"6s\", divisor = 10 }}\n\n\
+         [route.wallet]\npath = \"/wallet\"\nupstream = \"cards\"\nroom = \"wallet\"\ntimeout = \"10s\"\n\n\
+         [route.rest]\npath = \"/\"\nupstream = \"rest\"\n"
+    )
+}
+
+async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
+    match name {
+        "M1" => judge::m1(&days.shipped("s-cb")?),
+        "M2" => judge::m2(&days.shipped("s-cb")?),
+        "M3" => judge::m3(&days.shipped("s-cb")?),
+        "M4" => {
+            let high = days.variant("limit × 4", "s-cb", calm, Some(&guess(48)))?;
+            let low = days.variant("limit ÷ 4", "s-cb", calm, Some(&guess(3)))?;
+            let swing = days.variant("pool 12-6-12", "s-cb", swing, Some(&guess(12)))?;
+            judge::m4(&high, &low, &swing)
+        }
+        "M5" => judge::m5(&days.shipped("s-cb")?),
+        "M6" => judge::m6(&days.shipped("s-cb")?),
+        "M7" => judge::m7(&days.shipped("s-cb")?),
+        "M8" => Ok(Judged::absent("no lots are drawn")),
+        "M9" => judge::m9(&days.shipped("s-bb")?),
+        "M10" => judge::m10(&days.shipped("s-bb")?),
+        "M11" => Ok(Judged::absent(
+            "nothing warns before a pass ends, and citizens cannot extend one (the service behind can)",
+        )),
+        "M12" => {
+            let [inside, error_s] = judge::honesty(&days.shipped("s-cb")?)?;
+            let (oldest_s, reasoned) = drivers::datum().await?;
+            let pause = if reasoned { "pause with reason" } else { "pause WITHOUT reason" };
+            Ok(Judged::new(
+                inside >= 0.80 && oldest_s <= 2.0 && reasoned,
+                format!(
+                    "{:.1} % inside, {error_s:+.1} s on average, datum {oldest_s:.1} s old at most, {pause}",
+                    inside * 100.0
+                ),
+            ))
+        }
+        "M13" => Ok(Judged::absent("places of one person are not merged")),
+        "M14" => Ok(Judged::absent("a room cannot say that nothing is left")),
+        "M15" => {
+            let leaked = judge::foreign(&days.shipped("s-in")?)?;
+            let seen = canaries::play().await?;
+            let (own, none) = (seen.own.load(Relaxed), seen.none.load(Relaxed));
+            let foreign = leaked + seen.foreign.load(Relaxed) as f64;
+            let all = own + none;
+            if own < 1_000_000 {
+                return Err(format!("only {own} answers carried a canary"));
+            }
+            Ok(Judged::new(
+                foreign.abs() < f64::EPSILON,
+                format!("{foreign:.0} foreign in S-IN and {all} answers"),
+            ))
+        }
+        "M16" => drivers::m16().await,
+        "M17" => Ok(Judged::absent("no public, chained counters")),
+        "M18" => drivers::m18().await,
+        "M19" => Ok(Judged::absent("no lanes")),
+        "M20" => Ok(Judged::absent("no route can be called optional")),
+        "M21" => Ok(Judged::absent("no slots to come back in")),
+        "M22" => judge::m22(&days.shipped("s-in")?, 45.0, 30.0),
+        "M23" => {
+            let gain = judge::bots(&days.shipped("s-cb")?)?;
+            let day = days.variant("one address", "s-cb", one_address, None)?;
+            judge::m23(gain, &day)
+        }
+        "M24" => Ok(Judged::absent("no receipts")),
+        "M25" => drivers::m25().await,
+        _ => Err("there is no such row".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    let wanted: BTreeSet<&str> =
+        arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-')).collect();
+    let before = baseline::names(&std::fs::read_to_string(baseline::file()).unwrap_or_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (mut days, mut judged, mut lost) = (Days::default(), Vec::new(), Vec::new());
+    let chosen = |name: &str| if wanted.is_empty() { true } else { wanted.contains(name) };
+    println!("\nrunning {} rows", ROWS.iter().filter(|row| chosen(row.name)).count());
+    for row in ROWS.iter().filter(|row| chosen(row.name)) {
+        if row.takes == Takes::Long && !flag("--full") && wanted.is_empty() {
+            println!("{:<4} not run here: make accept ({})", row.name, row.target);
+            continue;
+        }
+        let found = runtime.block_on(measure(row.name, &mut days));
+        let found = found.unwrap_or_else(|why| Judged::new(false, format!("could not be measured: {why}")));
+        let fell = baseline::lost(row.name, &found, &before);
+        let mark = if fell { "  <- was met before" } else { "" };
+        println!("{:<4} {} {} ({}){mark}", row.name, found.standing, found.measured, row.target);
+        judged.push((row.name, found.standing));
+        if fell {
+            lost.push(row.name);
+        }
+    }
+    if flag("--write-met") {
+        std::fs::write(baseline::file(), baseline::text(&before, &judged)).unwrap();
+        lost.clear();
+    }
+    let count = |standing| judged.iter().filter(|(_, it)| *it == standing).count();
+    println!(
+        "\n{} met, {} missed, {} absent",
+        count(Standing::Met),
+        count(Standing::Missed),
+        count(Standing::Absent)
+    );
+    let verdict = if lost.is_empty() { "ok" } else { "FAILED" };
+    println!("test result: {verdict}. {} passed; {} failed", judged.len() - lost.len(), lost.len());
+    if lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
