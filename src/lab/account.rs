@@ -37,6 +37,9 @@ pub struct Tick {
     pub limit: Option<u64>,
     /// Requests of the pools unfinished at the origin, now, queued ones included.
     pub in_flight: u64,
+    /// Requests that the pools received.
+    #[serde(default)]
+    pub received: u64,
     /// Answers of the pools that were of use.
     pub useful: u64,
     /// Worker time of the pools, in seconds, whose answer was of use.

@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Look {
     /// Requests of the pools unfinished, queued ones included.
     pub in_flight: u64,
+    /// Requests that the pools received.
+    pub received: u64,
     /// Answers of the pools that were of use.
     pub useful: u64,
     /// Worker time of the pools that was of use, in seconds.
@@ -100,6 +102,7 @@ fn look(origin: &OriginHandle) -> Look {
     let truth = origin.truth();
     Look {
         in_flight: origin.in_flight(),
+        received: truth.pool_requests,
         useful: truth.useful,
         useful_work_s: truth.busy_s - truth.wasted_s,
         slots: origin.slots(),

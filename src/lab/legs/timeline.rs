@@ -77,6 +77,7 @@ pub(super) fn tick(at: Duration, tally: &Tally, look: &Look, reading: Option<Rea
         active: reading.active,
         limit: reading.limit,
         in_flight: look.in_flight,
+        received: look.received,
         useful: look.useful,
         useful_work_s: look.useful_work_s,
         capacity: look.slots as f64,

@@ -188,6 +188,7 @@ mod tests {
                 seats: with.then_some(24),
                 limit: with.then_some(11 + u64::from(quarter % 3)),
                 in_flight: if with { 12 } else { count(1_000.0, 50_000.0) },
+                received: completed * 5,
                 useful: completed * 5,
                 useful_work_s: completed as f64 * 0.26,
                 capacity: 12.0,
