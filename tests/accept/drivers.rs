@@ -132,7 +132,8 @@ const TAX_CODE: &str = "RSSMRA80A01H501U";
 const DEVICE: &str = "device-5e1f0c77aa42";
 const SESSION: &str = "session-b1946ac92492d234";
 const ADDRESS: [u8; 4] = [203, 0, 113, 77];
-const SOURCE: [u8; 4] = [127, 44, 113, 78];
+const PROXY: [u8; 4] = [127, 44, 113, 78];
+const SOURCE: [u8; 4] = [127, 45, 113, 79];
 
 /// M25: seeds identifiers wherever a client can put them, then looks for them in all that is left.
 pub(crate) async fn m25() -> Result<Judged, String> {
@@ -146,33 +147,36 @@ pub(crate) async fn m25() -> Result<Judged, String> {
     let address = Ipv4Addr::from(ADDRESS);
     let carries = format!(
         "x-user-id: {TAX_CODE}\r\nx-forwarded-for: {address}\r\ncookie: session={SESSION}; device={DEVICE}\r\n\
-         user-agent: {DEVICE}\r\nreferer: http://x/{TAX_CODE}\r\nauthorization: Bearer {SESSION}\r\n\
-         x-request-id: {DEVICE}\r\ntraceparent: {DEVICE}\r\n"
+         user-agent: {DEVICE}\r\nreferer: http://x/{TAX_CODE}\r\nauthorization: Bearer {SESSION}\r\n"
     );
-    let navigates = format!("{carries}{NAVIGATES}");
-    let source = Ipv4Addr::from(SOURCE);
-    let mut left = Vec::new();
+    // Names of requests are taken from trusted proxies only, which are trusted to put no names of people
+    // into them.
+    let claims = format!("{carries}x-request-id: {DEVICE}\r\ntraceparent: {DEVICE}\r\n");
     let path = format!("/people/{TAX_CODE}?device={DEVICE}&ip={address}");
-    let tickets = "/.tornello/v1/rooms/main/tickets";
-    // A page of the backend repeats what it was told; what is ours must not.
-    for (method, path, more, body) in [
-        ("GET", path.as_str(), navigates.as_str(), ""),
-        ("POST", path.as_str(), carries.as_str(), TAX_CODE),
-        ("POST", tickets, carries.as_str(), ""),
-        ("GET", "/.tornello/v1/rooms/main/ticket", carries.as_str(), ""),
-        ("POST", "/.tornello/v1/rooms/main/claims", carries.as_str(), ""),
-        ("GET", BOARD, carries.as_str(), ""),
-        ("GET", "/%zz", carries.as_str(), ""),
-        ("BREW", path.as_str(), carries.as_str(), ""),
-    ] {
-        let answer = ask(gateway.site, source, method, path, more, body).await?;
-        left.extend(answer.head.into_bytes());
-        left.extend(answer.body.into_bytes());
-    }
-    for _ in 0..20 {
-        let answer = ask(gateway.site, source, "GET", &path, &carries, "").await?;
-        left.extend(answer.head.into_bytes());
-        left.extend(answer.body.into_bytes());
+    let rooms = "/.tornello/v1/rooms/main";
+    let mut left = Vec::new();
+    for (source, carries) in [(PROXY, &carries), (SOURCE, &claims)] {
+        let navigates = format!("{carries}{NAVIGATES}");
+        let (tickets, ticket, taken) =
+            (format!("{rooms}/tickets"), format!("{rooms}/ticket"), format!("{rooms}/claims"));
+        // A page of the backend repeats what it was told; what is ours must not.
+        let mut requests = vec![
+            ("GET", path.as_str(), navigates.as_str(), ""),
+            ("POST", &path, carries, TAX_CODE),
+            ("POST", &tickets, carries, ""),
+            ("GET", &ticket, carries, ""),
+            ("POST", &taken, carries, ""),
+            ("GET", BOARD, carries, ""),
+            ("GET", "/%zz", carries, ""),
+            ("BREW", &path, carries, ""),
+        ];
+        // Beyond the quota.
+        requests.extend([("GET", path.as_str(), carries.as_str(), ""); 20]);
+        for (method, path, more, body) in requests {
+            let answer = ask(gateway.site, Ipv4Addr::from(source), method, path, more, body).await?;
+            left.extend(answer.head.into_bytes());
+            left.extend(answer.body.into_bytes());
+        }
     }
     for page in ["/metrics", "/status"] {
         left.extend(get(gateway.admin, page, "").await?.body.into_bytes());
@@ -196,8 +200,9 @@ fn find(bytes: &[u8]) -> Vec<String> {
             found.push(format!("{name} as {spelling}"));
         }
     };
-    let addresses = [ADDRESS, SOURCE].map(|address| Ipv4Addr::from(address).to_string());
-    for text in [TAX_CODE, DEVICE, SESSION, &addresses[0], &addresses[1]] {
+    let addresses = [ADDRESS, SOURCE, PROXY].map(|address| Ipv4Addr::from(address).to_string());
+    let names = [TAX_CODE, DEVICE, SESSION];
+    for text in names.into_iter().chain(addresses.iter().map(String::as_str)) {
         look(text, "text", text.as_bytes());
         look(text, "hex", hex(text.as_bytes()).as_bytes());
         // Whole groups only: the rest depends on what follows.
@@ -205,7 +210,7 @@ fn find(bytes: &[u8]) -> Vec<String> {
         look(text, "base64", STANDARD.encode(whole).as_bytes());
         look(text, "base64url", URL_SAFE_NO_PAD.encode(whole).as_bytes());
     }
-    for address in [ADDRESS, SOURCE] {
+    for address in [ADDRESS, SOURCE, PROXY] {
         look(&Ipv4Addr::from(address).to_string(), "hex", hex(&address).as_bytes());
     }
     found
