@@ -9,6 +9,7 @@
 //! the upstream alive.
 
 pub mod calls;
+pub mod front_row;
 pub mod law;
 pub mod limiter;
 pub mod moment;

@@ -7,17 +7,18 @@
 //! row by its number. So silence costs nobody a place.
 //!
 //! Memory: counters, one bit per *called* number, a record per pass. Nothing per waiting person.
-//! The parts: [`Numbers`] (given, called, used), [`Calls`] (on their way), [`Passes`] (inside), and
-//! [`Seats`].
+//! The parts: [`Numbers`] (given, called, used), [`Calls`] (on their way), [`FrontRow`] (here), [`Passes`]
+//! (inside), and [`Seats`].
 //!
 //! Invariants: `cursor ≤ issued`; passes given out by the line never exceed the seats at that moment;
 //! the front row is empty or no seat is free after a step; a number is let in at most once. A seat that
 //! falls to somebody of the front row who does not look goes back unheard, and the number stays good.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::calls::Calls;
+use super::front_row::FrontRow;
 use super::moment::{Moment, nanos};
 use super::numbers::Numbers;
 use super::passes::Passes;
@@ -113,7 +114,7 @@ pub struct Load {
 pub struct Room {
     numbers: Numbers,
     calls: Calls,
-    front: BTreeMap<u64, PassId>,
+    front: FrontRow,
     /// Numbers whose seat went back because their holders were not there to hear of it.
     unheard: BTreeSet<u64>,
     passes: Passes,
@@ -140,7 +141,7 @@ impl Room {
         Self {
             numbers: Numbers::restore(marks),
             calls: Calls::new(policy.poll.min),
-            front: BTreeMap::new(),
+            front: FrontRow::default(),
             unheard: BTreeSet::new(),
             passes: Passes::default(),
             seats: Seats::default(),
@@ -174,7 +175,7 @@ impl Room {
     pub fn leave(&mut self, number: u64, pass: &PassId, now: Moment) {
         if !self.numbers.is_called(number) {
             self.numbers.give_up(number);
-        } else if self.front.remove(&number).is_none()
+        } else if self.front.remove(number).is_none()
             && !self.unheard.remove(&number)
             && !self.end(pass, now)
             && self.numbers.mark_used(number)
@@ -192,7 +193,7 @@ impl Room {
         if self.passes.tell(&pass, clock) {
             return Claim::Admitted;
         }
-        if !self.front.contains_key(&number) {
+        if !self.front.contains(number) {
             if self.numbers.mark_used(number) {
                 self.take_up_call(number, clock);
             } else if !self.unheard.remove(&number) {
@@ -210,7 +211,7 @@ impl Room {
     pub fn look(&self, number: u64, pass: &PassId) -> Claim {
         if self.passes.contains(pass) {
             Claim::Admitted
-        } else if self.front.contains_key(&number) {
+        } else if self.front.contains(number) {
             self.front_place(number)
         } else if self.numbers.is_spent(number) && !self.unheard.contains(&number) {
             Claim::Done
@@ -242,11 +243,11 @@ impl Room {
         if at_the_door && self.state(policy) != RoomState::Open {
             return Touch::Over;
         }
-        let in_front = self.front.get(&shown.number) == Some(&shown.id);
+        let in_front = self.front.pass(shown.number) == Some(&shown.id);
         if shown.age > policy.session || !(in_front || self.numbers.mark_used(shown.number)) {
             return Touch::Over;
         }
-        self.front.remove(&shown.number);
+        self.front.remove(shown.number);
         self.admit(policy, shown.id, shown.number, now);
         Touch::Live
     }
@@ -382,10 +383,10 @@ impl Room {
     }
 
     fn front_place(&self, number: u64) -> Claim {
-        if !self.front.contains_key(&number) {
+        if !self.front.contains(number) {
             return Claim::Admitted;
         }
-        Claim::FrontRow { ahead: self.front.range(..number).count() as u64 }
+        Claim::FrontRow { ahead: self.front.ahead_of(number) }
     }
 
     fn seat_front_row(&mut self, policy: &RoomPolicy, clock: Moment) {
@@ -420,7 +421,7 @@ impl Room {
         let marks = self.marks();
         debug_assert!(marks.cursor <= marks.issued, "called a number that was not given");
         debug_assert!(marks.issued <= marks.reserved, "gave a number that is not durable");
-        debug_assert!(self.front.keys().all(|number| *number <= marks.cursor), "uncalled in front");
+        debug_assert!(self.front.last().is_none_or(|number| number <= marks.cursor), "uncalled in front");
     }
 }
 
