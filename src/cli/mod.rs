@@ -4,6 +4,7 @@ pub mod check;
 pub mod demo;
 pub mod init;
 pub mod lab_origin;
+pub mod rehearse;
 pub mod reload;
 pub mod run;
 pub mod rush;
@@ -43,6 +44,8 @@ pub enum Command {
     Demo(demo::Demo),
     /// Write the smallest real configuration for a service.
     Init(init::Init),
+    /// Rehearse a click day in virtual time, through a configuration.
+    Rehearse(rehearse::Rehearse),
     /// Make a running gateway read its configuration again.
     Reload(reload::Reload),
     /// Play a click day live: a crowd against the service alone, and against the gateway.
@@ -74,6 +77,7 @@ impl Command {
             Self::Check(check) => check.execute(),
             Self::Demo(demo) => demo.execute(),
             Self::Init(init) => init.execute(),
+            Self::Rehearse(rehearse) => rehearse.execute(),
             Self::Reload(reload) => reload.execute(),
             Self::Rush(rush) => rush.execute(),
             Self::LabOrigin(origin) => origin.execute(),

@@ -15,6 +15,7 @@ pub mod legs;
 pub mod live;
 pub mod order;
 pub mod origin;
+pub mod rehearse;
 pub mod report;
 pub mod scenario;
 pub mod tally;

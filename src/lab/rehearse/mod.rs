@@ -1,0 +1,4 @@
+//! Rehearsals: a click day in virtual time, through the gateway's own decisions.
+
+pub mod session;
+pub mod words;
