@@ -59,8 +59,8 @@ fn tick(sight: &Sight) -> Tick {
         useful: sight.served,
         useful_work_s: sight.busy_s,
         capacity: sight.slots as f64,
-        p50_s: None,
-        p99_s: None,
+        // Single requests are not played: none is received, none has a time.
+        ..Tick::default()
     }
 }
 
