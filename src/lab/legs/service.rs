@@ -38,7 +38,7 @@ pub fn configuration(scenario: &Scenario, origin: SocketAddr) -> String {
             (slowest_s * 9_000.0).max(3_000.0),
             scenario.name,
             scaled(600.0),
-            scaled(600.0),
+            idle(scenario, index),
             scaled(1_800.0),
             scaled(5.0),
             scaled(120.0),
@@ -61,6 +61,18 @@ pub fn configuration(scenario: &Scenario, origin: SocketAddr) -> String {
         }
     }
     text
+}
+
+/// How long a pass may rest: ten sessions of those who come for the pool, and never longer than the
+/// gateway's own default. A seat that somebody left without a word is of use to nobody.
+fn idle(scenario: &Scenario, pool: usize) -> String {
+    let seeking = scenario.classes.iter().filter_map(|class| match &class.conduct {
+        Conduct::People(people) if scenario.work_in_pool_s(people, pool) > 0.0 => Some(people),
+        _ => None,
+    });
+    let session_s = seeking.map(|people| scenario.session_s(people)).fold(0.0, f64::max);
+    let longest_s = 600.0 / scenario.time_scale;
+    format!("\"{:.0}ms\"", (10.0 * session_s).min(longest_s).max(2.0) * 1_000.0)
 }
 
 /// A pool's name as configurations take it.

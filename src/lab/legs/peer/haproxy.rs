@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use super::{Plan, words};
 
 pub(super) fn configuration(plan: &Plan<'_>) -> (String, Vec<String>) {
-    let Plan { site, origin, ways, patience, .. } = plan;
+    let Plan { site, origin, ways, patience, connections, .. } = plan;
     let mut text = format!(
-        "global\n    maxconn 20000\n\
+        "global\n    maxconn {connections}\n\
          defaults\n    mode http\n    option abortonclose\n    timeout connect 2s\n    timeout client 30s\n\
          \x20   timeout server 10s\n    timeout http-keep-alive 30s\n    timeout queue {}ms\n\
          frontend crowd\n    bind {site}\n",
@@ -27,5 +27,5 @@ pub(super) fn configuration(plan: &Plan<'_>) -> (String, Vec<String>) {
     for (name, limit) in pools {
         let _ = writeln!(text, "backend {name}\n    server origin {origin} maxconn {limit}");
     }
-    (text, words("-db -q -f FILE"))
+    (text, words("-db -f FILE"))
 }

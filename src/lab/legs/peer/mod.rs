@@ -17,6 +17,7 @@ use tokio::process::Command;
 
 use super::child::Child;
 use super::{Folder, Trouble, service};
+use crate::edge::open_files;
 use crate::lab::Scenario;
 
 /// By how much the wrong limit is too high.
@@ -60,6 +61,8 @@ struct Plan<'a> {
     ways: Vec<Way>,
     /// Longest that a client waits for an answer.
     patience: Duration,
+    /// Most connections of the crowd, each with one of its own towards the origin.
+    connections: usize,
 }
 
 impl Peer {
@@ -125,7 +128,9 @@ impl Setup {
         ways.sort_by_key(|way| std::cmp::Reverse(way.path.len()));
         let patience =
             scenario.classes.iter().map(|class| class.timeout).min().unwrap_or(Duration::from_secs(1));
-        let plan = Plan { folder: folder.path(), site, origin, ways, patience };
+        // Each process may open as many files as this one.
+        let connections = (open_files().unwrap_or(2_048) / 2).saturating_sub(100).clamp(100, 20_000);
+        let plan = Plan { folder: folder.path(), site, origin, ways, patience, connections };
         let (text, arguments) = match self.peer {
             Peer::Haproxy => haproxy::configuration(&plan),
             Peer::Nginx => nginx::configuration(&plan),

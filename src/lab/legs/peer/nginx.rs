@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use super::{Plan, words};
 
 pub(super) fn configuration(plan: &Plan<'_>) -> (String, Vec<String>) {
-    let Plan { folder, site, origin, ways, .. } = plan;
+    let Plan { folder, site, origin, ways, connections, .. } = plan;
     let folder = folder.display();
     let mut text = format!(
         "daemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nworker_processes auto;\n\
-         worker_rlimit_nofile 40000;\nevents {{ worker_connections 20000; }}\n\
+         events {{ worker_connections {connections}; }}\n\
          http {{\n  access_log off;\n  client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/proxy;\n\
          \x20 fastcgi_temp_path {folder}/fastcgi;\n  uwsgi_temp_path {folder}/uwsgi;\n  scgi_temp_path {folder}/scgi;\n\
          \x20 limit_conn_status 503;\n  limit_conn_log_level info;\n\
