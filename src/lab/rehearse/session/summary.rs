@@ -56,6 +56,8 @@ fn tick(sight: &Sight) -> Tick {
         active: Some(sight.active),
         limit: Some(sight.limit),
         in_flight: sight.in_flight,
+        // Nothing is asked twice at this level.
+        received: sight.served,
         useful: sight.served,
         useful_work_s: sight.busy_s,
         capacity: sight.slots as f64,
