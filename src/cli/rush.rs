@@ -172,7 +172,8 @@ impl Rush {
             println!("{}", report.json()?);
         } else {
             println!("\n{}", table(&report));
-            for line in report.words.iter().cloned().chain(played.iter().flat_map(books)) {
+            for line in report.words.iter().chain(&report.notes).cloned().chain(played.iter().flat_map(books))
+            {
                 println!("{line}");
             }
         }
@@ -191,7 +192,7 @@ pub(super) fn account(stage: &Stage, played: &[Played]) -> Report {
     if report.interrupted {
         report.words.push("Interrupted: these figures are of a part of the day.".to_owned());
     }
-    report.words.extend(played.iter().flat_map(kills));
+    report.notes.extend(played.iter().flat_map(kills));
     report
 }
 

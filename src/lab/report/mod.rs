@@ -69,6 +69,8 @@ pub struct Report {
     pub verdicts: Vec<Verdict>,
     /// Answers in words.
     pub words: Vec<String>,
+    /// What else is to be known of how it was measured, such as what was in flight at a kill.
+    pub notes: Vec<String>,
 }
 
 impl Report {
@@ -85,6 +87,7 @@ impl Report {
             verdicts: judge(&legs),
             legs,
             words: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -134,6 +137,7 @@ impl Serialize for Report {
         map.serialize_entry("peers", &peers)?;
         map.serialize_entry("verdicts", &self.verdicts)?;
         map.serialize_entry("words", &self.words)?;
+        map.serialize_entry("notes", &self.notes)?;
         map.end()
     }
 }

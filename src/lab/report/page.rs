@@ -246,6 +246,9 @@ fn measured(report: &Report, html: &mut String) {
         }
         agreement(leg, html);
     }
+    for note in &report.notes {
+        let _ = writeln!(html, "<p class=\"note\">{}</p>", escape(note));
+    }
     if !report.scenario_text.is_empty() {
         let _ = write!(html, "<h2>The scenario</h2>\n<pre>{}</pre>\n", escape(&report.scenario_text));
     }
@@ -301,12 +304,14 @@ mod tests {
     fn every_metric_and_count_stands_in_it_and_text_is_escaped() {
         let mut report = played_report();
         report.words.push("R&D waits <long>".to_owned());
+        report.notes.push("In flight: POST /wallet of person 7".to_owned());
         let html = page(&report);
         for metric in METRICS {
             assert!(html.contains(&escape(metric.label)), "{}", metric.label);
         }
         for text in [
             "R&amp;D waits &lt;long&gt;",
+            "of person 7",
             "agrees",
             "differs",
             "was killed at 15.0 s",
