@@ -159,6 +159,7 @@ pub(super) fn habits(bots: &Bots) -> People {
         steps: bots.steps.clone(),
         repeat: None,
         cases: 1,
+        closing: 0,
         app_share: 1.0,
         no_script: 0.0,
         no_cookies: 0.0,
@@ -200,8 +201,9 @@ fn way(people: &People, chance: &mut Chance) -> Vec<usize> {
             steps.splice(repeat.to + 1..repeat.to + 1, stretch.iter().copied());
         }
     }
-    let cases = usize::try_from(people.cases).unwrap_or(1);
-    steps.iter().copied().cycle().take(steps.len() * cases).collect()
+    let case = steps.get(..steps.len().saturating_sub(people.closing)).unwrap_or_default();
+    let before = usize::try_from(people.cases).unwrap_or(1).saturating_sub(1);
+    [case.repeat(before), steps].concat()
 }
 
 #[cfg(test)]
@@ -262,10 +264,15 @@ mod tests {
     fn an_intermediary_walks_case_after_case() {
         let mut scenario = Scenario::shipped().unwrap();
         let Conduct::People(habits) = &mut scenario.classes[1].conduct else { panic!("people") };
-        habits.cases = 3;
+        (habits.cases, habits.closing) = (3, 1);
         let habits = habits.clone();
         let plans = people(&scenario, 1, &habits, 1, 1);
-        assert!(plans.iter().all(|plan| plan.steps.len() == 24 && plan.steps[..8] == plan.steps[16..]));
+        for plan in plans {
+            // Seven of eight steps three times, and the last one at the end.
+            assert_eq!(plan.steps.len(), 22);
+            assert_eq!((&plan.steps[..7], plan.steps[21]), (&plan.steps[14..21], habits.steps[7]));
+        }
+        assert!((habits.requests() - 22.0).abs() < 1e-9);
     }
 
     #[test]

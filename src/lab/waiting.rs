@@ -106,27 +106,37 @@ impl Device<'_> {
     /// claims by itself.
     async fn wait_without_script(&mut self, room: &str, walked: usize, step: usize) -> Result<bool, Stop> {
         let look_again = seconds(LOOK_AGAIN_S / self.world.scenario.time_scale);
+        let mut joined = false;
         loop {
-            let join = self.start("POST", &room::path(room, "tickets"));
-            let join = join.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-            let form = Bytes::from(format!("lang={}", self.plan.language));
-            let request = finish(self.passport.show(join, true), form);
-            let timeout = self.timeout();
-            if self.send(&request, timeout).await.is_ok_and(|reply| reply.status == StatusCode::SEE_OTHER) {
-                let now = self.world.clock.now();
-                self.trace.definite(now);
-                self.trace.placed.get_or_insert(now);
-                self.placed = true;
+            if !joined {
+                joined = self.press_join(room).await;
             }
             self.pause_about(self.f5.map_or(look_again, |every| look_again.min(every))).await?;
             self.comes_back().await?;
             match self.ask(walked, step).await {
                 Outcome::Page => return Ok(true),
                 Outcome::SoldOut => return Err(Stop::SoldOut),
-                // The button is pressed again: it gives the same place.
-                Outcome::Place(_) | Outcome::Setback(_) => {}
+                Outcome::Place(_) => joined &= self.passport.ticket.is_some(),
+                Outcome::Setback(_) => {}
             }
         }
+    }
+
+    /// Presses the button of the waiting page. True if that gave a place.
+    async fn press_join(&mut self, room: &str) -> bool {
+        let join = self.start("POST", &room::path(room, "tickets"));
+        let join = join.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let form = Bytes::from(format!("lang={}", self.plan.language));
+        let request = finish(self.passport.show(join, true), form);
+        let reply = self.send(&request, self.timeout()).await;
+        let joined = reply.is_ok_and(|reply| reply.status == StatusCode::SEE_OTHER);
+        if joined {
+            let now = self.world.clock.now();
+            self.trace.definite(now);
+            self.trace.placed.get_or_insert(now);
+            self.placed = true;
+        }
+        joined
     }
 
     /// Moves to another network, or closes the page, if that is what this person does and has not done

@@ -41,6 +41,8 @@ pub struct People {
     pub repeat: Option<Repeat>,
     /// How often each walks the whole way, one case after the other. At least 1.
     pub cases: u32,
+    /// How many of the last steps end the session: they are walked once, after the last case.
+    pub closing: usize,
     /// Share that uses the app (JSON, ticket and pass in headers); the rest use a browser.
     pub app_share: f64,
     /// Share of the browsers that run no scripts: they wait by reloading the page.

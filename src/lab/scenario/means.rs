@@ -95,7 +95,8 @@ impl People {
         };
         self.steps.iter().enumerate().map(move |(index, step)| {
             let once = if inside(index) { again } else { 1.0 };
-            (*step, once * f64::from(self.cases))
+            let closes = index + self.closing >= self.steps.len();
+            (*step, if closes { once } else { once * f64::from(self.cases) })
         })
     }
 

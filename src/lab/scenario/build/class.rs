@@ -181,6 +181,8 @@ pub(super) fn build(raw: &RawScenario, class: &RawClass) -> Class {
         std::iter::repeat_n(index(name), times(step).unwrap_or(1)).flatten()
     });
     let steps: Vec<usize> = steps.collect();
+    let ends = |step: &&usize| raw.endpoint.get(**step).is_some_and(|end| end.ends_session);
+    let closing = steps.iter().rev().take_while(ends).count();
     Class {
         id: class.id.0.0.clone(),
         people: size(class.people),
@@ -193,7 +195,7 @@ pub(super) fn build(raw: &RawScenario, class: &RawClass) -> Class {
                 identities: size(identities),
                 honours_ticket: class.honours_ticket.unwrap_or(false),
             }),
-            _ => Conduct::People(people::build(class, steps)),
+            _ => Conduct::People(people::build(class, steps, closing)),
         },
     }
 }

@@ -72,7 +72,7 @@ fn companions(judge: &mut Judge<'_, '_>, path: &KeyPath, class: &RawClass) {
     }
 }
 
-pub(super) fn build(class: &RawClass, steps: Vec<usize>) -> People {
+pub(super) fn build(class: &RawClass, steps: Vec<usize>, closing: usize) -> People {
     let span = |span: Option<RawSpan>, or: f64| span.map_or(Span::fixed(or), RawSpan::span);
     let patience = class.patience_s.map_or((span(None, 60.0), span(None, 60.0)), |patience| {
         (patience.spinner.span(), patience.ticket.span())
@@ -85,6 +85,7 @@ pub(super) fn build(class: &RawClass, steps: Vec<usize>) -> People {
             times: repeat.times.iter().map(|share| share.0).collect(),
         }),
         cases: class.cases.unwrap_or(1),
+        closing,
         app_share: class.app_share.unwrap_or(0.0),
         no_script: class.no_script.unwrap_or(0.0),
         no_cookies: class.no_cookies.unwrap_or(0.0),

@@ -28,7 +28,8 @@ pub(crate) struct RawClass {
     pub(crate) timeout_s: f64,
     /// Part of the way that is walked more than once.
     pub(crate) repeat: Option<RawRepeat>,
-    /// How often each walks the whole way, one case after the other: intermediaries.
+    /// How often each walks the whole way, one case after the other, as intermediaries do: in one
+    /// session, so that a last step which ends it is walked after the last case only.
     #[schemars(range(min = 1, max = 10_000))]
     pub(crate) cases: Option<u32>,
     /// Share that uses an app; the rest use a browser.
