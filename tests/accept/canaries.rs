@@ -17,6 +17,8 @@ const USERS: usize = 400;
 const PATHS: usize = 20;
 /// Answers through the cache.
 const CACHED: u64 = 13_000;
+/// Answers through the same cache before the bare backend.
+const CONTROL: u64 = 1_000;
 /// Answers in random interleavings.
 const MIXED: u64 = 1_000_000;
 const CONNECTIONS: u64 = 64;
@@ -43,6 +45,14 @@ pub(crate) async fn play() -> Result<Arc<Seen>, String> {
          [route.main]\nupstream = \"app\"\n",
         backend.address
     );
+    // Without us this cache mixes people up at once: it would notice.
+    let careless = Nginx::before(backend.address).await;
+    let mixed_up = Arc::new(Seen::default());
+    crowd(careless.site, CONTROL, 1, &mixed_up).await;
+    if mixed_up.foreign.load(Relaxed) == 0 {
+        return Err("the cache before the bare backend leaks nothing, so this proves nothing".to_owned());
+    }
+    drop(careless);
     let gateway = Gateway::start(&more)?;
     let nginx = Nginx::before(gateway.site).await;
     let seen = Arc::new(Seen::default());
