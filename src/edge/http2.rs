@@ -48,16 +48,16 @@ pub async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (idle, streams_max, head_max) = {
+    let (idle, streams_max, head_max, pace) = {
         let edge = &proxy.live.load().settings.edge;
-        (edge.idle_timeout, edge.max_streams, u32::try_from(edge.max_head).unwrap_or(u32::MAX))
+        (edge.idle_timeout, edge.max_streams, u32::try_from(edge.max_head).unwrap_or(u32::MAX), edge.pace)
     };
     let (shared, counted) = (Arc::clone(proxy), Arc::clone(link));
     let service = service_fn(move |request| {
         let (proxy, peer, busy) = (Arc::clone(&shared), peer.clone(), counted.begin());
         async move { Ok::<_, Infallible>(answer(&proxy, request, &peer, busy).await) }
     });
-    let stream = Guard::new(stream, proxy.clock, Arc::clone(&proxy.witness.metrics));
+    let stream = Guard::new(stream, pace, proxy.clock, Arc::clone(&proxy.witness.metrics));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams_max)

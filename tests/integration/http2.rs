@@ -189,7 +189,8 @@ async fn every_flood_of_frames_is_ended_and_counted() {
     let gate = Gate::start(&plain(origin.address, "", "")).await;
     let many = |count: usize, one: Vec<u8>| one.repeat(count);
     let post = frame(1, 4, 1, &[&[0x83, 0x86, 0x84, 0x41, 9][..], b"a.example"].concat());
-    let floods: [(&str, Vec<u8>); 7] = [
+    let floods: [(&str, Vec<u8>); 8] = [
+        ("h2_resets", [post.clone(), many(20_000, frame(3, 0, 1, &[0, 0, 0, 8]))].concat()),
         ("h2_pings", many(20_000, frame(6, 0, 0, &[7; 8]))),
         ("h2_settings", many(20_000, frame(4, 0, 0, &[]))),
         ("h2_priorities", many(20_000, frame(2, 0, 3, &[0, 0, 0, 0, 9]))),
@@ -209,4 +210,58 @@ async fn every_flood_of_frames_is_ended_and_counted() {
     }
     assert_eq!(gate.in_flight("app"), 0);
     assert_eq!(get(gate.site(), "/").await.status, 200, "everybody else is served");
+}
+
+/// Made to reset (CVE-2025-8671): the client's errors, our RST_STREAM, and nothing of it reaches anybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_we_are_made_to_reset_end_the_connection() {
+    let origin = Origin::echo().await;
+    let gate = Gate::start(&plain(origin.address, "", "")).await;
+    let post = [&[0x83, 0x86, 0x84, 0x41, 9][..], b"a.example", &[0x0f, 0x0d, 1], b"9"].concat();
+    let bytes = (0..2_000).flat_map(|number| {
+        let stream = 2 * number + 1;
+        [frame(1, 4, stream, &post), frame(8, 0, stream, &[0x7f, 0xff, 0xff, 0xff])].concat()
+    });
+    flood(gate.site(), [hello(), bytes.collect()].concat()).await;
+    let closed = &gate.running.proxy.witness.metrics.connections_closed;
+    let count = |name: &str| closed.with_label_values(&[name]).get();
+    until("it is counted", || async { (count("h2_own_resets") + count("h2_parser") == 1).then_some(()) })
+        .await;
+    assert_eq!(origin.truth.requests.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(gate.in_flight("app"), 0);
+}
+
+/// A client that shuts its windows, or opens them by drops, holds its permit no longer than one that does
+/// not empty its socket.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_its_windows_keep_back_is_cut_off_and_its_permit_freed() {
+    let origin =
+        Origin::start(None, |_| http::Response::new(Full::new(Bytes::from(vec![0; 4_000_000])))).await;
+    let shut = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let wide = frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+    let drop_for = |stream: u32| frame(8, 0, stream, &[0, 0, 0, 1]);
+    for (settings, drops) in
+        [(&shut, None), (&shut, Some(drop_for(1))), (&wide, None), (&wide, Some(drop_for(0)))]
+    {
+        let gate = Gate::start(&plain(origin.address, "min_rate = \"1KiB\"\npatience = \"500ms\"", "")).await;
+        let (mut reader, mut writer) = TcpStream::connect(gate.site()).await.unwrap().into_split();
+        let ask = frame(1, 5, 1, &head());
+        writer.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], settings, &ask].concat()).await.unwrap();
+        let dripping = tokio::spawn(async move {
+            while let Some(drops) = &drops
+                && writer.write_all(drops).await.is_ok()
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            writer
+        });
+        let mut answer = Vec::new();
+        let reading = reader.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(10), reading).await.expect("it is cut off");
+        let metrics = &gate.running.proxy.witness.metrics;
+        assert_eq!(metrics.connections_closed.with_label_values(&["h2_stall"]).get(), 1);
+        assert_eq!(metrics.slow_clients.with_label_values(&["answer"]).get(), 1);
+        until("the permit is free", || async { (gate.in_flight("app") == 0).then_some(()) }).await;
+        dripping.abort();
+    }
 }

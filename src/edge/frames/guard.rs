@@ -10,14 +10,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::judge::{Abuse, Judge, STALL};
+use super::judge::{Abuse, Judge};
 use super::split::{GOAWAY, Split};
+use crate::admission::pace::PacePolicy;
 use crate::clock::Clock;
 use crate::edge::http2::PREFACE;
 use crate::metrics::Metrics;
 
-/// How often blocked answers are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(STALL.as_secs() / 4);
+/// Blocked answers are looked at so often in the time that a client has.
+const LOOKS: u32 = 4;
 /// After GOAWAY the client may send this much more, for this long: closed at once, the system would
 /// reset the connection and the client might never read why.
 const LINGER_BYTES: usize = 256 * 1024;
@@ -33,6 +34,7 @@ pub struct Guard<S> {
     outward: Split,
     clock: Clock,
     metrics: Arc<Metrics>,
+    look_every: Duration,
     look: Pin<Box<Sleep>>,
     ending: Option<Ending>,
 }
@@ -48,17 +50,20 @@ struct Ending {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
-    /// Guards a stream that begins with the client's preface.
+    /// Guards a stream that begins with the client's preface; answers must be taken at least as fast as
+    /// `pace` says.
     #[must_use]
-    pub fn new(stream: S, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(stream: S, pace: PacePolicy, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let look_every = pace.patience / LOOKS;
         Self {
             stream,
-            judge: Judge::default(),
+            judge: Judge::new(pace),
             inward: Split::new(PREFACE.len()),
             outward: Split::new(0),
             clock,
             metrics,
-            look: Box::pin(sleep(LOOK_EVERY)),
+            look_every,
+            look: Box::pin(sleep(look_every)),
             ending: None,
         }
     }
@@ -68,6 +73,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             return;
         }
         self.metrics.connections_closed.with_label_values(&[abuse.name()]).inc();
+        if abuse == Abuse::Stall {
+            self.metrics.slow_clients.with_label_values(&["answer"]).inc();
+        }
         let mut words = Vec::new();
         // In the middle of a frame of ours nothing can be said.
         if self.outward.at_boundary() {
@@ -139,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
         if me.look.as_mut().poll(context).is_ready() {
-            me.look.set(sleep(LOOK_EVERY));
+            me.look.set(sleep(me.look_every));
             // Once more, so that this task is woken at the next look.
             let _ = me.look.as_mut().poll(context);
             if let Err(abuse) = me.judge.look(me.clock.now()) {

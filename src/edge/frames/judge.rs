@@ -2,6 +2,9 @@
 //!
 //! Each kind of cheap frame has a bucket. What honest clients send in proportion to what they are sent
 //! (window updates, pings that measure the path) earns with every frame of data that goes down.
+//!
+//! A client that shuts its window is waited for, as one is that does not empty its socket, and the same
+//! rule ends it: see [`Pace`]. A window that opens by a byte at a time earns what a byte is worth.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -11,11 +14,10 @@ use super::split::{
     CONTINUATION, DATA, Frame, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
 use crate::admission::Moment;
+use crate::admission::pace::{Pace, PacePolicy};
 use crate::admission::policy::Quota;
 use crate::admission::token_bucket::TokenBucket;
 
-/// An answer that a client does not take for this long, by its own window, ends the connection.
-pub(super) const STALL: Duration = Duration::from_secs(20);
 /// CONTINUATION frames after one HEADERS, and their bytes together with it. Lists of fields beyond
 /// 32 KiB are refused anyway.
 const CONTINUATIONS_MAX: u32 = 16;
@@ -48,7 +50,7 @@ pub enum Abuse {
     Unknown,
     /// A head in too many pieces, or too long.
     Continuations,
-    /// An answer that the client does not let through.
+    /// An answer that the client does not let through, or too slowly.
     Stall,
 }
 
@@ -106,13 +108,16 @@ struct Window {
     left: i64,
     /// The head of its answer went out, so there is something to take.
     answered: bool,
-    /// Nothing may be sent since then.
-    shut_since: Option<Moment>,
+    /// How far the client, while it lets nothing through, may fall behind.
+    pace: Pace,
+    /// Nothing may be sent, and it will have been too slow by then.
+    late_at: Option<Moment>,
 }
 
 /// One connection's account.
 #[derive(Debug)]
 pub struct Judge {
+    policy: PacePolicy,
     buckets: [(Abuse, TokenBucket); 8],
     continuations: u32,
     block: u32,
@@ -123,21 +128,22 @@ pub struct Judge {
     last_stream: u32,
 }
 
-impl Default for Judge {
-    fn default() -> Self {
+impl Judge {
+    /// Nothing was said yet; answers must be taken at least as fast as `policy` says.
+    #[must_use]
+    pub fn new(policy: PacePolicy) -> Self {
         Self {
+            policy,
             buckets: Abuse::COUNTED.map(|kind| (kind, TokenBucket::default())),
             continuations: 0,
             block: 0,
             first_window: FIRST_WINDOW,
-            connection: Window { left: FIRST_WINDOW, answered: true, shut_since: None },
+            connection: Window::new(FIRST_WINDOW, true, policy),
             windows: HashMap::new(),
             last_stream: 0,
         }
     }
-}
 
-impl Judge {
     /// A frame of the client's.
     ///
     /// # Errors
@@ -178,15 +184,19 @@ impl Judge {
                 self.earn(Abuse::WindowUpdates);
                 self.earn(Abuse::WindowUpdates);
                 self.earn(Abuse::Pings);
-                let bytes = i64::from(frame.length);
-                self.connection.change(-bytes, now);
+                self.connection.take(frame.length, now);
                 if let Some(window) = self.windows.get_mut(&frame.stream) {
-                    window.change(-bytes, now);
+                    window.take(frame.length, now);
                 }
                 self.ended(frame);
                 Ok(())
             }
             HEADERS => {
+                // While there was nothing to take, nobody waited.
+                if !self.windows.values().any(|window| window.answered) {
+                    self.connection = Window::new(self.connection.left, true, self.policy);
+                    self.connection.change(0, now);
+                }
                 if let Some(window) = self.windows.get_mut(&frame.stream) {
                     window.answered = true;
                     window.change(0, now);
@@ -206,16 +216,14 @@ impl Judge {
         }
     }
 
-    /// Whether an answer has been kept from going out for too long.
+    /// Whether an answer has been kept from going out for too long, or goes out too slowly.
     ///
     /// # Errors
     /// [`Abuse::Stall`].
     pub fn look(&self, now: Moment) -> Result<(), Abuse> {
-        let for_too_long = |window: &Window| {
-            window.answered && window.shut_since.is_some_and(|since| now.since(since) >= STALL)
-        };
+        let too_slow = |window: &Window| window.late_at.is_some_and(|late| now >= late);
         let answers = self.windows.values().any(|window| window.answered);
-        let stalled = self.windows.values().any(for_too_long) || (answers && for_too_long(&self.connection));
+        let stalled = self.windows.values().any(too_slow) || (answers && too_slow(&self.connection));
         if stalled { Err(Abuse::Stall) } else { Ok(()) }
     }
 
@@ -230,8 +238,7 @@ impl Judge {
         if frame.stream > self.last_stream {
             self.last_stream = frame.stream;
             if self.windows.len() < WINDOWS_MAX {
-                let window = Window { left: self.first_window, answered: false, shut_since: None };
-                self.windows.insert(frame.stream, window);
+                self.windows.insert(frame.stream, Window::new(self.first_window, false, self.policy));
             }
         }
         Ok(())
@@ -290,17 +297,32 @@ impl Judge {
 }
 
 impl Window {
+    fn new(left: i64, answered: bool, policy: PacePolicy) -> Self {
+        Self { left, answered, pace: Pace::new(policy), late_at: None }
+    }
+
+    /// So many bytes went out.
+    fn take(&mut self, bytes: u32, now: Moment) {
+        self.pace.moved(usize::try_from(bytes).unwrap_or(usize::MAX), now);
+        self.change(-i64::from(bytes), now);
+    }
+
     fn change(&mut self, by: i64, now: Moment) {
         self.left = self.left.saturating_add(by);
         // Time counts from when there was something to take.
-        let shut = self.left <= 0 && self.answered;
-        self.shut_since = if shut { self.shut_since.or(Some(now)) } else { None };
+        if self.left <= 0 && self.answered {
+            self.late_at = Some(self.pace.wait(now));
+        } else if self.late_at.take().is_some() {
+            self.pace.moved(0, now);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const POLICY: PacePolicy = PacePolicy { bytes_per_second: 500, patience: Duration::from_secs(20) };
 
     fn frame(kind: u8, flags: u8, stream: u32, length: u32, kept: &[u8]) -> Frame<'_> {
         Frame { length, kind, flags, stream, kept }
@@ -312,7 +334,7 @@ mod tests {
 
     /// Sends the same frame until it is one too many.
     fn until_abuse(frame: &Frame<'_>) -> (usize, Abuse) {
-        let mut judge = Judge::default();
+        let mut judge = Judge::new(POLICY);
         for sent in 0..100_000 {
             if let Err(abuse) = judge.received(frame, second(0)) {
                 return (sent, abuse);
@@ -338,7 +360,7 @@ mod tests {
     #[test]
     fn a_made_reset_counts_like_one_of_the_clients() {
         let sent = |code: u8| {
-            let (mut judge, kept) = (Judge::default(), [0, 0, 0, code]);
+            let (mut judge, kept) = (Judge::new(POLICY), [0, 0, 0, code]);
             let reset = frame(RST_STREAM, 0, 1, 4, &kept);
             (0..1_000).take_while(|_| judge.sent(&reset, second(0)).is_ok()).count()
         };
@@ -348,7 +370,7 @@ mod tests {
 
     #[test]
     fn what_answers_to_data_is_earned_by_it() {
-        let mut judge = Judge::default();
+        let mut judge = Judge::new(POLICY);
         for _ in 0..20_000 {
             judge.sent(&frame(DATA, 0, 1, 100, &[]), second(0)).unwrap();
             for update in [0, 1] {
@@ -358,26 +380,58 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_answer_that_may_not_go_out_ends_the_connection_and_a_slow_one_does_not() {
-        let mut judge = Judge::default();
-        judge.received(&frame(SETTINGS, 0, 0, 6, &[0, 4, 0, 0, 0, 10]), second(0)).unwrap();
+    /// A connection whose windows are of nothing, with an answer under way.
+    fn shut() -> Judge {
+        let mut judge = Judge::new(POLICY);
+        judge.received(&frame(SETTINGS, 0, 0, 6, &[0, 4, 0, 0, 0, 0]), second(0)).unwrap();
         judge.received(&frame(HEADERS, 5, 1, 9, &[]), second(0)).unwrap();
-        judge.look(second(1_000)).unwrap();
-        judge.sent(&frame(HEADERS, 4, 1, 9, &[]), second(1_000)).unwrap();
-        judge.sent(&frame(DATA, 0, 1, 10, &[]), second(1_001)).unwrap();
-        judge.look(second(1_020)).unwrap();
-        judge.received(&frame(WINDOW_UPDATE, 0, 1, 4, &[0, 0, 0, 1]), second(1_020)).unwrap();
-        judge.sent(&frame(DATA, 0, 1, 1, &[]), second(1_020)).unwrap();
-        judge.look(second(1_039)).unwrap();
-        assert_eq!(judge.look(second(1_040)), Err(Abuse::Stall));
-        judge.sent(&frame(DATA, 1, 1, 0, &[]), second(1_040)).unwrap();
+        judge.sent(&frame(HEADERS, 4, 1, 9, &[]), second(0)).unwrap();
+        judge
+    }
+
+    /// A client that opens its window by so many bytes every ten seconds: when it is ended.
+    fn ended_at(bytes: u16) -> Option<u64> {
+        let (mut judge, [high, low]) = (shut(), bytes.to_be_bytes());
+        for now in 0..3_600 {
+            if judge.look(second(now)).is_err() {
+                return Some(now);
+            }
+            if now % 10 == 9 {
+                judge.received(&frame(WINDOW_UPDATE, 0, 1, 4, &[0, 0, high, low]), second(now)).unwrap();
+                judge.received(&frame(WINDOW_UPDATE, 0, 0, 4, &[0, 0, high, low]), second(now)).unwrap();
+                judge.sent(&frame(DATA, 0, 1, bytes.into(), &[]), second(now)).unwrap();
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn an_answer_that_may_not_go_out_or_only_in_drops_ends_the_connection_and_a_slow_one_does_not() {
+        assert_eq!(ended_at(0), Some(20));
+        assert_eq!(ended_at(1), Some(21), "a byte is worth two milliseconds");
+        assert!((20..=45).contains(&ended_at(2_500).unwrap()), "half the least rate: {:?}", ended_at(2_500));
+        assert_eq!(ended_at(5_000), None, "the least rate");
+        let mut judge = shut();
+        judge.sent(&frame(DATA, 1, 1, 0, &[]), second(10)).unwrap();
         judge.look(second(2_000)).unwrap();
+    }
+
+    /// The window of the whole connection is shut when nobody asks for anything: nobody waits.
+    #[test]
+    fn a_connection_that_is_shut_between_answers_is_waited_for_from_the_next_one_on() {
+        let mut judge = Judge::new(POLICY);
+        judge.received(&frame(HEADERS, 5, 1, 9, &[]), second(0)).unwrap();
+        judge.sent(&frame(HEADERS, 4, 1, 9, &[]), second(0)).unwrap();
+        judge.sent(&frame(DATA, 1, 1, 65_535, &[]), second(0)).unwrap();
+        judge.received(&frame(HEADERS, 5, 3, 9, &[]), second(100)).unwrap();
+        judge.sent(&frame(HEADERS, 4, 3, 9, &[]), second(100)).unwrap();
+        judge.look(second(119)).unwrap();
+        assert_eq!(judge.look(second(120)), Err(Abuse::Stall));
     }
 
     #[test]
     fn a_window_of_nothing_counts_from_the_answer_on() {
-        let mut judge = Judge::default();
+        let mut judge = Judge::new(POLICY);
         judge.received(&frame(SETTINGS, 0, 0, 6, &[0, 4, 0, 0, 0, 0]), second(0)).unwrap();
         judge.received(&frame(HEADERS, 5, 1, 9, &[]), second(0)).unwrap();
         judge.look(second(500)).unwrap();
