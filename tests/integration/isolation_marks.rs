@@ -48,6 +48,8 @@ async fn marking() -> SocketAddr {
 }
 
 async fn mark(stream: TcpStream) -> Option<()> {
+    // Pieces of a chunked answer go out one by one, not when the one before was confirmed.
+    stream.set_nodelay(true).ok()?;
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use tokio::io::AsyncWriteExt;
 
 use crate::scripted::{Line, Upstream};
-use crate::stage::{Gate, Origin, get, try_ask, until};
+use crate::stage::{Gate, Origin, get, now, try_ask, until};
 
 /// A gateway with a limit of one before `address`; `edge` and `route` are lines of those tables.
 async fn gate(address: std::net::SocketAddr, edge: &str, route: &str) -> Gate {
@@ -199,6 +199,81 @@ async fn a_client_that_leaves_in_its_upload_ends_it_upstream() {
     drop(client);
     side.rest().await;
     is_free(&gate).await;
+}
+
+/// Where a client is when it leaves.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Queue,
+    BeforeHead,
+    InAnswer,
+    InUpload,
+    /// As before, with another request sent ahead.
+    Pipelined,
+    /// Before the head, over HTTP/2.
+    Http2,
+}
+
+/// A quarter of a second is what a permit may stay with nobody, half of the times at least: machines
+/// hesitate, a timer or a buffer would always.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_is_noticed_within_a_quarter_of_a_second_in_every_phase() {
+    let mut upstream = Upstream::start().await;
+    let gate = gate(upstream.address, "", "on_client_gone = \"cancel\"").await;
+    let door = crate::upstreams::Door2::of(&gate);
+    let ask = "GET /a HTTP/1.1\r\nhost: x\r\n\r\n";
+    for phase in
+        [Phase::Queue, Phase::BeforeHead, Phase::InAnswer, Phase::InUpload, Phase::Pipelined, Phase::Http2]
+    {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let mut client = Line::to(gate.site()).await;
+            let mut asking = None;
+            match phase {
+                Phase::InUpload => {
+                    let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n";
+                    client.say(&format!("{head}{}half", "x".repeat(20_000))).await;
+                }
+                Phase::Pipelined => client.say(&format!("{ask}{ask}")).await,
+                Phase::Http2 => {
+                    let mut sender = door.client().await;
+                    let request = http::Request::get("http://x/a").body(crate::upstreams::full("")).unwrap();
+                    asking = Some(tokio::spawn(sender.send_request(request)));
+                }
+                _ => client.say(ask).await,
+            }
+            let mut side = upstream.next().await;
+            side.head().await;
+            match phase {
+                Phase::InUpload => drop(side.hear("half").await),
+                Phase::InAnswer => {
+                    side.say("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await;
+                    client.hear("half").await;
+                }
+                _ => {}
+            }
+            let begun = now();
+            if let Phase::Queue = phase {
+                let mut second = Line::to(gate.site()).await;
+                second.say(ask).await;
+                until("it waits", || async { (gate.queued("app") == 1).then_some(()) }).await;
+                let begun = now();
+                drop(second);
+                until("nobody waits", || async { (gate.queued("app") == 0).then_some(()) }).await;
+                times.push(begun.elapsed());
+                drop(client);
+                side.rest().await;
+            } else {
+                asking.into_iter().for_each(|asking| asking.abort());
+                drop(client);
+                side.rest().await;
+                times.push(begun.elapsed());
+            }
+            is_free(&gate).await;
+        }
+        times.sort_unstable();
+        assert!(times[2] <= std::time::Duration::from_millis(250), "{phase:?}: {times:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
