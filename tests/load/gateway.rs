@@ -7,17 +7,24 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-static TURN: Mutex<()> = Mutex::const_new(());
+static TURN: RwLock<()> = RwLock::const_new(());
 
-/// Killed when dropped. While it lives no other test of this target runs.
+/// What may run beside a test: anything that measures no time, or nothing.
+#[expect(dead_code, reason = "held, never looked at")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
+/// Killed when dropped.
 pub(crate) struct Gateway {
     child: Child,
     pub(crate) site: SocketAddr,
     admin: SocketAddr,
     _folder: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Drop for Gateway {
@@ -28,9 +35,17 @@ impl Drop for Gateway {
 }
 
 impl Gateway {
-    /// With `more` besides its listeners.
+    /// With `more` besides its listeners. Others of its kind may run at the same time.
     pub(crate) async fn start(more: &str) -> Self {
-        let turn = TURN.lock().await;
+        Self::launch(more, Turn::Shared(TURN.read().await))
+    }
+
+    /// While it lives no other test of this target runs: times are measured.
+    pub(crate) async fn start_alone(more: &str) -> Self {
+        Self::launch(more, Turn::Alone(TURN.write().await))
+    }
+
+    fn launch(more: &str, turn: Turn) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tornello.toml");
         let state = folder.path().join("state");
@@ -92,11 +107,16 @@ pub(crate) async fn fetch(to: SocketAddr, path: &str) -> std::io::Result<String>
 }
 
 /// Waits until `look` says so, at most a minute.
-pub(crate) async fn until(what: &str, mut look: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, look: impl AsyncFnMut() -> bool) {
+    within(Duration::from_secs(60), what, look).await;
+}
+
+/// Waits until `look` says so, at most so long.
+pub(crate) async fn within(time: Duration, what: &str, mut look: impl AsyncFnMut() -> bool) {
     let looking = async {
         while !look().await {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(60), looking).await.is_ok(), "in vain until {what}");
+    assert!(tokio::time::timeout(time, looking).await.is_ok(), "in vain until {what}");
 }

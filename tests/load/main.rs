@@ -1,5 +1,5 @@
-//! The real binary under crowds that upload, cancel and dawdle. A target of its own, one test at a time,
-//! so that nothing else runs beside it.
+//! The real binary under crowds that upload, cancel, flood and dawdle. A target of its own, so that
+//! nothing else runs beside it; a test that measures times has the machine to itself.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 )]
 
 mod cancels;
+mod floods;
 mod gateway;
 mod posts;
 mod slow;

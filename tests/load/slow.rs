@@ -1,21 +1,27 @@
-//! slowhttptest's four modes, two thousand connections each: the service stays there for others, and who
-//! is slow is cut off.
+//! slowhttptest's four modes, two thousand connections each: the service stays there for others, who
+//! hardly notice, who is slow is cut off in time, and nothing stays of them.
 
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::gateway::{Gateway, fetch, until};
+use crate::gateway::{Gateway, fetch, within};
 
 const CONNECTIONS: &str = "2000";
 /// An answer that no buffer on the way holds.
 const LONG: usize = 16 << 20;
-/// What may stay of two thousand of them: 32 KiB each, which the allocator keeps for the next crowd.
-const COST_MAX: u64 = 64 << 20;
+/// What may stay of two thousand of them: 8 KiB each, which the allocator keeps for the next crowd.
+const COST_MAX: u64 = 16 << 20;
+/// Longest time after which nobody slow is there any more, and after that, nothing that they took.
+const CUT_OFF: Duration = Duration::from_secs(30);
+const BACK: Duration = Duration::from_secs(10);
+/// How long the steady load is measured alone.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// Reads what it is sent, whole, and then answers.
 async fn origin() -> SocketAddr {
@@ -44,6 +50,7 @@ async fn answer(mut stream: TcpStream, long: Arc<[u8]>) -> std::io::Result<()> {
             heard.extend_from_slice(&buffer[..length]);
         };
         let head = String::from_utf8_lossy(&heard[..end]).to_lowercase();
+        let heard_head = head.starts_with("head ");
         let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
         while heard.len() < end + length.unwrap_or(0) {
             let length = stream.read(&mut buffer).await?;
@@ -56,38 +63,102 @@ async fn answer(mut stream: TcpStream, long: Arc<[u8]>) -> std::io::Result<()> {
         let body = if head.contains(" /long ") { &long[..] } else { &long[..100] };
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(head.as_bytes()).await?;
-        stream.write_all(body).await?;
+        if !heard_head {
+            stream.write_all(body).await?;
+        }
     }
 }
 
-/// Runs one mode while somebody else asks ten times a second; everybody slow is cut off long before the
-/// tool itself would end.
-async fn mode(gateway: &Gateway, arguments: &[&str], path: &str) {
+/// The slowest hundredth of requests of somebody who asks at a steady pace: microseconds.
+#[derive(Clone, Copy, Debug)]
+struct Quantile(u64);
+
+/// h2load at 200 requests a second over ten connections for so long.
+fn steadily(site: SocketAddr, log: &Path, time: Duration) -> Child {
+    let mut command = Command::new("h2load");
+    command.args(["--h1", "-c", "10", "--rps", "20", "-D", &time.as_secs().to_string()]);
+    command.arg(format!("--log-file={}", log.display())).arg(format!("http://{site}/"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+impl Quantile {
+    /// Of what h2load wrote; every request was answered with 200. Those that were under way when it
+    /// ended are not in it.
+    fn of(log: &Path) -> Self {
+        let text = std::fs::read_to_string(log).unwrap();
+        let mut times: Vec<u64> = text
+            .lines()
+            .map(|line| {
+                let words: Vec<&str> = line.split('\t').collect();
+                assert_eq!(words[1], "200", "{line}");
+                words[2].parse().unwrap()
+            })
+            .collect();
+        times.sort_unstable();
+        assert!(times.len() >= 500, "{} requests", times.len());
+        Self(times[times.len() * 99 / 100])
+    }
+}
+
+/// The same load with nothing else going on.
+async fn quiet(gateway: &Gateway, log: &Path) -> Quantile {
+    let mut child = steadily(gateway.site, log, QUIET);
+    tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    Quantile::of(log)
+}
+
+/// Runs one mode while somebody else asks at a steady pace, and each second somebody new. Everybody slow
+/// is cut off long before the tool itself would end.
+async fn mode(gateway: &Gateway, arguments: &[&str], path: &str, log: &Path) -> Quantile {
     let mut command = Command::new("slowhttptest");
-    command.args(["-c", CONNECTIONS, "-r", "1000", "-l", "40", "-p", "5", "-v", "1", "-u"]);
+    command.args(["-c", CONNECTIONS, "-r", "1000", "-l", "60", "-p", "5", "-v", "1", "-u"]);
     command.arg(format!("http://{}{path}", gateway.site)).args(arguments);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let attack = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
-    let mut served = 0;
-    let mut tick = tokio::time::interval(Duration::from_millis(100));
-    while !attack.is_finished() {
-        tick.tick().await;
+    let attack = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut attack, mut load) = (Ended(attack), Ended(steadily(gateway.site, log, Duration::from_secs(60))));
+    let begun = Instant::now();
+    let open = async || gateway.metric("tornello_connections", "").await;
+    let (mut most, mut full_at, mut left) = (0.0_f64, begun, None);
+    while left.is_none() {
+        tokio::time::sleep(Duration::from_millis(250)).await;
         let answer = tokio::time::timeout(Duration::from_secs(5), fetch(gateway.site, "/")).await;
         let answer = answer.expect("an answer").unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{arguments:?}: {answer}");
-        served += 1;
+        let now = open().await;
+        if now > most {
+            (most, full_at) = (now, Instant::now());
+        }
+        // Ten of the steady load, one of this probe. The tool ends when nobody of its is left.
+        let over = (most > 1_500.0 && now <= 20.0) || attack.0.try_wait().unwrap().is_some();
+        left = (over && begun.elapsed() > QUIET).then(|| full_at.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(50), "{arguments:?}: {now} of {most} are still there");
     }
-    let output = attack.await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    // A slow reader has more to read than it reads in its time, and does not notice.
-    let noticed = arguments.contains(&"-X") || said.contains("No open connections left");
-    assert!(noticed, "{arguments:?}: {said}");
-    assert!(served > 10, "{arguments:?}: {served}");
+    let left = left.unwrap();
+    println!("{arguments:?}: {most} connections, gone {left:?} after the last had come");
+    assert!(left <= CUT_OFF, "{arguments:?}: {left:?}");
+    attack.end();
+    load.end();
+    Quantile::of(log)
+}
+
+/// A process that ends with its test.
+struct Ended(Child);
+
+impl Ended {
+    fn end(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 async fn before(address: SocketAddr, limit: u32) -> Gateway {
     // All come from one address.
-    Gateway::start(&format!(
+    Gateway::start_alone(&format!(
         "[edge]\nmax_connections_per_prefix = 6000\nhead_timeout = \"5s\"\npatience = \"8s\"\n\
          [upstream.app]\naddresses = [\"{address}\"]\n\
          limit = {{ law = \"fixed\", initial = {limit}, ceiling = 5000, wait = \"5s\", stall = \"60s\" }}\n\
@@ -99,6 +170,8 @@ async fn before(address: SocketAddr, limit: u32) -> Gateway {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients_are_cut_off_and_others_served_meanwhile() {
     let address = origin().await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("h2load");
     // Who trickles holds no permit, so a limit far below their number does for everybody else. Slow
     // readers do hold theirs until they are cut off: nothing of an upstream is stored.
     let modes: [(u32, &[&str], &str, Option<&str>); 4] = [
@@ -114,18 +187,22 @@ async fn slow_clients_are_cut_off_and_others_served_meanwhile() {
     ];
     for (limit, arguments, path, what) in modes {
         let gateway = before(address, limit).await;
-        fetch(gateway.site, "/").await.unwrap();
+        let calm = quiet(&gateway, &log).await;
         let (files, memory) = (gateway.files(), gateway.resident());
-        mode(&gateway, arguments, path).await;
-        until("nothing is in flight", async || gateway.metric("tornello_in_flight", "").await == 0.0).await;
+        let meanwhile = mode(&gateway, arguments, path, &log).await;
+        println!("{arguments:?}: p99 {calm:?} µs, meanwhile {meanwhile:?} µs");
+        assert!(meanwhile.0 <= 2 * calm.0, "{arguments:?}: {calm:?} µs, meanwhile {meanwhile:?} µs");
         if let Some(what) = what {
             let cut = gateway.metric("tornello_slow_clients_total", what).await;
             assert!(cut >= 1_500.0, "{cut} at their {what}");
         }
-        // Idle connections to the upstream are kept for a while.
-        until("files are back", async || gateway.files() <= files + 50).await;
-        let back = until("memory is back", async || gateway.resident().saturating_sub(memory) <= COST_MAX);
-        back.await;
-        println!("{arguments:?}: {} MiB stay", gateway.resident().saturating_sub(memory) >> 20);
+        within(BACK, "nothing is in flight, and files and memory are back", async || {
+            gateway.metric("tornello_in_flight", "").await == 0.0
+                // Idle connections to the upstream are kept for a while.
+                && gateway.files() <= files + 50
+                && gateway.resident().saturating_sub(memory) <= COST_MAX
+        })
+        .await;
+        println!("{arguments:?}: {} KiB stay", gateway.resident().saturating_sub(memory) >> 10);
     }
 }
