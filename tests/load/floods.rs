@@ -10,7 +10,7 @@ use crate::gateway::{Gateway, fetch, until};
 
 /// Connections of each kind, all kinds at once.
 const CONNECTIONS: usize = 40;
-const FRAMES: usize = 20_000;
+const FRAMES: u32 = 20_000;
 const GROWTH_MAX: u64 = 32 << 20;
 
 /// Answers with more than any window lets through.
@@ -41,8 +41,9 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 fn floods() -> Vec<Vec<u8>> {
     let ask = [&[0x82, 0x86, 0x84, 0x41, 1][..], b"x"].concat();
     let post = [&[0x83, 0x86, 0x84, 0x41, 1][..], b"x", &[0x0f, 0x0d, 1], b"9"].concat();
-    let many = |one: Vec<u8>| one.repeat(FRAMES);
-    let streams = |make: &dyn Fn(u32) -> Vec<u8>| (0..FRAMES).flat_map(|n| make(2 * n as u32 + 1)).collect();
+    let many = |one: Vec<u8>| one.repeat(usize::try_from(FRAMES).unwrap());
+    let streams =
+        |make: &dyn Fn(u32) -> Vec<u8>| (0..FRAMES).flat_map(|number| make(2 * number + 1)).collect();
     vec![
         many(frame(6, 0, 0, &[7; 8])),
         many(frame(4, 0, 0, &[])),

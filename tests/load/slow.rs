@@ -5,18 +5,19 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::gateway::{Gateway, fetch, within};
 
 const CONNECTIONS: &str = "2000";
 /// An answer that no buffer on the way holds.
 const LONG: usize = 16 << 20;
-/// What may stay of two thousand of them: 8 KiB each, which the allocator keeps for the next crowd.
-const COST_MAX: u64 = 16 << 20;
+/// What may stay of two thousand of them: 12 KiB each, which the allocator keeps for the next crowd.
+const COST_MAX: u64 = 24 << 20;
 /// Longest time after which nobody slow is there any more, and after that, nothing that they took.
 const CUT_OFF: Duration = Duration::from_secs(30);
 const BACK: Duration = Duration::from_secs(10);
@@ -111,7 +112,7 @@ async fn quiet(gateway: &Gateway, log: &Path) -> Quantile {
 /// is cut off long before the tool itself would end.
 async fn mode(gateway: &Gateway, arguments: &[&str], path: &str, log: &Path) -> Quantile {
     let mut command = Command::new("slowhttptest");
-    command.args(["-c", CONNECTIONS, "-r", "1000", "-l", "60", "-p", "5", "-v", "1", "-u"]);
+    command.args(["-c", CONNECTIONS, "-l", "60", "-p", "5", "-v", "1", "-u"]);
     command.arg(format!("http://{}{path}", gateway.site)).args(arguments);
     let attack = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let (mut attack, mut load) = (Ended(attack), Ended(steadily(gateway.site, log, Duration::from_secs(60))));
@@ -159,7 +160,7 @@ impl Drop for Ended {
 async fn before(address: SocketAddr, limit: u32) -> Gateway {
     // All come from one address.
     Gateway::start_alone(&format!(
-        "[edge]\nmax_connections_per_prefix = 6000\nhead_timeout = \"5s\"\npatience = \"8s\"\n\
+        "[edge]\nmax_connections_per_prefix = 6000\nhead_timeout = \"5s\"\npatience = \"12s\"\n\
          [upstream.app]\naddresses = [\"{address}\"]\n\
          limit = {{ law = \"fixed\", initial = {limit}, ceiling = 5000, wait = \"5s\", stall = \"60s\" }}\n\
          [route.all]\nupstream = \"app\"\n"
@@ -175,12 +176,12 @@ async fn slow_clients_are_cut_off_and_others_served_meanwhile() {
     // Who trickles holds no permit, so a limit far below their number does for everybody else. Slow
     // readers do hold theirs until they are cut off: nothing of an upstream is stored.
     let modes: [(u32, &[&str], &str, Option<&str>); 4] = [
-        (50, &["-H", "-i", "2"], "/", None),
-        (50, &["-B", "-i", "2", "-s", "8192", "-x", "10"], "/", Some("upload")),
-        (50, &["-R"], "/", None),
+        (50, &["-H", "-i", "2", "-r", "1000"], "/", None),
+        (50, &["-B", "-i", "2", "-s", "8192", "-x", "10", "-r", "250"], "/", Some("upload")),
+        (50, &["-R", "-r", "1000"], "/", None),
         (
             5_000,
-            &["-X", "-w", "512", "-y", "1024", "-n", "2", "-z", "32", "-k", "1"],
+            &["-X", "-w", "512", "-y", "1024", "-n", "2", "-z", "32", "-k", "1", "-r", "250"],
             "/long",
             Some("answer"),
         ),
