@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -119,4 +119,9 @@ pub(crate) async fn within(time: Duration, what: &str, mut look: impl AsyncFnMut
         }
     };
     assert!(tokio::time::timeout(time, looking).await.is_ok(), "in vain until {what}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests of real processes read the real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
 
-use crate::gateway::{Gateway, fetch, within};
+use crate::gateway::{Gateway, fetch, now, within};
 
 const CONNECTIONS: &str = "2000";
 /// An answer that no buffer on the way holds.
@@ -21,6 +20,8 @@ const COST_MAX: u64 = 24 << 20;
 /// Longest time after which nobody slow is there any more, and after that, nothing that they took.
 const CUT_OFF: Duration = Duration::from_secs(30);
 const BACK: Duration = Duration::from_secs(10);
+/// Below this a quantile says more of the machine, which the tool itself keeps busy, than of the gateway.
+const NOISE_US: u64 = 20_000;
 /// How long the steady load is measured alone.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -116,7 +117,7 @@ async fn mode(gateway: &Gateway, arguments: &[&str], path: &str, log: &Path) -> 
     command.arg(format!("http://{}{path}", gateway.site)).args(arguments);
     let attack = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let (mut attack, mut load) = (Ended(attack), Ended(steadily(gateway.site, log, Duration::from_secs(60))));
-    let begun = Instant::now();
+    let begun = now();
     let open = async || gateway.metric("tornello_connections", "").await;
     let (mut most, mut full_at, mut left) = (0.0_f64, begun, None);
     while left.is_none() {
@@ -124,14 +125,17 @@ async fn mode(gateway: &Gateway, arguments: &[&str], path: &str, log: &Path) -> 
         let answer = tokio::time::timeout(Duration::from_secs(5), fetch(gateway.site, "/")).await;
         let answer = answer.expect("an answer").unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{arguments:?}: {answer}");
-        let now = open().await;
-        if now > most {
-            (most, full_at) = (now, Instant::now());
+        let there = open().await;
+        if there > most {
+            (most, full_at) = (there, now());
         }
         // Ten of the steady load, one of this probe. The tool ends when nobody of its is left.
-        let over = (most > 1_500.0 && now <= 20.0) || attack.0.try_wait().unwrap().is_some();
+        let over = (most > 1_500.0 && there <= 20.0) || attack.0.try_wait().unwrap().is_some();
         left = (over && begun.elapsed() > QUIET).then(|| full_at.elapsed());
-        assert!(begun.elapsed() < Duration::from_secs(50), "{arguments:?}: {now} of {most} are still there");
+        assert!(
+            begun.elapsed() < Duration::from_secs(50),
+            "{arguments:?}: {there} of {most} are still there"
+        );
     }
     let left = left.unwrap();
     println!("{arguments:?}: {most} connections, gone {left:?} after the last had come");
@@ -192,7 +196,8 @@ async fn slow_clients_are_cut_off_and_others_served_meanwhile() {
         let (files, memory) = (gateway.files(), gateway.resident());
         let meanwhile = mode(&gateway, arguments, path, &log).await;
         println!("{arguments:?}: p99 {calm:?} µs, meanwhile {meanwhile:?} µs");
-        assert!(meanwhile.0 <= 2 * calm.0, "{arguments:?}: {calm:?} µs, meanwhile {meanwhile:?} µs");
+        let bound = (2 * calm.0).max(NOISE_US);
+        assert!(meanwhile.0 <= bound, "{arguments:?}: {calm:?} µs, meanwhile {meanwhile:?} µs");
         if let Some(what) = what {
             let cut = gateway.metric("tornello_slow_clients_total", what).await;
             assert!(cut >= 1_500.0, "{cut} at their {what}");
