@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use http::Method;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::head::{Flow, Limits, Refusal, Step, answer};
 use super::turn::Turn;
@@ -78,25 +78,49 @@ enum Awaited {
     Rest,
 }
 
-/// One timer for all deadlines of a connection, so that none is made for each head.
+/// One timer for all deadlines of a connection. It is set anew only for an earlier deadline, or when it
+/// rings too early: most deadlines are met, and cost no more than a look at the clock.
 #[derive(Debug, Default)]
 struct Deadline {
     timer: Option<Pin<Box<Sleep>>>,
-    awaited: Option<Awaited>,
+    awaited: Option<(Awaited, Instant)>,
 }
 
 impl Deadline {
     /// Whether the time for `awaited` is up; it runs from the first call after another.
     fn poll(&mut self, awaited: Awaited, patience: Duration, context: &mut Context<'_>) -> Poll<()> {
-        if self.awaited != Some(awaited) {
-            self.awaited = Some(awaited);
-            match &mut self.timer {
-                Some(timer) => timer.set(sleep(patience)),
-                None => self.timer = Some(Box::pin(sleep(patience))),
-            }
+        let due = match self.awaited {
+            Some((same, due)) if same == awaited => due,
+            _ => later(patience),
+        };
+        self.awaited = Some((awaited, due));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() > due {
+            timer.as_mut().reset(due);
         }
-        self.timer.as_mut().map_or(Poll::Pending, |timer| timer.as_mut().poll(context))
+        while timer.as_mut().poll(context).is_ready() {
+            if timer.deadline() >= due {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(due);
+        }
+        Poll::Pending
     }
+
+    /// From here on `awaited` is waited for, if the timer is set so that it will ring in time.
+    fn begin(&mut self, awaited: Awaited, patience: Duration) -> bool {
+        let due = later(patience);
+        let armed = self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed() && timer.deadline() <= due);
+        if armed {
+            self.awaited = Some((awaited, due));
+        }
+        armed
+    }
+}
+
+/// When `patience` will be over, by the clock of the runtime's timers.
+fn later(patience: Duration) -> Instant {
+    sleep(patience).deadline()
 }
 
 /// How far the end of a connection has got.
@@ -139,6 +163,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     /// Every request has its answer, and all of it was written.
     fn is_idle(&self) -> bool {
         self.handed == self.written
+    }
+
+    /// All is answered and nothing more has come: whoever reads ahead is woken by the next byte or by the
+    /// timer, and need not look before.
+    fn rests(&self) -> bool {
+        self.waiting.is_some()
+            && self.is_idle()
+            && self.flow.is_over()
+            && self.store.is_empty()
+            && !self.ended
+            && self.refused.is_none()
+            && !self.turn.is_tunnel()
     }
 
     fn refuse(&mut self, refusal: Refusal, bytes: &[u8]) {
@@ -379,7 +415,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         if self.written != answered {
             self.written = answered;
-            if let Some(waiting) = self.waiting.take() {
+            let idle = self.patience.idle;
+            if self.rests() && self.deadline.begin(Awaited::Begin, idle) {
+                self.flow.next();
+            } else if let Some(waiting) = self.waiting.take() {
                 waiting.wake();
             }
         }
@@ -438,6 +477,25 @@ mod tests {
         let mut heard = [0; 12];
         far.read_exact(&mut heard).await.unwrap();
         assert_eq!(&heard, b"HTTP/1.1 400");
+    }
+
+    /// The timer still stands where it was set long before; it rings, and is set for the rest.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_may_idle_its_whole_time_from_the_last_answer_and_no_longer() {
+        let turn = Arc::new(Turn::default());
+        let (mut guard, mut far) = guard(&turn);
+        let waits = async |guard: &mut Guard<tokio::io::DuplexStream>, seconds| {
+            tokio::time::timeout(Duration::from_secs(seconds), read(guard)).await
+        };
+        for _ in 0..3 {
+            far.write_all(HEAD).await.unwrap();
+            assert_eq!(read(&mut guard).await, HEAD);
+            assert!(waits(&mut guard, 50).await.is_err(), "an answer may take its time");
+            drop(super::super::turn::Turned::new((), Arc::clone(&turn)));
+            guard.flush().await.unwrap();
+            assert!(waits(&mut guard, 55).await.is_err(), "five seconds are left");
+        }
+        assert_eq!(waits(&mut guard, 6).await.unwrap(), b"");
     }
 
     #[tokio::test(start_paused = true)]

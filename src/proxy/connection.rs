@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use super::exchange::Pending;
 use super::transport::{Line, Transport};
 use super::upload::Upload;
-use super::wire::{Socket, Wire, Written};
+use super::wire::{Handle, Socket, Wire, Written};
 use crate::admission::Moment;
 use crate::config::settings::Protocol;
 
@@ -89,7 +89,7 @@ impl Connection {
 pub struct Own {
     sender: http1::SendRequest<Upload>,
     reused: bool,
-    socket: Socket,
+    socket: Handle,
     written: Arc<Written>,
     transport: Arc<Transport>,
 }
@@ -131,7 +131,7 @@ pub struct Shared {
     carried: AtomicU64,
     used: AtomicU64,
     retired: AtomicBool,
-    socket: Socket,
+    socket: Handle,
     transport: Arc<Transport>,
 }
 
@@ -213,8 +213,9 @@ pub async fn open(
     let stream = TcpStream::connect(address).await.map_err(|error| ConnectError(error.to_string()))?;
     // Heads and bodies are written whole; waiting for more to send would only delay them.
     stream.set_nodelay(true).map_err(|error| ConnectError(error.to_string()))?;
-    let socket = Socket::new(stream);
-    let line = transport.secure(socket.clone(), entry).await?;
+    let stream = Socket::new(stream);
+    let socket = stream.handle();
+    let line = transport.secure(stream, entry).await?;
     match (transport.protocol, line) {
         (Protocol::Http1, Line::Clear(stream)) => own(stream, socket, transport).await,
         (Protocol::Http1, Line::Encrypted(stream)) => own(*stream, socket, transport).await,
@@ -223,7 +224,7 @@ pub async fn open(
     }
 }
 
-async fn own<S>(stream: S, socket: Socket, transport: &Arc<Transport>) -> Result<Connection, ConnectError>
+async fn own<S>(stream: S, socket: Handle, transport: &Arc<Transport>) -> Result<Connection, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -244,7 +245,7 @@ where
 
 async fn shared(
     stream: Box<dyn Io>,
-    socket: Socket,
+    socket: Handle,
     transport: &Arc<Transport>,
     now: Moment,
 ) -> Result<Connection, ConnectError> {

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
 /// What went out on a wire, readable while hyper owns the stream.
@@ -121,41 +122,54 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 }
 
-/// A TCP stream of which the pool keeps a handle, so that it can look at the socket while hyper owns the stream.
+/// A TCP stream of which the pool keeps a handle. The reading half is the runtime's own: it knows that a
+/// read which did not fill its buffer has emptied the socket, and spares the next one in vain.
+#[derive(Debug)]
+pub struct Socket {
+    read: OwnedReadHalf,
+    handle: Handle,
+}
+
+/// Looks at a socket while hyper owns the stream.
 #[derive(Clone, Debug)]
-pub struct Socket(Arc<TcpStream>);
+pub struct Handle(Arc<OwnedWriteHalf>);
 
 impl Socket {
     /// Shares a stream.
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(stream))
+        let (read, write) = stream.into_split();
+        Self { read, handle: Handle(Arc::new(write)) }
+    }
+
+    /// For whoever looks at the socket.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+impl Handle {
+    fn stream(&self) -> &TcpStream {
+        (*self.0).as_ref()
     }
 
     /// Asks the kernel, not the reactor: true if the peer has neither closed nor sent anything.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        let peeked = socket2::SockRef::from(&*self.0).peek(&mut byte);
+        let peeked = socket2::SockRef::from(self.stream()).peek(&mut byte);
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 }
 
 impl AsyncRead for Socket {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.0.poll_read_ready(context))?;
-            // `try_read_buf` fills the spare room without clearing it first.
-            match self.0.try_read_buf(buf) {
-                Ok(_) => return Poll::Ready(Ok(())),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        Pin::new(&mut self.read).poll_read(context, buf)
     }
 }
 
@@ -169,9 +183,10 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let stream = self.handle.stream();
         loop {
-            ready!(self.0.poll_write_ready(context))?;
-            match self.0.try_write_vectored(bufs) {
+            ready!(stream.poll_write_ready(context))?;
+            match stream.try_write_vectored(bufs) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
@@ -187,6 +202,6 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(socket2::SockRef::from(self.handle.stream()).shutdown(std::net::Shutdown::Write))
     }
 }
