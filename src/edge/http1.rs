@@ -20,6 +20,8 @@ use crate::proxy::{Peer, Proxy, handle, refuse};
 
 /// The engine's own limits are a second line, which no head reaches that the guard passed.
 const SLACK: usize = 1024;
+/// Fields that the engine takes by itself. Told any number, it clears memory for as many at each head.
+const ENGINE_FIELDS: usize = 100;
 
 /// Answers the requests of one connection until it ends. When the process is to stop, an idle one ends
 /// at once and a busy one after the request that is under way.
@@ -51,12 +53,12 @@ pub async fn serve<S>(
             Ok::<_, Infallible>(answer.map(|body| Turned::new(body, turn)))
         }
     });
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_buf_size(limits.head + SLACK)
-        .max_headers(limits.fields)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+    let mut engine = http1::Builder::new();
+    engine.header_read_timeout(None).max_buf_size(limits.head + SLACK);
+    if limits.fields > ENGINE_FIELDS {
+        engine.max_headers(limits.fields);
+    }
+    let connection = engine.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let stopping = tokio::select! {
         _ = connection.as_mut() => false,

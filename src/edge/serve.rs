@@ -1,6 +1,7 @@
 //! From a listening socket to answered requests: who connects, in which layers, with which protocol.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,8 +147,12 @@ async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listener, crowd: C
         met = meeting => met.unwrap_or(Err(Closed::Late)),
     };
     let talked = match met {
-        Ok(Met::Plain { stream, peer, http2 }) => caught(talk(stream, peer, http2, &crowd, &link)).await,
-        Ok(Met::Encrypted { stream, peer, http2 }) => caught(talk(stream, peer, http2, &crowd, &link)).await,
+        Ok(Met::Plain { stream, peer, http2 }) => {
+            caught(pin!(talk(stream, peer, http2, &crowd, &link))).await
+        }
+        Ok(Met::Encrypted { stream, peer, http2 }) => {
+            caught(pin!(talk(stream, peer, http2, &crowd, &link))).await
+        }
         Err(closed) => {
             if let Some(reason) = closed.name() {
                 metrics.connections_closed.with_label_values(&[reason]).inc();

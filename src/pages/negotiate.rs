@@ -34,12 +34,11 @@ pub fn wants_html(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether a person opens this address as a page of its own. Only GET: a HEAD changes nothing and a
-/// POST cannot be repeated, so neither may take a place or a pass.
+/// Whether a person opens this address, for which a page is wanted, as a page of its own. Only GET: a
+/// HEAD changes nothing and a POST cannot be repeated, so neither may take a place or a pass.
 #[must_use]
-pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    let top = text(headers, &DEST).is_none_or(|dest| dest == "document");
-    *method == Method::GET && top && wants_html(headers)
+pub fn is_navigation(method: &Method, headers: &HeaderMap, html: bool) -> bool {
+    html && *method == Method::GET && text(headers, &DEST).is_none_or(|dest| dest == "document")
 }
 
 /// Whether this is one of our own forms, sent by a browser without JavaScript.
@@ -129,6 +128,10 @@ mod tests {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
+    fn navigates(method: &Method, headers: &HeaderMap) -> bool {
+        is_navigation(method, headers, wants_html(headers))
+    }
+
     #[test]
     fn fetch_metadata_outweighs_accept() {
         let html = ("accept", "text/html");
@@ -153,7 +156,7 @@ mod tests {
             ("upgrade", "websocket"),
         ] {
             let headers = of(&[(name, value), ("accept", "text/html")]);
-            assert!(!wants_html(&headers) && !is_navigation(&Method::GET, &headers), "{name}: {value}");
+            assert!(!wants_html(&headers) && !navigates(&Method::GET, &headers), "{name}: {value}");
         }
     }
 
@@ -186,13 +189,13 @@ mod tests {
     #[test]
     fn only_a_top_level_get_is_a_navigation() {
         let page = of(&[("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")]);
-        assert!(is_navigation(&Method::GET, &page));
-        assert!(is_navigation(&Method::GET, &of(&[("accept", "text/html")])));
+        assert!(navigates(&Method::GET, &page));
+        assert!(navigates(&Method::GET, &of(&[("accept", "text/html")])));
         for method in [Method::HEAD, Method::POST, Method::PUT, Method::OPTIONS] {
-            assert!(!is_navigation(&method, &page), "{method}");
+            assert!(!navigates(&method, &page), "{method}");
         }
         let frame = of(&[("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "navigate")]);
-        assert!(wants_html(&frame) && !is_navigation(&Method::GET, &frame));
+        assert!(wants_html(&frame) && !navigates(&Method::GET, &frame));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! draft-ietf-httpapi-ratelimit-headers-10, and the `X-RateLimit-*` that the Italian interoperability
 //! rules (RAC_ROBUSTEZZA_001) ask for. Whole seconds, rounded up; requests rounded down by the caller.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,6 +10,12 @@ use super::retry_after::RetryAfter;
 
 /// The largest integer of a structured field (RFC 9651).
 const LARGEST: u64 = 999_999_999_999_999;
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STATE: HeaderName = HeaderName::from_static("ratelimit");
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// A quota as one user sees it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,21 +41,21 @@ impl RateLimit<'_> {
         let mut text = String::with_capacity(self.policy.len() + 64);
         quote(self.policy, &mut text);
         let quoted = text.len();
-        let mut put = |name, value| headers.insert(HeaderName::from_static(name), value);
-        for (name, end) in [
-            ("ratelimit-policy", format_args!(";q={burst};w={window}")),
-            ("ratelimit", format_args!(";r={remaining};t={reset}")),
-        ] {
+        for (name, facts) in
+            [(POLICY, [(";q=", burst), (";w=", window)]), (STATE, [(";r=", remaining), (";t=", reset)])]
+        {
             text.truncate(quoted);
-            if text.write_fmt(end).is_ok()
-                && let Ok(value) = HeaderValue::from_str(&text)
-            {
-                put(name, value);
+            for (key, number) in facts {
+                text.push_str(key);
+                push(number, &mut text);
+            }
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert(name, value);
             }
         }
-        put("x-ratelimit-limit", burst.into());
-        put("x-ratelimit-remaining", remaining.into());
-        put("x-ratelimit-reset", reset.into());
+        headers.insert(LIMIT, burst.into());
+        headers.insert(REMAINING, remaining.into());
+        headers.insert(RESET, reset.into());
     }
 
     /// When to come back after waiting `wait`: the draft forbids less than `t`.
@@ -63,6 +68,15 @@ impl RateLimit<'_> {
     fn reset_seconds(&self) -> u64 {
         if self.reset.is_zero() { 0 } else { RetryAfter::after(self.reset).seconds() }
     }
+}
+
+/// A number in digits. This is on the way of every refusal, where formatting it would cost more than
+/// making the decision.
+fn push(number: u64, out: &mut String) {
+    if number >= 10 {
+        push(number / 10, out);
+    }
+    out.extend(u32::try_from(number % 10).ok().and_then(|digit| char::from_digit(digit, 10)));
 }
 
 /// A structured-field string: printable ASCII, quotes and backslashes escaped, the rest left out.

@@ -1,5 +1,6 @@
 //! A request as it is judged: what every later step needs to know of it, read once.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::{CONTENT_TYPE, HOST};
@@ -28,8 +29,8 @@ pub struct Asked {
     pub port: Option<u16>,
     /// Normal path, as it is sent on.
     pub path: String,
-    /// The path by which routes are chosen: without path parameters (`;…`), which some upstreams ignore.
-    pub bare: String,
+    /// The path without its parameters, if it has any.
+    cut: Option<String>,
     /// Query without `?`.
     pub query: Option<String>,
     /// The connection's peer.
@@ -64,7 +65,7 @@ impl Asked {
         if let Some(Malformed(why)) = request.extensions().get() {
             return Err(Refusal::Ambiguous(why));
         }
-        let host = host(headers, uri)?;
+        let (host, port) = host(headers, uri)?;
         // A browser may reuse a connection for hosts that its certificate is for, and for no others.
         if peer.shown.as_ref().is_some_and(|shown| !shown.covers(&host)) {
             return Err(Refusal::Misdirected);
@@ -72,24 +73,34 @@ impl Asked {
         let (encrypted, peer) = (peer.secure, peer.address.ip().to_canonical());
         let known = vouched(headers, peer, settings.identity.forwarded, trusted);
         let path = normalise(uri.path()).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
-        let bare = without_parameters(&path).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
+        let cut = match without_parameters(&path).map_err(|bad| Refusal::Ambiguous(bad.0))? {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(bare) => Some(bare),
+        };
+        let html = wants_html(headers);
         Ok(Self {
             method: request.method().clone(),
             host,
-            port: port(headers, uri),
+            port: uri.port_u16().or(port),
             path,
-            bare,
+            cut,
             query: uri.query().map(str::to_owned),
             peer,
             client: known.client,
             peer_trusted: known.peer_trusted,
             secure: encrypted || known.https,
             grpc: is_grpc(headers),
-            html: wants_html(headers),
-            navigation: is_navigation(request.method(), headers),
+            html,
+            navigation: is_navigation(request.method(), headers, html),
             language: Language::negotiate(headers),
             coding: Coding::negotiate(headers),
         })
+    }
+
+    /// The path by which routes are chosen: without path parameters (`;…`), which some upstreams ignore.
+    #[must_use]
+    pub fn bare(&self) -> &str {
+        self.cut.as_deref().unwrap_or(&self.path)
     }
 
     /// The target for the upstream: exactly what was judged.
@@ -132,12 +143,16 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 /// A reference of ours.
 #[must_use]
 pub fn reference(fresh: u64) -> String {
-    format!("{fresh:016x}")
+    let mut text = String::with_capacity(16);
+    // Sixteen hexadecimal digits; formatting would cost more than all else that is done with them.
+    let digits = fresh.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    text
 }
 
-/// The one host of a request. Exactly one field; an absolute target must name the same (RFC 9112
-/// §3.2.2 lets the target win, but an upstream might read the field).
-fn host(headers: &HeaderMap, uri: &Uri) -> Result<String, Refusal> {
+/// The one host of a request, and the port that its field names. Exactly one field; an absolute target
+/// must name the same (RFC 9112 §3.2.2 lets the target win, but an upstream might read the field).
+fn host(headers: &HeaderMap, uri: &Uri) -> Result<(String, Option<u16>), Refusal> {
     let mut fields = headers.get_all(HOST).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
         return Err(Refusal::Ambiguous("no host, or more than one"));
@@ -146,8 +161,8 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Result<String, Refusal> {
     let text = field.to_str().map_err(|_| illegible)?;
     let authority: http::uri::Authority = text.parse().map_err(|_| illegible)?;
     // What follows the name is a port, which may be empty.
-    let port = text.get(authority.host().len()..).unwrap_or_default();
-    if !matches!(port, "" | ":") && authority.port_u16().is_none() {
+    let (host, port) = (authority.host(), authority.port_u16());
+    if port.is_none() && !matches!(text.get(host.len()..), Some("" | ":")) {
         return Err(illegible);
     }
     if text.contains('@') {
@@ -156,12 +171,17 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Result<String, Refusal> {
     if uri.authority().is_some_and(|target| !target.as_str().eq_ignore_ascii_case(text)) {
         return Err(Refusal::Ambiguous("a target and a host that differ"));
     }
-    let host = authority.host();
-    Ok(host.strip_suffix('.').unwrap_or(host).to_owned())
+    Ok((host.strip_suffix('.').unwrap_or(host).to_owned(), port))
 }
 
-/// The port that a request names, in its target or its host.
-fn port(headers: &HeaderMap, uri: &Uri) -> Option<u16> {
-    let field = || headers.get(HOST)?.to_str().ok()?.parse::<http::uri::Authority>().ok()?.port_u16();
-    uri.port_u16().or_else(field)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_has_sixteen_digits() {
+        for fresh in [0, 0xab, 0x0123_4567_89ab_cdef, u64::MAX] {
+            assert_eq!(reference(fresh), format!("{fresh:016x}"));
+        }
+    }
 }

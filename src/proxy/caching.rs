@@ -3,7 +3,7 @@
 //! A cache in front of us that stores one person's page shows it to others. So what we know to be
 //! personal says so itself, whatever the upstream says of it.
 
-use http::header::{AGE, AUTHORIZATION, CACHE_CONTROL, COOKIE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Who may store an answer.
@@ -35,11 +35,9 @@ pub fn restrict(headers: &mut HeaderMap, storing: Storing) {
 
 /// The client's from now on, and stored by nobody.
 pub fn nobody(headers: &mut HeaderMap) {
+    let is_kept_by = |name: &str| matches!(name, "etag" | "expires" | "last-modified");
+    take_out(headers, |name| speaks_to_shared(name) || is_kept_by(name));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    silence_shared(headers);
-    for name in [EXPIRES, ETAG, LAST_MODIFIED] {
-        headers.remove(name);
-    }
 }
 
 /// Only the client itself may store it, for as long as the upstream says.
@@ -63,18 +61,19 @@ fn client(headers: &mut HeaderMap) {
     let said = [&["private"][..], &rest].concat().join(", ");
     let said = HeaderValue::try_from(said).unwrap_or(HeaderValue::from_static("private, no-store"));
     headers.insert(CACHE_CONTROL, said);
-    silence_shared(headers);
+    take_out(headers, speaks_to_shared);
 }
 
-/// Takes out what speaks to caches in front of us by name, over the head of `Cache-Control`.
-fn silence_shared(headers: &mut HeaderMap) {
-    for name in ["surrogate-control", "x-accel-expires", "edge-control", "pragma"] {
-        headers.remove(name);
-    }
-    headers.remove(AGE);
-    let targeted = |name: &&HeaderName| name.as_str().ends_with("cache-control") && **name != CACHE_CONTROL;
-    let targeted: Vec<HeaderName> = headers.keys().filter(targeted).cloned().collect();
-    for name in targeted {
+/// What speaks to caches in front of us by name, over the head of `Cache-Control`.
+fn speaks_to_shared(name: &str) -> bool {
+    matches!(name, "age" | "edge-control" | "pragma" | "surrogate-control" | "x-accel-expires")
+        || (name.ends_with("cache-control") && name != "cache-control")
+}
+
+fn take_out(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let unwanted = |name: &&HeaderName| unwanted(name.as_str());
+    let names: Vec<HeaderName> = headers.keys().filter(unwanted).cloned().collect();
+    for name in names {
         headers.remove(name);
     }
 }

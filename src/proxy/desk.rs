@@ -19,7 +19,7 @@ use super::handle::{sources, spend};
 use super::headers::{cookie, set_cookie};
 use super::identify::{Identity, identify};
 use super::live::{Live, Room};
-use super::record::{Decision, Record};
+use super::record::{Decision, Label, Record};
 use super::refuse;
 use crate::admission::Moment;
 use crate::admission::room::Claim;
@@ -74,7 +74,7 @@ where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    record.route = Arc::from("tornello");
+    record.route = Label::Ours("tornello");
     let path = asked.path.strip_prefix(ROOT).unwrap_or_default();
     let mut parts = path.splitn(4, '/');
     let (first, second, third, fourth) = (parts.next(), parts.next(), parts.next(), parts.next());

@@ -24,7 +24,7 @@ use super::identify::{Identity, Sources, identify};
 use super::isolate::Step;
 use super::live::{Bypass, Live, Quota, Route};
 use super::peer::Peer;
-use super::record::{Decision, Record};
+use super::record::{Decision, Label, Record};
 use super::refuse;
 use super::session::{self, Entry};
 use super::tunnel;
@@ -59,7 +59,8 @@ pub(super) struct Judged<B> {
 /// Answers one request, whatever it is.
 pub(super) async fn answer(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: &Peer) -> Response<Answer> {
     match judge(proxy, request, peer).await {
-        ControlFlow::Continue(judged) => go_on(proxy, judged).await,
+        // In a box: the engine keeps room for a request with every connection, also while it is idle.
+        ControlFlow::Continue(judged) => Box::pin(go_on(proxy, judged)).await,
         ControlFlow::Break(answer) => answer,
     }
 }
@@ -103,8 +104,8 @@ fn admit(
     now: Moment,
     record: &mut Record,
 ) -> Result<Admitted, Refusal> {
-    let (route, may_bypass) = live.judge(&asked.host, &asked.path, &asked.bare)?;
-    record.route = Arc::clone(&route.name);
+    let (route, may_bypass) = live.judge(&asked.host, &asked.path, asked.bare())?;
+    record.route = Label::Configured(Arc::clone(&route.name));
     if declared_length(fields) > route.settings.body_limit {
         return Err(Refusal::BodyTooLong);
     }
@@ -257,11 +258,14 @@ pub(super) async fn permit(
     let (gate, begun) = (&admitted.route.cluster.gate, proxy.clock.now());
     let permit = match gate.knock(admitted.class, begun) {
         Knock::Permit(permit) => Some(permit),
-        Knock::Wait(wait) => wait.permit(&proxy.clock).await,
+        Knock::Wait(wait) => {
+            let permit = wait.permit(&proxy.clock).await;
+            let waited = proxy.clock.now().since(begun);
+            record.waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+            permit
+        }
         Knock::Full => None,
     };
-    let waited = proxy.clock.now().since(begun);
-    record.waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
     permit.ok_or_else(|| {
         session::undo(admitted.route.room.as_deref(), &admitted.entry);
         Refusal::Saturated { retry_after: gate.wait_max() }

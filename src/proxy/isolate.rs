@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -49,7 +49,8 @@ impl std::fmt::Debug for Onlooker {
 /// Answers one request, whatever happens on the way.
 pub async fn handle(proxy: &Arc<Proxy>, request: Request<Incoming>, peer: &Peer) -> Response<Answer> {
     let accept = request.headers().get(ACCEPT).cloned();
-    match caught(answer(proxy, request, peer)).await {
+    // Pinned where it is made: it is large, and would be copied at each hand that it goes through.
+    match caught(pin!(answer(proxy, request, peer))).await {
         Ok(answer) => answer,
         Err(why) => {
             proxy.witness.metrics.panics.inc();
@@ -67,8 +68,7 @@ fn kinds(accept: Option<HeaderValue>) -> HeaderMap {
 ///
 /// # Errors
 /// What it said when it panicked; it is not polled again.
-pub async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = pin!(future);
+pub async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, String> {
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
@@ -90,13 +90,13 @@ mod tests {
     async fn a_panic_is_an_error_and_drops_what_was_held() {
         let held = Arc::new(());
         let inside = Arc::clone(&held);
-        let ended = caught(async move {
+        let ended = pin!(async move {
             let _inside = inside;
             tokio::task::yield_now().await;
             panic!("planted {}", 7);
         });
-        assert_eq!(ended.await, Err::<(), _>("planted 7".to_owned()));
+        assert_eq!(caught(ended).await, Err::<(), _>("planted 7".to_owned()));
         assert_eq!(Arc::strong_count(&held), 1);
-        assert_eq!(caught(async { 5 }).await, Ok(5));
+        assert_eq!(caught(pin!(async { 5 })).await, Ok(5));
     }
 }

@@ -60,7 +60,8 @@ pub fn others(path: &str) -> Result<Vec<Vec<u8>>, BadPath> {
 /// Escapes that hide something by which paths are parted: another escape, `;`, `?` or `#`. Slashes,
 /// backslashes, NULs and overlong forms never get here.
 fn has_structure(path: &[u8]) -> bool {
-    path.windows(3).any(|escape| matches!(escape, b"%25" | b"%3B" | b"%3F" | b"%23"))
+    memchr::memchr(b'%', path).is_some()
+        && path.windows(3).any(|escape| matches!(escape, b"%25" | b"%3B" | b"%3F" | b"%23"))
 }
 
 /// Decodes each escape once; what is none stays.

@@ -46,6 +46,26 @@ pub struct Witness {
     pub clock: Clock,
 }
 
+/// What a request is filed under.
+#[derive(Clone, Debug)]
+pub enum Label {
+    /// A word of ours.
+    Ours(&'static str),
+    /// A name of the configuration.
+    Configured(Arc<str>),
+}
+
+impl std::ops::Deref for Label {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Ours(word) => word,
+            Self::Configured(name) => name,
+        }
+    }
+}
+
 /// One request's record.
 #[derive(Debug)]
 pub struct Record {
@@ -53,7 +73,7 @@ pub struct Record {
     /// When its head was read.
     pub begun: Moment,
     /// The route's name; `-` if none matched.
-    pub route: Arc<str>,
+    pub route: Label,
     /// The request's method, by name from a short list.
     pub method: &'static str,
     /// Who, as a keyed hash.
@@ -82,7 +102,7 @@ impl Record {
         Self {
             witness: witness.clone(),
             begun,
-            route: Arc::from("-"),
+            route: Label::Ours("-"),
             method: method_name(method),
             user: UserKey(0),
             class: Class::default(),
@@ -149,7 +169,7 @@ impl Drop for Record {
                 out,
                 r#"{{"time_ms":{},"route":"{}","method":"{}","status":{},"decision":"{}","reason":"{}","class":"p{}","user":"{:08x}","request_id":"{}","took_us":{},"waited_ms":{},"bytes":{},"end":"{}"}}"#,
                 clock.unix().0,
-                self.route,
+                &*self.route,
                 self.method,
                 self.status,
                 self.decision.name(),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::Proxy;
-use super::asked::Asked;
+use super::asked::{Asked, reference};
 use super::body::Answer;
 use super::forward::Fault;
 use super::grpc;
@@ -16,7 +16,7 @@ use crate::pages::{Language, Problem, RateLimit, Reason, RetryAfter};
 
 /// Says no to a request that was understood.
 pub fn refuse(live: &Live, refusal: &Refusal, asked: &Asked, mut record: Record) -> Response<Answer> {
-    let route = live.route(&asked.host, &asked.bare);
+    let route = live.route(&asked.host, asked.bare());
     let room = route.and_then(|route| route.room.as_deref());
     let answer = match refusal {
         _ if asked.grpc => grpc::refusal(reason(refusal)),
@@ -49,7 +49,7 @@ pub fn unread(live: &Live, refusal: &Refusal, fields: &HeaderMap, mut record: Re
 
 /// Notes a request whose bytes were refused before anybody read them; the answer has `bytes`.
 pub fn unheard(proxy: &Proxy, method: &Method, reason: &'static str, status: StatusCode, bytes: usize) {
-    let request_id = format!("{:016x}", proxy.fresh_id());
+    let request_id = reference(proxy.fresh_id());
     let mut record = Record::new(&proxy.witness, proxy.clock.now(), method, request_id);
     record.decided(Decision::Refused, reason, status);
     record.sent(bytes);

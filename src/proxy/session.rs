@@ -47,9 +47,8 @@ pub fn check_in(
     now: Moment,
 ) -> Result<Entry, Refusal> {
     let policy = &room.settings.policy;
-    let time = proxy.clock.unix();
     if let Some(pass) = &who.pass {
-        let age = time.since(pass.time);
+        let age = proxy.clock.unix().since(pass.time);
         let shown = ShownPass {
             id: pass.id,
             number: pass.number,
@@ -71,28 +70,28 @@ pub fn check_in(
     };
     // A person who navigates with a called ticket claims by that; scripts ask for it.
     if let Some(ticket) = who.ticket.as_ref().filter(|_| asked.navigation || who.person) {
-        let pass = ticket.pass(&proxy.ring, time);
+        let pass = ticket.pass(&proxy.ring, proxy.clock.unix());
         let claim = room.line.with(|line| line.claim(policy, ticket.number, pass.id, now));
         if claim == Claim::Admitted {
             return Ok(grant(&pass, "claimed"));
         }
         if claim != Claim::Done {
-            return Err(wait(room, asked));
+            return Err(wait(state(room), asked));
         }
     }
-    let state = room.line.with(|line| line.state(policy));
-    if state != RoomState::Open {
-        return Err(wait(room, asked));
+    let now_is = state(room);
+    if now_is != RoomState::Open {
+        return Err(wait(now_is, asked));
     }
     if !asked.navigation && !who.person {
         return Ok(Entry { reason: "open", ..Entry::past(route.settings.class) });
     }
-    let fresh =
-        Claims { kind: Kind::Pass, room: room.line.id, epoch: 0, number: 0, time, id: proxy.random_id() };
+    let (time, id) = (proxy.clock.unix(), proxy.random_id());
+    let fresh = Claims { kind: Kind::Pass, room: room.line.id, epoch: 0, number: 0, time, id };
     if room.line.with(|line| line.enter(policy, fresh.id, now)) {
         Ok(grant(&fresh, if policy.open { "open_by_order" } else { "open" }))
     } else {
-        Err(wait(room, asked))
+        Err(wait(state(room), asked))
     }
 }
 
@@ -105,11 +104,11 @@ pub fn undo(room: Option<&Room>, entry: &Entry) {
 
 /// What the upstream said of a session and of what is left.
 pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told) {
-    let now = proxy.clock.now();
     if let Some(units) = told.remaining {
         room.line.with(|line| line.remain(units));
     }
     let (Some(pass), Some(said)) = (entry.pass, told.session.as_deref()) else { return };
+    let now = proxy.clock.now();
     match said.trim() {
         "end" | "done" | "revoke" => {
             room.line.with(|line| line.end(&pass, now));
@@ -132,8 +131,12 @@ fn inside(pass: PassId, class: Class, reason: &'static str) -> Entry {
     Entry { class, pass: Some(pass), cookie: None, straight: false, reason }
 }
 
-fn wait(room: &Room, asked: &Asked) -> Refusal {
-    let held = match room.line.with(|line| line.state(&room.settings.policy)) {
+fn state(room: &Room) -> RoomState {
+    room.line.with(|line| line.state(&room.settings.policy))
+}
+
+fn wait(state: RoomState, asked: &Asked) -> Refusal {
+    let held = match state {
         RoomState::Held(reason) => Some(reason),
         RoomState::Open | RoomState::Queueing => None,
     };
