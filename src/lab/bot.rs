@@ -42,13 +42,15 @@ impl Bot {
         let mut sent: u32 = 0;
         loop {
             tokio::select! {
+                // In order, so that a seed decides all.
+                biased;
                 Some(done) = asking.join_next() => idle.extend(done),
                 _ = beat.tick() => {
                     if asking.len() < UNANSWERED_MAX && let Some(request) = self.request(sent) {
                         sent = sent.wrapping_add(1);
                         let ledger = self.world.tally.ledger();
                         let client =
-                            idle.pop().unwrap_or_else(|| Client::new(self.world.target, address, ledger));
+                            idle.pop().unwrap_or_else(|| Client::new(&self.world.target, address, ledger));
                         let canary = canary(self.world.seed, self.owner);
                         asking.spawn(ask(Arc::clone(&self.world), client, request, self.timeout, canary));
                     }

@@ -19,15 +19,19 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::ledger::{ATTEMPT, Ledger};
 use super::origin::PERSON;
+use super::site::{Line, Target};
 
 type Link = Connection<TokioIo<TcpStream>, Full<Bytes>>;
 
 /// An answer, read to its end.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
 }
 
 impl Reply {
@@ -49,7 +53,7 @@ pub(super) enum Silence {
 
 #[derive(Debug)]
 pub(super) struct Client {
-    target: SocketAddr,
+    target: Target,
     source: Ipv4Addr,
     ledger: Arc<Ledger>,
     wire: Option<Wire>,
@@ -57,14 +61,20 @@ pub(super) struct Client {
 
 #[derive(Debug)]
 struct Wire {
-    sender: SendRequest<Full<Bytes>>,
-    link: Pin<Box<Link>>,
+    end: End,
     used: bool,
 }
 
+/// Our end of a connection.
+#[derive(Debug)]
+enum End {
+    Socket { sender: SendRequest<Full<Bytes>>, link: Pin<Box<Link>> },
+    InProcess(Arc<dyn Line>),
+}
+
 impl Client {
-    pub(super) fn new(target: SocketAddr, source: Ipv4Addr, ledger: &Arc<Ledger>) -> Self {
-        Self { target, source, ledger: Arc::clone(ledger), wire: None }
+    pub(super) fn new(target: &Target, source: Ipv4Addr, ledger: &Arc<Ledger>) -> Self {
+        Self { target: target.clone(), source, ledger: Arc::clone(ledger), wire: None }
     }
 
     /// Closes the connection; the next request opens another.
@@ -125,25 +135,39 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Wire, ()> {
-        let stream = match self.target.ip() {
+        let end = match &self.target {
+            Target::Address(address) => self.dial(*address).await?,
+            Target::Site(site) => End::InProcess(Arc::clone(site).open(self.source).await.ok_or(())?),
+        };
+        Ok(Wire { end, used: false })
+    }
+
+    async fn dial(&self, target: SocketAddr) -> Result<End, ()> {
+        let stream = match target.ip() {
             IpAddr::V4(ip) if ip.is_loopback() => {
                 let socket = TcpSocket::new_v4().map_err(drop)?;
                 socket.bind(SocketAddr::new(self.source.into(), 0)).map_err(drop)?;
-                socket.connect(self.target).await
+                socket.connect(target).await
             }
             // Only the loopback network gives everybody an address.
-            _ => TcpStream::connect(self.target).await,
+            _ => TcpStream::connect(target).await,
         }
         .map_err(drop)?;
         stream.set_nodelay(true).map_err(drop)?;
         let (sender, link) = handshake(TokioIo::new(stream)).await.map_err(drop)?;
-        Ok(Wire { sender, link: Box::pin(link), used: false })
+        Ok(End::Socket { sender, link: Box::pin(link) })
     }
 }
 
 impl Wire {
     async fn exchange(self, request: Request<Full<Bytes>>) -> Result<(Reply, Option<Self>), ()> {
-        let Self { mut sender, mut link, .. } = self;
+        let (mut sender, mut link) = match self.end {
+            End::Socket { sender, link } => (sender, link),
+            End::InProcess(line) => {
+                let reply = Arc::clone(&line).ask(request).await.ok_or(())?;
+                return Ok((reply, Some(Self { end: End::InProcess(line), used: true })));
+            }
+        };
         let (open, reply) = while_driving(&mut link, async {
             sender.ready().await?;
             let (head, body) = sender.send_request(request).await?.into_parts();
@@ -152,7 +176,8 @@ impl Wire {
         })
         .await;
         let reply = reply.map_err(drop)?;
-        let wire = (open && !sender.is_closed()).then_some(Self { sender, link, used: true });
+        let end = (open && !sender.is_closed()).then_some(End::Socket { sender, link });
+        let wire = end.map(|end| Self { end, used: true });
         Ok((reply, wire))
     }
 }

@@ -4,19 +4,19 @@
 //! that are reported count from the *intended* arrival. There is no mode WITH or WITHOUT: the crowd is
 //! given an address, and behaves as the answers ask for.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::bot::Bot;
 use super::chance::Chance;
+use super::flag::Flag;
 use super::person::{Device, Person};
 use super::plan::{self, Plan};
 use super::scenario::{Bots, Conduct, Scenario};
+use super::site::Target;
 use super::tally::{Count, Tally};
 use super::trace::Trace;
 pub use super::trace::{End, PersonRecord, Traits, Way};
@@ -29,7 +29,7 @@ pub struct Leg {
     /// What is played.
     pub scenario: Arc<Scenario>,
     /// Whom the crowd calls: the gateway, or the origin itself.
-    pub target: SocketAddr,
+    pub target: Target,
     /// Seed of the crowd.
     pub seed: u64,
     /// Longest duration of the leg; it is over earlier when everybody has finished or left.
@@ -51,7 +51,7 @@ pub struct LegOutcome {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) scenario: Arc<Scenario>,
-    pub(super) target: SocketAddr,
+    pub(super) target: Target,
     pub(super) host: HeaderValue,
     pub(super) seed: u64,
     pub(super) clock: Clock,
@@ -76,12 +76,12 @@ impl Leg {
     /// The same, over as soon as `interrupted`: what was measured until then is the outcome.
     pub async fn run_until(&self, tally: &Arc<Tally>, interrupted: impl Future<Output = ()>) -> LegOutcome {
         let scenario = &self.scenario;
-        let clock = Clock::start();
+        let clock = self.target.clock();
         let began = clock.now();
         let world = Arc::new(World {
             scenario: Arc::clone(scenario),
-            target: self.target,
-            host: HeaderValue::from_str(&self.target.to_string())
+            target: self.target.clone(),
+            host: HeaderValue::from_str(&self.target.host())
                 .unwrap_or_else(|_| HeaderValue::from_static("localhost")),
             seed: self.seed,
             clock,
@@ -89,7 +89,7 @@ impl Leg {
             tally: Arc::clone(tally),
             seeks: scenario.classes.iter().map(|class| scenario.seeks(class)).collect(),
         });
-        let (stop, stopped) = watch::channel(false);
+        let stopped = Arc::new(Flag::default());
         let mut records = Vec::new();
         let mut walking = JoinSet::new();
         let mut bots = JoinSet::new();
@@ -146,7 +146,6 @@ impl Leg {
                 }
             }
         }
-        drop(stopped);
         let over = async {
             while let Some(walked) = walking.join_next().await {
                 let Ok((record, trace)) = walked else { continue };
@@ -157,14 +156,16 @@ impl Leg {
         };
         let end_of_time = async {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(self.horizon) => {}
                 () = interrupted => {}
             }
-            stop.send_replace(true);
+            stopped.set(true);
             // The walks end at once; only then is everybody accounted for.
             std::future::pending::<()>().await;
         };
         tokio::select! {
+            biased;
             () = over => {}
             () = end_of_time => {}
         }
@@ -193,13 +194,13 @@ fn send_out(
     world: &Arc<World>,
     plan: Plan,
     record: usize,
-    stopped: &watch::Receiver<bool>,
+    stopped: &Arc<Flag>,
     walking: &mut JoinSet<(usize, Trace)>,
 ) {
     let (plan, person) = (Arc::new(plan), Arc::new(Person::default()));
     for device in 0..plan.arrivals.len() {
         let (world, plan, person) = (Arc::clone(world), Arc::clone(&plan), Arc::clone(&person));
-        let mut stopped = stopped.clone();
+        let stopped = Arc::clone(stopped);
         walking.spawn(async move {
             let mut trace = Trace::default();
             let class = world.scenario.classes.get(plan.class);
@@ -207,7 +208,7 @@ fn send_out(
                 let device = Device::new(&world, people, &plan, device, person, &mut trace);
                 tokio::select! {
                     biased;
-                    _ = stopped.wait_for(|stopped| *stopped) => {}
+                    () = stopped.until(true) => {}
                     () = device.live() => {}
                 }
             }

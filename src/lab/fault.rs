@@ -3,18 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::flag::Flag;
 use super::pool::Lane;
 use super::scenario::{FaultKind, Scenario};
 
 /// From now on. `lanes` are the scenario's pools; `alive` says whether the origin is there at all.
-pub(super) fn play(
-    scenario: &Scenario,
-    lanes: &[Arc<Lane>],
-    alive: &Arc<watch::Sender<bool>>,
-) -> Vec<AbortHandle> {
+pub(super) fn play(scenario: &Scenario, lanes: &[Arc<Lane>], alive: &Arc<Flag>) -> Vec<AbortHandle> {
     let played = scenario.faults.iter().filter_map(|fault| {
         let (kind, at, until) = (fault.kind, fault.at, fault.until?);
         let switch = match kind {
@@ -37,7 +33,7 @@ enum Switch {
     Slots { lane: Arc<Lane>, meanwhile: usize, healthy: usize },
     Stall(Arc<Lane>),
     Errors(Arc<Lane>, f64),
-    Dead { lanes: Vec<Arc<Lane>>, alive: Arc<watch::Sender<bool>> },
+    Dead { lanes: Vec<Arc<Lane>>, alive: Arc<Flag> },
 }
 
 async fn flip(switch: Switch, at: Duration, until: Duration) {
@@ -56,7 +52,7 @@ impl Switch {
             Self::Stall(lane) => lane.stall(broken),
             Self::Errors(lane, share) => lane.set_error_rate(if broken { *share } else { 0.0 }),
             Self::Dead { lanes, alive } => {
-                alive.send_replace(!broken);
+                alive.set(!broken);
                 for lane in lanes {
                     lane.clear();
                 }

@@ -66,8 +66,7 @@ pub(super) struct Noted {
 
 impl Default for Ledger {
     fn default() -> Self {
-        let state = State { attempts: Vec::new(), under_way: BTreeMap::new(), pages: times() };
-        Self { clock: Clock::start(), state: Mutex::new(state) }
+        Self::timed_by(Clock::start())
     }
 }
 
@@ -77,6 +76,13 @@ fn times() -> Option<Histogram<u64>> {
 }
 
 impl Ledger {
+    /// A ledger that takes its times from this clock.
+    #[must_use]
+    pub fn timed_by(clock: Clock) -> Self {
+        let state = State { attempts: Vec::new(), under_way: BTreeMap::new(), pages: times() };
+        Self { clock, state: Mutex::new(state) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

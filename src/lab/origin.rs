@@ -22,12 +22,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::chance::mix;
 use super::count::{Counted, Counters, Fate};
 use super::fault;
+use super::flag::Flag;
 use super::ledger::ATTEMPT;
 use super::pool::{InFlight, Lane, StepKey};
 use super::scenario::{Endpoint, Method, Scenario};
@@ -64,7 +64,7 @@ pub fn canary(seed: u64, person: u64) -> String {
 pub struct Origin {
     seed: u64,
     pages: HashMap<String, Page>,
-    alive: Arc<watch::Sender<bool>>,
+    alive: Arc<Flag>,
     visits: Arc<Visits>,
 }
 
@@ -117,7 +117,7 @@ pub struct OriginHandle {
     pools: Vec<String>,
     lanes: Vec<Arc<Lane>>,
     counters: Vec<(String, Arc<Counters>)>,
-    alive: Arc<watch::Sender<bool>>,
+    alive: Arc<Flag>,
     visits: Arc<Visits>,
     tasks: Vec<AbortHandle>,
 }
@@ -137,7 +137,7 @@ impl Origin {
     /// The origin without a socket, for whoever asks it in process; plays its faults from now on.
     pub(super) fn behind(address: SocketAddr, scenario: &Scenario, seed: u64) -> (Arc<Self>, OriginHandle) {
         let mut lanes: Vec<_> = scenario.pools.iter().map(|pool| Lane::of(pool, seed)).collect();
-        let alive = Arc::new(watch::Sender::new(true));
+        let alive = Arc::new(Flag::new(true));
         let tasks = fault::play(scenario, &lanes, &alive);
         let open = Lane::open(seed);
         let shelves: Vec<_> = scenario.stocks.iter().map(|stock| Arc::new(Shelf::new(stock.units))).collect();
@@ -165,14 +165,13 @@ impl Origin {
 
     /// Listens whenever the origin is alive.
     async fn listen(self: Arc<Self>, listener: TcpListener, address: SocketAddr) {
-        let mut alive = self.alive();
+        let alive = Arc::clone(&self.alive);
         let mut listening = Some(listener);
         loop {
-            if !*alive.borrow_and_update() {
+            if !alive.is_up() {
                 listening = None;
             }
-            // The sender lives as long as the origin.
-            let _ = alive.wait_for(|alive| *alive).await;
+            alive.until(true).await;
             let listener = match listening.take() {
                 Some(listener) => listener,
                 None => match TcpListener::bind(address).await {
@@ -186,7 +185,7 @@ impl Origin {
             };
             tokio::select! {
                 biased;
-                _ = alive.wait_for(|alive| !alive) => {}
+                () = alive.until(false) => {}
                 () = Arc::clone(&self).accept(&listener) => {}
             }
             // Listener and connections are gone by here.
@@ -225,8 +224,8 @@ impl Origin {
 
     /// Whether the origin is there, and when that changes. Who asks it in process refuses connections,
     /// and breaks off what is under way, while it is not.
-    pub(super) fn alive(&self) -> watch::Receiver<bool> {
-        self.alive.subscribe()
+    pub(super) fn alive(&self) -> &Flag {
+        &self.alive
     }
 
     /// Answers a request for `path`. Dropped before the end, its client has left.
@@ -358,7 +357,7 @@ impl OriginHandle {
 
     /// Makes the origin vanish, with all that waits, or lets it come back.
     pub fn set_alive(&self, alive: bool) {
-        self.alive.send_replace(alive);
+        self.alive.set(alive);
         for lane in &self.lanes {
             lane.clear();
         }
@@ -404,6 +403,14 @@ impl Drop for Handed {
         if let Some(counted) = self.counted.as_mut().filter(|_| self.data.is_some()) {
             counted.fate = Fate::Abandoned;
         }
+    }
+}
+
+impl Handed {
+    /// All of it at once.
+    pub(super) fn take(mut self) -> Bytes {
+        self.unfinished = None;
+        self.data.take().unwrap_or_default()
     }
 }
 

@@ -89,7 +89,7 @@ impl<'a> Device<'a> {
             plan,
             trace,
             chance: Chance::new(world.seed, (plan.person << 8) | (index as u64 + 1)),
-            client: Client::new(world.target, plan.home, world.tally.ledger()),
+            client: Client::new(&world.target, plan.home, world.tally.ledger()),
             passport: Passport::new(plan.app, &plan.language).without_cookies(!plan.app && plan.no_cookies),
             placed: false,
             held: None,

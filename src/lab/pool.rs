@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::chance::{Chance, mix};
+use super::flag::Flag;
 use super::law::Span;
 use super::scenario::Pool;
 use super::truth::OriginTruth;
@@ -30,7 +31,7 @@ pub(super) struct Lane {
     thrash: f64,
     seed: u64,
     state: Mutex<State>,
-    stalled: watch::Sender<bool>,
+    stalled: Flag,
 }
 
 #[derive(Debug)]
@@ -142,7 +143,7 @@ impl Lane {
                 chance: Chance::new(seed, u64::MAX),
                 truth: OriginTruth::default(),
             }),
-            stalled: watch::Sender::new(false),
+            stalled: Flag::default(),
         })
     }
 
@@ -161,7 +162,7 @@ impl Lane {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.state();
-            let waits = state.busy >= state.slots || *self.stalled.borrow();
+            let waits = state.busy >= state.slots || self.stalled.is_up();
             if self.bounded.is_some_and(|bound| waits && state.queue.len() >= bound) {
                 state.truth.requests += 1;
                 state.truth.pool_requests += 1;
@@ -220,7 +221,7 @@ impl Lane {
 
     fn next_job(&self) -> Option<Job> {
         let mut state = self.state();
-        if *self.stalled.borrow() || state.busy >= state.slots {
+        if self.stalled.is_up() || state.busy >= state.slots {
             return None;
         }
         let mut job = state.queue.pop_front()?;
@@ -234,8 +235,7 @@ impl Lane {
 
     async fn work(self: Arc<Self>, job: Job) {
         tokio::time::sleep(job.service).await;
-        // A sender lives as long as the lane, so waiting can only end by the stall's end.
-        let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
+        self.stalled.until(false).await;
         let failed = {
             let mut state = self.state();
             let rate = state.error_rate;
@@ -261,7 +261,7 @@ impl Lane {
 
     /// Holds everything: nothing is begun and nothing is answered until it is lifted.
     pub(super) fn stall(self: &Arc<Self>, stalled: bool) {
-        self.stalled.send_replace(stalled);
+        self.stalled.set(stalled);
         self.start_work();
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::ledger::Ledger;
+use crate::clock::Clock;
 
 /// Counters of a leg. People are those who want something scarce.
 #[derive(Debug, Default)]
@@ -57,6 +58,12 @@ impl Drop for Waits<'_> {
 }
 
 impl Tally {
+    /// Counters whose ledger takes its times from this clock.
+    #[must_use]
+    pub fn timed_by(clock: Clock) -> Self {
+        Self { ledger: Arc::new(Ledger::timed_by(clock)), ..Self::default() }
+    }
+
     /// All counters now.
     #[must_use]
     pub fn count(&self) -> Count {

@@ -166,7 +166,7 @@ impl Stage {
         };
         let leg = Leg {
             scenario: Arc::clone(&self.scenario),
-            target: site,
+            target: site.into(),
             seed: self.seed,
             horizon: self.scenario.horizon,
         };

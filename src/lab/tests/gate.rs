@@ -127,7 +127,7 @@ impl Gate {
             .lock()
             .unwrap()
             .pop()
-            .unwrap_or_else(|| Client::new(self.origin, Ipv4Addr::LOCALHOST, &Arc::default()));
+            .unwrap_or_else(|| Client::new(&self.origin.into(), Ipv4Addr::LOCALHOST, &Arc::default()));
         let reply = client.ask(&request, Duration::from_secs(60)).await;
         drop(permit);
         self.idle.lock().unwrap().push(client);

@@ -21,8 +21,12 @@ async fn origin(scenario: &Scenario) -> OriginHandle {
 static STAGE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn play(scenario: &Scenario, origin: &OriginHandle, target: std::net::SocketAddr) -> LegSummary {
-    let leg =
-        Leg { scenario: Arc::new(scenario.clone()), target, seed: scenario.seed, horizon: scenario.horizon };
+    let leg = Leg {
+        scenario: Arc::new(scenario.clone()),
+        target: target.into(),
+        seed: scenario.seed,
+        horizon: scenario.horizon,
+    };
     let tally = Arc::new(Tally::default());
     let _alone = STAGE.lock().await;
     let outcome = leg.run(&tally).await;
@@ -249,7 +253,8 @@ async fn bots_that_wait_as_people_do_are_let_in_and_counted_apart() {
     let gate = Gate::new(origin.address(), 12, 10).serve().await;
     let tally = Arc::new(Tally::default());
     let _alone = STAGE.lock().await;
-    let leg = Leg { scenario: Arc::new(scenario.clone()), target: gate, seed: 1, horizon: scenario.horizon };
+    let leg =
+        Leg { scenario: Arc::new(scenario.clone()), target: gate.into(), seed: 1, horizon: scenario.horizon };
     let outcome = leg.run(&tally).await;
     assert!(outcome.people.iter().all(|person| person.end == super::crowd::End::Completed));
     let count = outcome.count;
