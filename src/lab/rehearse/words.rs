@@ -6,6 +6,11 @@
 
 use super::session::Binding;
 
+/// What held the line for a smaller share of the time than this is not worth a sentence, unless it did most.
+const WORTH_TELLING: f64 = 0.05;
+/// From this share of the time on nothing else matters.
+const ALONE: f64 = 0.95;
+
 /// What a rehearsal found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Findings {
@@ -27,8 +32,8 @@ pub struct Findings {
     pub horizon_s: f64,
     /// Share of what the workers could do that they did while people waited.
     pub utilisation: Option<f64>,
-    /// What held the line most, and for which share of the time.
-    pub binding: Option<(Binding, f64)>,
+    /// What held the line, and for which share of the time, the greatest first.
+    pub bindings: Vec<(Binding, f64)>,
     /// The number behind it: the ceiling, the floor, the limit.
     pub seats_ceiling: u64,
     /// Fewest seats that the operator allows.
@@ -69,9 +74,13 @@ pub struct More {
 /// The answers, in whole sentences.
 #[must_use]
 pub fn words(found: &Findings) -> Vec<String> {
-    [waits(found), outcome(found), over(found), binding(found), honesty(found), door(found), more(found)]
+    let held = found.bindings.iter().enumerate();
+    let held = held.filter(|(rank, (_, share))| *rank == 0 || *share >= WORTH_TELLING);
+    [waits(found), outcome(found), over(found)]
         .into_iter()
         .flatten()
+        .chain(held.map(|(_, (binding, share))| held_by(found, *binding, *share)))
+        .chain([workers(found), honesty(found), door(found), more(found)].into_iter().flatten())
         .collect()
 }
 
@@ -109,18 +118,18 @@ fn over(found: &Findings) -> Option<String> {
     })
 }
 
-fn binding(found: &Findings) -> Option<String> {
-    let (binding, share) = found.binding?;
+/// What held the line, and what to do about it.
+fn held_by(found: &Findings, binding: Binding, share: f64) -> String {
     let held = format!("for {:.0} % of the time in which people waited", share * 100.0);
-    let used = found.utilisation.map_or_else(String::new, |used| {
-        format!(" The workers were busy for {:.0} % of what they could do meanwhile.", used * 100.0)
-    });
-    let text = match binding {
-        Binding::Pool => format!(
-            "What limits the day is the service itself: its {} workers were busy {held}. Nothing in the gateway \
-             is in the way; only more workers, or quicker ones, shorten the wait.",
-            count(found.workers)
-        ),
+    match binding {
+        Binding::Pool => {
+            let alone = if share >= ALONE { " Nothing in the gateway is in the way." } else { "" };
+            format!(
+                "The service itself limits the day: its {} workers were busy {held}.{alone} Then only more workers, \
+                 or quicker ones, shorten the wait.",
+                count(found.workers)
+            )
+        }
         Binding::SeatsCeiling => format!(
             "The ceiling of {} seats binds, {held}: the service could do more. Raise `seats.ceiling`.",
             count(found.seats_ceiling)
@@ -169,8 +178,12 @@ fn binding(found: &Findings) -> Option<String> {
         Binding::Held => {
             format!("The line stood still {held}: the service did not answer, or the room was held.")
         }
-    };
-    Some(text + &used)
+    }
+}
+
+fn workers(found: &Findings) -> Option<String> {
+    let used = found.utilisation?;
+    Some(format!("While people waited the workers did {:.0} % of what they could.", used * 100.0))
 }
 
 fn honesty(found: &Findings) -> Option<String> {
@@ -257,7 +270,7 @@ mod tests {
             ended_s: 317.0,
             horizon_s: 1_200.0,
             utilisation: Some(0.5),
-            binding: Some((binding, 0.9)),
+            bindings: vec![(binding, 0.9)],
             seats_ceiling: 12,
             seats_floor: 3,
             limit: 113,
@@ -291,6 +304,19 @@ mod tests {
             let said = said(&found(binding));
             assert!(parts.iter().all(|part| said.contains(part)), "{binding:?}: {said}");
         }
+    }
+
+    #[test]
+    fn the_gateway_is_not_acquitted_while_something_of_it_binds_as_well() {
+        let mixed =
+            Findings { bindings: vec![(Binding::Pool, 0.6), (Binding::Limit, 0.4)], ..found(Binding::Pool) };
+        let said = said(&mixed);
+        assert!(
+            said.contains("for 60 %") && said.contains("113") && !said.contains("Nothing in the gateway")
+        );
+        let alone = Findings { bindings: vec![(Binding::Pool, 0.99), (Binding::Limit, 0.01)], ..mixed };
+        let said = words(&alone).join("\n");
+        assert!(said.contains("Nothing in the gateway") && !said.contains("113"), "{said}");
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn findings(scenario: &Scenario, settings: &Settings, leg: &LegRecord) -> Findin
         ended_s: leg.outcome.elapsed.as_secs_f64(),
         horizon_s: scenario.horizon.as_secs_f64(),
         utilisation: utilisation(&leg.ticks),
-        binding: binding(&leg.ticks, ceiling),
+        bindings: bindings(&leg.ticks, ceiling),
         seats_ceiling: ceiling,
         seats_floor: bound(|policy| policy.seats_floor),
         limit: leg.ticks.iter().filter_map(|tick| tick.limit).max().unwrap_or_default(),
@@ -113,8 +113,9 @@ fn utilisation(ticks: &[Tick]) -> Option<f64> {
     (could > 0.0).then(|| did / could)
 }
 
-/// What held the line at most of the samples at which people waited, and at which share of them.
-fn binding(ticks: &[Tick], ceiling: u64) -> Option<(Binding, f64)> {
+/// What held the line at the samples at which people waited, and at which share of them, the greatest
+/// first.
+fn bindings(ticks: &[Tick], ceiling: u64) -> Vec<(Binding, f64)> {
     let held = |tick: &Tick| {
         let (seats, active) = (tick.seats.unwrap_or_default(), tick.active.unwrap_or_default());
         if tick.in_flight as f64 >= tick.capacity {
@@ -128,11 +129,12 @@ fn binding(ticks: &[Tick], ceiling: u64) -> Option<(Binding, f64)> {
         }
     };
     let mut counts = std::collections::BTreeMap::<Binding, usize>::new();
-    let mut all = 0;
     for (_, tick) in while_waiting(ticks) {
         *counts.entry(held(tick)).or_default() += 1;
-        all += 1;
     }
-    let (most, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-    Some((most, count as f64 / f64::from(all)))
+    let all = counts.values().sum::<usize>().max(1) as f64;
+    let mut shares: Vec<_> =
+        counts.into_iter().map(|(binding, count)| (binding, count as f64 / all)).collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares
 }

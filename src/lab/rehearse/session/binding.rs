@@ -119,7 +119,15 @@ impl Spent {
     /// What held the line most, and for which share of the time. `None` if nobody waited.
     #[must_use]
     pub fn most(&self) -> Option<(Binding, f64)> {
-        let most = self.0.iter().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?;
-        Some((most.0, self.share(most.0)))
+        self.ranked().first().copied()
+    }
+
+    /// All that held the line, with shares of the time, the greatest first.
+    #[must_use]
+    pub fn ranked(&self) -> Vec<(Binding, f64)> {
+        let mut ranked: Vec<(Binding, f64)> =
+            self.0.iter().map(|(binding, _)| (*binding, self.share(*binding))).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        ranked
     }
 }

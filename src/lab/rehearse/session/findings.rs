@@ -19,7 +19,7 @@ pub fn findings(day: &Day, outcome: &Outcome, more: Option<(usize, &Outcome)>) -
         ended_s: outcome.ended_s,
         horizon_s: day.horizon_s,
         utilisation: outcome.utilisation(),
-        binding: outcome.spent.most(),
+        bindings: outcome.spent.ranked(),
         seats_ceiling: u64::from(day.room.seats_ceiling),
         seats_floor: u64::from(day.room.seats_floor),
         limit: outcome.sights.iter().map(|sight| sight.limit).max().unwrap_or_default(),
