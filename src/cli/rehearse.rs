@@ -178,6 +178,7 @@ impl Rehearse {
                 println!("[{}]", all.join(","));
             }
             (false, all) => {
+                println!("{}\n", first.words.join("\n"));
                 println!("{}", table(first));
                 if all.len() > 1 {
                     println!("{}", spread(all));

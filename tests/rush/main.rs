@@ -157,3 +157,30 @@ fn a_proxy_that_is_not_installed_is_named_with_the_remedy() {
         "{said}"
     );
 }
+
+fn rehearse(more: &[&str]) -> Output {
+    let _stage = STAGE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let tornello = Command::new(env!("CARGO_BIN_EXE_tornello")).arg("rehearse").args(more).output().unwrap();
+    assert!(tornello.stderr.is_empty() || !tornello.status.success(), "{tornello:?}");
+    tornello
+}
+
+#[test]
+fn a_rehearsal_answers_in_words_and_then_in_figures() {
+    let told = String::from_utf8(rehearse(&["s-cb", "--more", "1"]).stdout).unwrap();
+    let (words, figures) = told.split_once("\n\n").unwrap();
+    assert!(words.contains("Half of the people wait less than ") && words.contains("It is over "), "{words}");
+    assert!(words.contains("One more worker"), "{words}");
+    assert!(figures.contains("WITHOUT") && figures.contains("reached their goal"), "{figures}");
+    let json: Value = serde_json::from_slice(&rehearse(&["s-cb", "--more", "0", "--json"]).stdout).unwrap();
+    let (without, with) = (&json["without"], &json["with"]);
+    assert_eq!((&without["people"], &with["people"]), (&1_200.into(), &1_200.into()));
+    assert!(without["completed"].as_u64().unwrap() < 600 && with["completed"].as_u64().unwrap() >= 1_188);
+}
+
+#[test]
+fn a_rehearsal_of_nothing_known_is_refused_with_the_remedy() {
+    let refused = rehearse(&["s-cd"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("s-cb"), "{refused:?}");
+}
