@@ -36,7 +36,7 @@ pub struct Rush {
     /// the scenario's origin; where it listens and keeps its state is replaced.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     pub config: Option<PathBuf>,
-    /// A gateway that is up already, http://127.x.y.z:PORT or http://[::1]:PORT. Its upstream must be
+    /// A gateway that is up already, `http://127.x.y.z:PORT` or `http://[::1]:PORT`. Its upstream must be
     /// the address given with --origin.
     #[arg(long, value_name = "URL", requires = "origin")]
     pub target: Option<String>,

@@ -2,7 +2,7 @@
 //!
 //! What is the gateway's own is the gateway's own code: the room with its numbers, calls, seats and
 //! passes, under the operator's policy; the poll rule; the estimate on the page. What is modelled is
-//! said: the limiter ([`limit`]), the pool (one queue, work of a session in two halves), looks at the
+//! said: the limiter (`limit.rs`), the pool (one queue, work of a session in two halves), looks at the
 //! board (by their law, not one by one). What is not there in the gateway is not here either.
 //!
 //! One seed is one day, to the byte: all chance is drawn from it, all time is virtual.
