@@ -51,7 +51,7 @@ fn asked(text: &str) {
     let target = asked.target();
     assert_eq!((target.path(), target.query()), (&*asked.path, uri.query()), "sent on as {target}");
     let again = read(target).expect("what is sent on can be judged");
-    assert_eq!((again.path, again.bare), (asked.path, asked.bare));
+    assert_eq!((&*again.path, again.bare()), (&*asked.path, asked.bare()));
 }
 
 /// Where a path leads when everything is decoded first. Encoded slashes are refused, so this is the
