@@ -1,8 +1,8 @@
 //! Other proxies before the same origin, configured as their own documentation says.
 //!
 //! A static limit comes twice: tuned to the true capacity, which nobody knows on a click day, and three
-//! times too high. Each is told what speaks for it: it queues no longer than a client waits, holds its
-//! count while the origin works on, and forgets those who left the queue, where it can.
+//! times too high. Each is told what speaks for it: it queues no longer than half of what a client waits,
+//! and holds its count while the origin works on, where it can.
 
 mod envoy;
 mod haproxy;
