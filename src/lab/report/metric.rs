@@ -66,6 +66,14 @@ fn least(leg: &LegSummary, of: fn(&Parity) -> Option<f64>) -> Option<f64> {
     leg.parity.iter().filter_map(of).min_by(f64::total_cmp)
 }
 
+/// Why a figure of requests is missing where sessions were played.
+const SESSIONS: &str = "requests were not played one by one";
+
+/// A figure that only requests can give.
+fn by_request(leg: &LegSummary, value: f64) -> Option<f64> {
+    leg.has_requests().then_some(value)
+}
+
 fn never(_: f64) -> bool {
     true
 }
@@ -76,7 +84,7 @@ fn zero(value: f64) -> bool {
 
 /// Makes the list below read as a table.
 macro_rules! metrics {
-    ($($name:literal $label:literal, $target:literal $met:expr, $show:ident, $value:expr, $absent:literal;)*) => {
+    ($($name:literal $label:literal, $target:literal $met:expr, $show:ident, $value:expr, $absent:expr;)*) => {
         /// All metrics, in the order in which they are shown.
         pub const METRICS: &[Metric] = &[$(Metric {
             name: $name, label: $label, target: $target,
@@ -91,27 +99,27 @@ metrics! {
     "goodput" "useful work done, of what could be done in the crush", "≥ 90 %" |it| it >= 0.90, percent,
         |leg| leg.goodput, "the pools were never asked for more than they can do, or nobody looked";
     "waste" "work of the origin thrown away", "≤ 5 %" |it| it <= 0.05, percent,
-        |leg| Some(leg.origin_wasted_share), "";
+        |leg| by_request(leg, leg.origin_wasted_share), SESSIONS;
     "amplification" "requests to the pools, of those that were needed", "≤ 1.05" |it| it <= 1.05, number,
-        |leg| leg.amplification, "nobody reached the goal";
+        |leg| leg.amplification, "nobody reached the goal, or requests were not played one by one";
     "first_answer_p50" "first definite answer, median", "" never, seconds,
-        |leg| Some(leg.first_answer_p50_s), "";
+        |leg| by_request(leg, leg.first_answer_p50_s), SESSIONS;
     "first_answer_p99" "first definite answer, p99", "≤ 1 s" |it| it <= 1.0, seconds,
-        |leg| Some(leg.first_answer_p99_s), "";
+        |leg| by_request(leg, leg.first_answer_p99_s), SESSIONS;
     "first_answer_max" "first definite answer, worst", "≤ 2 s" |it| it <= 2.0, seconds,
-        |leg| Some(leg.first_answer_max_s), "";
+        |leg| by_request(leg, leg.first_answer_max_s), SESSIONS;
     "unanswered" "people who never had a definite answer", "0" zero, count,
-        |leg| whole(leg.unanswered), "";
+        |leg| by_request(leg, leg.unanswered as f64), SESSIONS;
     "bare_refusals" "answers with neither page, place, nor reason and time", "0" zero, count,
-        |leg| whole(leg.bare_refusals), "";
+        |leg| by_request(leg, leg.bare_refusals as f64), SESSIONS;
     "broken" "connections refused, reset or closed without an answer", "" never, count,
-        |leg| whole(leg.broken), "";
+        |leg| by_request(leg, leg.broken as f64), SESSIONS;
     "goal_p50" "time to the goal, median of those who reached it", "" never, seconds,
         |leg| leg.goal_p50_s, "nobody reached the goal";
     "goal_p99" "time to the goal, p99 of those who reached it", "" never, seconds,
         |leg| leg.goal_p99_s, "nobody reached the goal";
     "goal_p99_over_ideal" "the same, over the ideal of one perfect line", "≤ 1.1" |it| it <= 1.1, number,
-        |leg| ratio(leg.goal_p99_s, leg.ideal_p99_s), "nobody reached the goal";
+        |leg| ratio(leg.goal_p99_s, leg.ideal_p99_s), "nobody reached the goal, or the ideal is not known";
     "announced_inside" "let in within the interval announced", "≥ 80 %" |it| it >= 0.80, percent,
         |leg| leg.announced_inside, "nobody was told an interval and then let in";
     "announced_error" "announced minus real, mean (early rather than late)", "≥ 0 s" |it| it >= 0.0, signed_seconds,
@@ -139,17 +147,17 @@ metrics! {
     "browsers_queued" "those who only look around: made to queue", "0" zero, count,
         |leg| (leg.browsers > 0).then_some(leg.browsers_queued as f64), "nobody only looked around";
     "foreign_canaries" "pages of somebody else", "0" zero, count,
-        |leg| whole(leg.foreign_canaries), "";
+        |leg| by_request(leg, leg.foreign_canaries as f64), SESSIONS;
     "lost_places" "places lost or worsened", "0" zero, count,
-        |leg| (leg.joined > 0).then_some(leg.lost_places as f64), "nobody was given a place";
+        |leg| by_request(leg, leg.lost_places as f64).filter(|_| leg.joined > 0), "nobody was given a place, or requests were not played one by one";
     "burnt_turns" "turns over before they could be used", "0" zero, count,
         |leg| (leg.joined > 0).then_some(leg.burnt_turns as f64), "nobody was given a place";
     "oversold" "goals reached beyond the stock", "0" zero, count,
         |leg| leg.oversold.map(|it| it as f64), "nothing in this scenario is sold out";
     "over_limit" "requests at the origin above the limit they carried", "0" zero, count,
-        |leg| leg.is_limited().then_some(leg.over_limit as f64), "no limit was announced to the origin";
+        |leg| leg.is_limited().then_some(leg.over_limit as f64), "no limit was announced to the origin, or requests were not played one by one";
     "in_flight_max" "most unfinished requests at the origin", "" never, count,
-        |leg| whole(leg.origin_in_flight_max), "";
+        |leg| by_request(leg, leg.origin_in_flight_max as f64), SESSIONS;
     "gateway_cpu" "processor time of what stands before the origin", "" never, seconds,
         |leg| leg.proxy_cpu_s(), "nothing stands before the origin, or it is no process of its own";
     "waiting_bytes" "memory per waiting person, connections included", "≤ 64 B" |it| it <= 64.0, bytes,
@@ -199,6 +207,11 @@ mod tests {
         assert_eq!(standing(&leg, "goal_p99"), Standing::Reported);
         assert!(matches!(standing(&leg, "lost_places"), Standing::NotApplicable(_)));
         (leg.joined, leg.lost_places) = (1, 1);
+        assert!(
+            matches!(standing(&leg, "lost_places"), Standing::NotApplicable(_)),
+            "sessions lose no place"
+        );
+        leg.requests = 1;
         assert_eq!(standing(&leg, "lost_places"), Standing::Missed);
     }
 

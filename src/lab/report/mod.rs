@@ -154,6 +154,7 @@ mod tests {
             people: 4,
             completed: 3,
             gave_up: 1,
+            requests: 9,
             order_tau: Some(0.5),
             ..LegSummary::default()
         };
@@ -219,6 +220,7 @@ mod tests {
             origin_requests: 20_000,
             origin_in_flight_max: if with { 14 } else { 50_865 },
             elapsed_s: 42.0,
+            requests: 90_000,
             cpu: vec![("crowd".into(), 11.0), ("gateway".into(), 3.2)],
             kills: with
                 .then(|| Kill { at_s: 15.0, process: "gateway".into(), in_flight: 9, back_s: Some(15.2) })

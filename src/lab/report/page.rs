@@ -109,16 +109,16 @@ fn figures(report: &Report) -> String {
         );
     };
     figure("reached their goal", &|leg| percent(share(leg)));
-    figure("99 of 100 had a definite answer within", &|leg| match leg.unanswered {
-        0 => seconds(leg.first_answer_p99_s),
-        never => format!("{}; {} never had one", seconds(leg.first_answer_p99_s), thousands(never)),
-    });
-    if judged.origin_requests > 0 {
+    if judged.has_requests() {
+        figure("99 of 100 had a definite answer within", &|leg| match leg.unanswered {
+            0 => seconds(leg.first_answer_p99_s),
+            never => format!("{}; {} never had one", seconds(leg.first_answer_p99_s), thousands(never)),
+        });
         figure("of the origin's work was thrown away", &|leg| percent(leg.origin_wasted_share));
     } else {
-        figure("99 of 100 reached their goal within", &|leg| {
-            leg.goal_p99_s.map_or_else(|| "-".to_owned(), seconds)
-        });
+        let shown = |s: Option<f64>| s.map_or_else(|| "-".to_owned(), seconds);
+        figure("half of those who reached their goal waited less than", &|leg| shown(leg.goal_p50_s));
+        figure("99 of 100 of them waited less than", &|leg| shown(leg.goal_p99_s));
     }
     html.push_str("</dl>\n");
     html
@@ -149,9 +149,11 @@ fn metrics(report: &Report, html: &mut String) {
     plain("people who only looked around: reached their goal", &|leg| {
         part(leg.browsers_completed, leg.browsers)
     });
-    plain("requests sent by the crowd", &|leg| thousands(leg.requests));
-    plain("of them, by bots", &|leg| thousands(leg.bot_requests));
-    plain("requests received by the origin", &|leg| thousands(leg.origin_requests));
+    if report.legs.iter().any(LegSummary::has_requests) {
+        plain("requests sent by the crowd", &|leg| thousands(leg.requests));
+        plain("of them, by bots", &|leg| thousands(leg.bot_requests));
+        plain("requests received by the origin", &|leg| thousands(leg.origin_requests));
+    }
     plain("length of the leg", &|leg| seconds(leg.elapsed_s));
     let judged = report.first(&Kind::Gateway);
     for metric in METRICS {

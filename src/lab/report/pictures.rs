@@ -144,8 +144,11 @@ impl<'a> Legs<'a> {
             shape: Shape::Step,
             points: workers,
         });
-        let description = self
-            .say(|leg| Some(format!("at most {} unfinished requests", thousands(leg.origin_in_flight_max))));
+        let description = self.say(|leg| {
+            let seen = leg.series.iter().map(|tick| tick.in_flight).max()?;
+            let most = thousands(seen.max(leg.origin_in_flight_max));
+            Some(format!("at most {most} unfinished requests"))
+        });
         let values = series.iter().flat_map(|series| series.points.iter().map(|(_, y)| y.max(1.0)));
         let y = Axis::decades("requests (logarithmic)", Unit::Count, values);
         self.plot("limit", "The limit, and requests unfinished at the origin", description, y, series)

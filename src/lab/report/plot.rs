@@ -10,8 +10,8 @@ use super::axis::Axis;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 330.0;
-const LEFT: f64 = 78.0;
-const RIGHT: f64 = 18.0;
+const LEFT: f64 = 92.0;
+const RIGHT: f64 = 30.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 52.0;
 /// Height of a row of the legend, and mean width of a letter of it.
@@ -112,7 +112,7 @@ impl Plot {
             text,
             "<path class=\"axis\" d=\"M{LEFT} {:.1}V{bottom:.1}H{right}\"/>\n\
              <text class=\"name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n\
-             <text class=\"name\" transform=\"translate(16 {middle:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+             <text class=\"name\" transform=\"translate(15 {middle:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
             frame.top,
             f64::midpoint(LEFT, right),
             bottom + 42.0,
@@ -243,17 +243,17 @@ mod tests {
 
     #[test]
     fn points_lie_where_they_belong() {
-        let frame = "M78.0 300.0L622.0 36.0";
+        let frame = "M92.0 300.0L610.0 36.0";
         assert!(plot(Shape::Line, vec![(0.0, 0.0), (10.0, 5.0)]).svg().contains(frame));
-        assert!(plot(Shape::Step, vec![(0.0, 0.0), (10.0, 5.0)]).svg().contains("M78.0 300.0H622.0V36.0"));
+        assert!(plot(Shape::Step, vec![(0.0, 0.0), (10.0, 5.0)]).svg().contains("M92.0 300.0H610.0V36.0"));
         assert!(plot(Shape::Surface, vec![(0.0, 5.0), (10.0, 0.0)]).svg().contains("V300.0Z"));
-        assert_eq!(plot(Shape::Dots, vec![(0.0, 0.0); 7]).svg().matches("M78.0 300.0h0").count(), 14);
+        assert_eq!(plot(Shape::Dots, vec![(0.0, 0.0); 7]).svg().matches("M92.0 300.0h0").count(), 14);
     }
 
     #[test]
     fn a_gap_breaks_the_line() {
         let svg = plot(Shape::Line, vec![(0.0, 0.0), (2.0, f64::NAN), (4.0, 1.0), (6.0, 1.0)]).svg();
-        assert!(!svg.contains("NaN") && svg.contains("M78.0 300.0M"), "{svg}");
+        assert!(!svg.contains("NaN") && svg.contains("M92.0 300.0M"), "{svg}");
     }
 
     #[test]

@@ -192,10 +192,16 @@ pub struct Group {
 }
 
 impl LegSummary {
+    /// Whether requests were played one by one, and not only sessions.
+    #[must_use]
+    pub fn has_requests(&self) -> bool {
+        self.requests > 0
+    }
+
     /// Whether requests to the origin carried a limit that it could hold them to.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        self.kind == Kind::Gateway
+        self.kind == Kind::Gateway && self.has_requests()
     }
 
     /// Processor time of what stands before the origin, in seconds.

@@ -30,10 +30,12 @@ pub fn table(report: &Report) -> String {
     plain("people who only looked around: reached their goal", &|leg| {
         part(leg.browsers_completed, leg.browsers)
     });
-    plain("requests sent by the crowd", &|leg| thousands(leg.requests));
-    plain("  by bots", &|leg| thousands(leg.bot_requests));
-    plain("  by bots, and served", &|leg| thousands(leg.bots_served));
-    plain("requests received by the origin", &|leg| thousands(leg.origin_requests));
+    if report.legs.iter().any(LegSummary::has_requests) {
+        plain("requests sent by the crowd", &|leg| thousands(leg.requests));
+        plain("  by bots", &|leg| thousands(leg.bot_requests));
+        plain("  by bots, and served", &|leg| thousands(leg.bots_served));
+        plain("requests received by the origin", &|leg| thousands(leg.origin_requests));
+    }
     plain("length of the leg", &|leg| super::show::seconds(leg.elapsed_s));
     text.push('\n');
     let judged = report.first(&Kind::Gateway);
