@@ -28,6 +28,14 @@ pub struct Metrics {
     pub slow_clients: IntCounterVec,
     /// The limit of an upstream.
     pub limit: IntGaugeVec,
+    /// Seconds that an answer takes to begin when nobody waits, as the limit's law believes.
+    pub limit_baseline: GaugeVec,
+    /// Requests in flight that wait at the upstream, as the limit's law believes.
+    pub limit_queue: GaugeVec,
+    /// 1 for what the limit's law is doing.
+    pub limit_phase: IntGaugeVec,
+    /// Cuts of the limit by cause and verdict.
+    pub limit_cuts: IntCounterVec,
     /// Requests unfinished at an upstream.
     pub in_flight: IntGaugeVec,
     /// Tunnels and event streams open at an upstream.
@@ -84,6 +92,10 @@ pub const NAMES: &[&str] = &[
     "tornello_connections_closed_total",
     "tornello_slow_clients_total",
     "tornello_concurrency_limit",
+    "tornello_limit_baseline_seconds",
+    "tornello_limit_queue",
+    "tornello_limit_phase",
+    "tornello_limit_cuts_total",
     "tornello_in_flight",
     "tornello_tunnels",
     "tornello_permit_queue_length",
@@ -187,6 +199,26 @@ impl Metrics {
                 "tornello_concurrency_limit",
                 "Most requests that may be unfinished.",
                 &["upstream"],
+            )?,
+            limit_baseline: floats(
+                "tornello_limit_baseline_seconds",
+                "Time to the first byte when nobody waits, as the law believes.",
+                &["upstream"],
+            )?,
+            limit_queue: floats(
+                "tornello_limit_queue",
+                "Requests that wait at the upstream, as the law believes.",
+                &["upstream"],
+            )?,
+            limit_phase: gauges(
+                "tornello_limit_phase",
+                "1 for what the law is doing.",
+                &["upstream", "phase"],
+            )?,
+            limit_cuts: counters(
+                "tornello_limit_cuts_total",
+                "Cuts of the limit.",
+                &["upstream", "cause", "verdict"],
             )?,
             in_flight: gauges("tornello_in_flight", "Requests unfinished at the upstream.", &["upstream"])?,
             tunnels: gauges(

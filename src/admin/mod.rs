@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::admission::knee::{KneeFacts, Verdict};
 use crate::app::reload::Reloader;
 use crate::proxy::Proxy;
 use crate::proxy::board::state;
@@ -117,8 +118,11 @@ async fn status(State((desk, _)): Shared) -> Json<Value> {
                 .into_iter()
                 .map(|(address, up, in_flight)| json!({ "address": address.to_string(), "up": up, "in_flight": in_flight }))
                 .collect();
+            let rules = cluster.gate.policy();
             let told = json!({
-                "limit": facts.limit, "in_flight": facts.in_flight, "queued": facts.queued,
+                "limit": facts.limit, "floor": rules.floor, "ceiling": rules.ceiling,
+                "law": rules.law.word(), "knee": cluster.gate.knee().map(knee),
+                "in_flight": facts.in_flight, "queued": facts.queued,
                 "stalled": facts.stalled, "up": !cluster.is_down(now), "addresses": addresses,
             });
             (name.clone(), told)
@@ -129,6 +133,18 @@ async fn status(State((desk, _)): Shared) -> Json<Value> {
         "connections": desk.proxy.witness.metrics.connections.get(),
         "rooms": rooms, "upstreams": upstreams, "last_reload": desk.reloader.last(),
     }))
+}
+
+/// What the law of a limit believes.
+fn knee(facts: KneeFacts) -> Value {
+    let cut = facts.last_cut.map(|cut| {
+        let verdict = cut.verdict.map(Verdict::word);
+        json!({ "cause": cut.cause.word(), "verdict": verdict, "from": cut.from, "to": cut.to })
+    });
+    json!({
+        "phase": facts.phase.word(), "baseline_ms": 1_000.0 * facts.baseline_s,
+        "in_flight": facts.in_flight, "queue": facts.queue, "limited": facts.limited, "last_cut": cut,
+    })
 }
 
 async fn reload(State((desk, data_path)): Shared, headers: HeaderMap) -> Response {

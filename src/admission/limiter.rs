@@ -4,10 +4,9 @@
 //! by letting nobody through, never by ending what is under way. So `in_flight` may exceed a limit
 //! that was just cut, and nothing is added until it is below again.
 
-use std::time::Duration;
-
 use super::Outcome;
-use super::law::{self, Law, Sample};
+use super::knee::KneeFacts;
+use super::law::{self, Law, Load, Sample};
 use super::moment::Moment;
 use super::policy::{LawPolicy, LimitPolicy};
 
@@ -15,14 +14,15 @@ use super::policy::{LawPolicy, LimitPolicy};
 #[derive(Debug)]
 pub struct Limiter {
     limit: f64,
-    in_flight: u32,
-    /// Those of them whose answer has not begun.
-    unanswered: u32,
+    /// What the law is told of the counts, but for what is under way since `counted`.
+    load: Load,
+    counted: Moment,
     /// The limit held somebody back since the last request was let through freely.
     limited: bool,
     last_progress: Moment,
     law: Box<dyn Law>,
     law_policy: LawPolicy,
+    seed: u64,
 }
 
 /// What a permit remembers until it is settled.
@@ -31,7 +31,9 @@ pub struct Dispatch {
     sent: Moment,
     limit: u32,
     limited: bool,
-    first_byte: Option<Duration>,
+    class: u8,
+    rank: u32,
+    first_byte: Option<std::time::Duration>,
 }
 
 impl Dispatch {
@@ -53,72 +55,116 @@ impl Dispatch {
 }
 
 impl Limiter {
-    /// A limiter at the policy's initial limit, with nothing in flight.
+    /// A limiter at the policy's initial limit, with nothing in flight. `seed` keeps the experiments
+    /// of several gateways before one upstream apart.
     #[must_use]
-    pub fn new(policy: &LimitPolicy, now: Moment) -> Self {
+    pub fn new(policy: &LimitPolicy, seed: u64, now: Moment) -> Self {
         Self {
             limit: f64::from(policy.initial),
-            in_flight: 0,
-            unanswered: 0,
+            load: Load::default(),
+            counted: now,
             limited: false,
             last_progress: now,
-            law: law::law(&policy.law),
+            law: law::law(&policy.law, seed),
             law_policy: policy.law,
+            seed,
         }
     }
 
-    /// Lets one request through, if fewer than the limit are unfinished.
-    pub fn try_acquire(&mut self, policy: &LimitPolicy, now: Moment) -> Option<Dispatch> {
+    /// Lets one request of a class of routes through, if fewer than the limit are unfinished.
+    pub fn try_acquire(&mut self, policy: &LimitPolicy, class: u8, now: Moment) -> Option<Dispatch> {
         if !self.has_room(policy) {
-            self.limited = true;
+            self.held_back();
             return None;
         }
-        if self.unanswered == 0 {
+        if self.load.unanswered == 0 {
             self.last_progress = now;
         }
-        self.in_flight += 1;
-        self.unanswered += 1;
+        self.count(policy, now);
+        self.load.in_flight += 1;
+        self.load.unanswered += 1;
+        self.load.peak = self.load.peak.max(self.load.in_flight);
         let limit = self.limit(policy);
-        let limited = self.limited || self.in_flight >= limit;
-        Some(Dispatch { sent: now, limit, limited, first_byte: None })
+        let limited = self.limited || self.load.in_flight >= limit;
+        Some(Dispatch { sent: now, limit, limited, class, rank: self.load.in_flight, first_byte: None })
+    }
+
+    /// Somebody found no room, or stood behind somebody who had found none.
+    pub fn held_back(&mut self) {
+        self.limited = true;
+        self.load.held_back += 1;
     }
 
     /// The head of an answer has come. Long answers to slow readers are no stall.
     pub fn head(&mut self, dispatch: &mut Dispatch, now: Moment) {
         dispatch.first_byte(now);
-        self.unanswered = self.unanswered.saturating_sub(1);
+        self.load.unanswered = self.load.unanswered.saturating_sub(1);
         self.last_progress = now;
     }
 
     /// One request is finished at the upstream.
     pub fn release(&mut self, policy: &LimitPolicy, dispatch: &Dispatch, outcome: Outcome, now: Moment) {
-        debug_assert!(self.in_flight > 0, "released more than was acquired");
-        self.in_flight = self.in_flight.saturating_sub(1);
+        debug_assert!(self.load.in_flight > 0, "released more than was acquired");
+        self.follow(policy);
+        self.count(policy, now);
+        let in_flight = self.load.in_flight;
+        self.load.in_flight = in_flight.saturating_sub(1);
         if dispatch.first_byte.is_none() {
-            self.unanswered = self.unanswered.saturating_sub(1);
+            self.load.unanswered = self.load.unanswered.saturating_sub(1);
         }
         if outcome == Outcome::Served {
             self.last_progress = now;
-        }
-        if self.law_policy != policy.law {
-            self.law = law::law(&policy.law);
-            self.law_policy = policy.law;
         }
         let sample = Sample {
             sent: dispatch.sent,
             first_byte: dispatch.first_byte,
             outcome,
             limited: dispatch.limited || self.limited,
+            class: dispatch.class,
+            rank: dispatch.rank,
+            in_flight,
         };
         let wanted = self.law.on_sample(self.limit, policy, &sample, now);
-        self.limit = wanted.clamp(f64::from(policy.floor), f64::from(policy.ceiling));
+        self.take(policy, wanted);
         self.limited = false;
+    }
+
+    /// Lets the law look at the counts; about every [`BEAT`](super::knee::BEAT).
+    pub fn tick(&mut self, policy: &LimitPolicy, now: Moment) {
+        self.follow(policy);
+        self.count(policy, now);
+        let wanted = self.law.on_tick(self.limit, policy, &self.load, now);
+        self.load.peak = self.load.in_flight;
+        self.take(policy, wanted);
+    }
+
+    /// A reload may have changed the law; the limit stays where it is.
+    fn follow(&mut self, policy: &LimitPolicy) {
+        if self.law_policy != policy.law {
+            self.law = law::law(&policy.law, self.seed);
+            self.law_policy = policy.law;
+        }
+    }
+
+    /// Adds up what was unfinished until now.
+    fn count(&mut self, policy: &LimitPolicy, now: Moment) {
+        let passed = now.since(self.counted).as_secs_f64();
+        self.counted = self.counted.max(now);
+        self.load.area += passed * f64::from(self.load.in_flight);
+        if self.load.in_flight >= self.limit(policy) {
+            self.load.full += passed;
+        }
+    }
+
+    fn take(&mut self, policy: &LimitPolicy, wanted: f64) {
+        let wanted = if wanted.is_finite() { wanted } else { self.limit };
+        self.limit = wanted.clamp(f64::from(policy.floor), f64::from(policy.ceiling));
     }
 
     /// Fewer requests than the limit are unfinished.
     #[must_use]
     pub fn has_room(&self, policy: &LimitPolicy) -> bool {
-        self.in_flight < self.limit(policy)
+        self.load.in_flight < self.limit(policy)
     }
 
     /// Most requests that may be unfinished: the law's number within today's floor and ceiling.
@@ -126,7 +172,7 @@ impl Limiter {
     pub fn limit(&self, policy: &LimitPolicy) -> u32 {
         let wanted = match policy.law {
             LawPolicy::Fixed => f64::from(policy.initial),
-            LawPolicy::Aimd { .. } => self.limit,
+            _ => self.limit,
         };
         let clamped = wanted.clamp(f64::from(policy.floor), f64::from(policy.ceiling));
         #[expect(clippy::cast_possible_truncation, reason = "clamped to two u32")]
@@ -137,18 +183,26 @@ impl Limiter {
     /// Requests unfinished at the upstream.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.in_flight
+        self.load.in_flight
+    }
+
+    /// What the law believes, if it believes more than a limit.
+    #[must_use]
+    pub fn facts(&self) -> Option<KneeFacts> {
+        self.law.facts()
     }
 
     /// Requests wait for an answer to begin, and none has begun for longer than the policy bears.
     #[must_use]
     pub fn is_stalled(&self, policy: &LimitPolicy, now: Moment) -> bool {
-        self.unanswered > 0 && now.since(self.last_progress) > policy.stall
+        self.load.unanswered > 0 && now.since(self.last_progress) > policy.stall
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -169,14 +223,14 @@ mod tests {
         #[test]
         fn never_over_the_limit(steps in prop::collection::vec((0u8..4, 0u64..200, 1u32..60), 1..500)) {
             let mut policy = policy(10, 1, 100);
-            let mut limiter = Limiter::new(&policy, Moment(0));
+            let mut limiter = Limiter::new(&policy, 1, Moment(0));
             let (mut now, mut open) = (Moment(0), Vec::new());
             for (action, millis, number) in steps {
                 now = now.after(Duration::from_millis(millis));
                 match action {
                     0 | 1 => {
                         let (before, limit) = (limiter.in_flight(), limiter.limit(&policy));
-                        let dispatch = limiter.try_acquire(&policy, now);
+                        let dispatch = limiter.try_acquire(&policy, 0, now);
                         prop_assert_eq!(dispatch.is_some(), before < limit);
                         open.extend(dispatch);
                     }
@@ -199,14 +253,14 @@ mod tests {
     #[test]
     fn a_stall_is_requests_without_answers() {
         let (policy, start) = (policy(10, 1, 100), Moment(1));
-        let mut limiter = Limiter::new(&policy, start);
+        let mut limiter = Limiter::new(&policy, 1, start);
         let late = start.after(Duration::from_secs(60));
         assert!(!limiter.is_stalled(&policy, late), "idle is not stalled");
-        let mut dispatch = limiter.try_acquire(&policy, late).unwrap();
+        let mut dispatch = limiter.try_acquire(&policy, 0, late).unwrap();
         assert!(!limiter.is_stalled(&policy, late.after(Duration::from_secs(2))));
         let later = late.after(Duration::from_secs(3));
         assert!(limiter.is_stalled(&policy, later));
-        limiter.try_acquire(&policy, later).unwrap();
+        limiter.try_acquire(&policy, 0, later).unwrap();
         limiter.head(&mut dispatch, later);
         limiter.release(&policy, &dispatch, Outcome::Served, later);
         assert!(!limiter.is_stalled(&policy, later), "an answer is progress");
@@ -215,7 +269,7 @@ mod tests {
     #[test]
     fn a_fixed_limit_follows_the_operator_at_once() {
         let mut policy = LimitPolicy { law: LawPolicy::Fixed, ..policy(3, 1, 100) };
-        let limiter = Limiter::new(&policy, Moment(0));
+        let limiter = Limiter::new(&policy, 1, Moment(0));
         assert_eq!(limiter.limit(&policy), 3);
         policy.initial = 7;
         assert_eq!(limiter.limit(&policy), 7);

@@ -9,7 +9,9 @@
 //! the upstream alive.
 
 pub mod calls;
+pub mod chance;
 pub mod front_row;
+pub mod knee;
 pub mod law;
 pub mod limiter;
 pub mod moment;

@@ -46,14 +46,33 @@ impl Quota {
 /// The law that moves an upstream's limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LawPolicy {
+    /// Where more in flight would only wait longer; see [`Knee`](super::knee::Knee).
+    Knee,
     /// The operator's number, whatever is measured.
     Fixed,
-    /// Additive increase, multiplicative decrease: +1 a round while the limit is reached and answers
-    /// are quicker than `latency`, ×0.9 when one is slower or is dropped.
+    /// Additive increase, multiplicative decrease; see [`Aimd`](super::law::Aimd).
     Aimd {
         /// Time to the first byte above which the upstream counts as overloaded.
         latency: Duration,
     },
+    /// See [`Vegas`](super::law::Vegas).
+    Vegas,
+    /// See [`Gradient2`](super::law::Gradient2).
+    Gradient2,
+}
+
+impl LawPolicy {
+    /// The law's name in configurations.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Knee => "knee",
+            Self::Fixed => "fixed",
+            Self::Aimd { .. } => "aimd",
+            Self::Vegas => "vegas",
+            Self::Gradient2 => "gradient2",
+        }
+    }
 }
 
 /// How many requests may be unfinished at an upstream, and how long others may wait for room.

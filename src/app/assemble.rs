@@ -45,6 +45,8 @@ pub struct Workshop {
     pub clock: Clock,
     /// What is behind.
     pub upstreams: Upstreams,
+    /// Keeps apart what must not march in step with other gateways before the same upstream.
+    pub seed: u64,
 }
 
 /// A configuration could not be built, although it was valid.
@@ -105,6 +107,7 @@ pub async fn assemble(
             name: Arc::from(name.as_str()),
             settings: route.clone(),
             cluster: Arc::clone(cluster),
+            route_class: cluster.gate.route_class(name),
             room: route.room.as_ref().and_then(|room| rooms.get(room)).map(Arc::clone),
             quota: route.quota.as_ref().and_then(|name| Some(quota(name, *settings.quotas.get(name)?))),
             bypassing: old.map_or_else(|| Arc::new(AtomicU32::new(0)), |old| Arc::clone(&old.bypassing)),
@@ -141,7 +144,10 @@ async fn clusters(
             clusters.insert(name.clone(), Arc::clone(old));
             continue;
         }
-        let gate = old.map_or_else(|| Gate::new(upstream.limit, workshop.clock), |old| Arc::clone(&old.gate));
+        let gate = old.map_or_else(
+            || Gate::new(upstream.limit, workshop.seed, workshop.clock),
+            |old| Arc::clone(&old.gate),
+        );
         let cluster = Cluster::new(name, upstream.clone(), transport, gate, old.map(|old| &**old));
         if played {
             cluster.suppose();

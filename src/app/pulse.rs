@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use crate::admission::Moment;
+use crate::admission::knee::{self, KneeFacts, PhaseName};
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
 use crate::edge::stopped;
 use crate::proxy::Proxy;
@@ -47,15 +48,23 @@ impl Pulse {
         let hungry = Arc::clone(&self.hungry);
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tick = tokio::time::interval(knee::BEAT);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
                 () = hungry.notified() => self.beat().await,
+                _ = tick.tick() => self.tick_limits(),
                 _ = beat.tick() => self.beat().await,
             }
         }
         self.rest().await;
+    }
+
+    /// Lets the laws of all limits look at their counts.
+    fn tick_limits(&self) {
+        self.proxy.live.load().clusters.values().for_each(|cluster| cluster.gate.tick());
     }
 
     /// One beat.
@@ -132,10 +141,27 @@ impl Pulse {
             metrics.in_flight.with_label_values(&label).set(i64::from(facts.in_flight));
             metrics.tunnels.with_label_values(&label).set(i64::from(cluster.tunnels.open()));
             metrics.queued.with_label_values(&label).set(count(facts.queued));
+            if let Some(knee) = cluster.gate.knee() {
+                self.measure_knee(name, &knee);
+            }
             metrics.upstream_up.with_label_values(&label).set(i64::from(!cluster.is_down(now)));
         }
         for (name, room) in &live.rooms {
             self.measure_room(name, &room.line.facts(&room.settings.policy));
+        }
+    }
+
+    fn measure_knee(&self, name: &str, knee: &KneeFacts) {
+        let metrics = &self.proxy.witness.metrics;
+        metrics.limit_baseline.with_label_values(&[name]).set(knee.baseline_s);
+        metrics.limit_queue.with_label_values(&[name]).set(knee.queue);
+        for phase in PhaseName::ALL {
+            let is = i64::from(phase == knee.phase);
+            metrics.limit_phase.with_label_values(&[name, phase.word()]).set(is);
+        }
+        for (cause, verdict, count) in knee.cuts.each().filter(|(.., count)| *count > 0) {
+            let counter = metrics.limit_cuts.with_label_values(&[name, cause, verdict]);
+            counter.inc_by(count.saturating_sub(counter.get()));
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod init;
 pub mod lab_origin;
 pub mod rehearse;
@@ -42,6 +43,8 @@ pub enum Command {
     Check(check::Check),
     /// Play a click day on this machine, without the gateway and with it.
     Demo(demo::Demo),
+    /// Say in words why a limit is what it is.
+    Explain(explain::Explain),
     /// Write the smallest real configuration for a service.
     Init(init::Init),
     /// Rehearse a click day in virtual time, through a configuration.
@@ -76,6 +79,7 @@ impl Command {
             Self::Run(run) => run.execute(),
             Self::Check(check) => check.execute(),
             Self::Demo(demo) => demo.execute(),
+            Self::Explain(explain) => explain.execute(),
             Self::Init(init) => init.execute(),
             Self::Rehearse(rehearse) => rehearse.execute(),
             Self::Reload(reload) => reload.execute(),

@@ -219,12 +219,9 @@ impl Values {
 
     fn limit(&mut self, path: &str, limit: &LimitPolicy) {
         let LimitPolicy { law, initial, floor, ceiling, wait, stall } = limit;
-        match law {
-            LawPolicy::Fixed => self.put_text(format!("{path}.law"), Some("fixed")),
-            LawPolicy::Aimd { latency } => {
-                self.put_text(format!("{path}.law"), Some("aimd"));
-                self.put_time(format!("{path}.latency"), *latency);
-            }
+        self.put_text(format!("{path}.law"), Some(law.word()));
+        if let LawPolicy::Aimd { latency } = law {
+            self.put_time(format!("{path}.latency"), *latency);
         }
         self.put(format!("{path}.initial"), initial);
         self.put(format!("{path}.floor"), floor);

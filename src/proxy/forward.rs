@@ -390,7 +390,16 @@ fn settle_in(
     } else if is_grpc(fields) {
         exchange.upload.converse();
     }
+    if says_overload(status) {
+        exchange.permit.overloaded();
+    }
     Ok(Arrived { response, exchange })
+}
+
+/// Answers by which an upstream, or what stands before it, says that it cannot: 500 is a defect, and 429
+/// is about one user.
+fn says_overload(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
 /// Calls in which either side may be silent for long while the other speaks.

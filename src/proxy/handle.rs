@@ -256,7 +256,7 @@ pub(super) async fn permit(
     record: &mut Record,
 ) -> Result<Permit, Refusal> {
     let (gate, begun) = (&admitted.route.cluster.gate, proxy.clock.now());
-    let permit = match gate.knock(admitted.class, begun) {
+    let permit = match gate.knock(admitted.class, admitted.route.route_class, begun) {
         Knock::Permit(permit) => Some(permit),
         Knock::Wait(wait) => {
             let permit = wait.permit(&proxy.clock).await;

@@ -48,6 +48,8 @@ pub struct Route {
     pub settings: RouteSettings,
     /// Where it leads.
     pub cluster: Arc<Cluster>,
+    /// Its number there, by which the limit's law knows what its requests cost.
+    pub route_class: u8,
     /// The room before it.
     pub room: Option<Arc<Room>>,
     /// The quota of its users.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::admission::knee::KneeFacts;
+use crate::admission::law::ROUTE_CLASSES;
 use crate::admission::limiter::{Dispatch, Limiter};
 use crate::admission::policy::LimitPolicy;
 use crate::admission::queue::FifoQueue;
@@ -26,8 +28,10 @@ pub struct Gate {
 struct State {
     policy: LimitPolicy,
     limiter: Limiter,
+    /// Routes that told their class; their place here is its number.
+    classes: Vec<String>,
     /// Those who hold a pass or finish something, and behind them those who only come in.
-    queues: [FifoQueue<oneshot::Sender<Permit>>; 2],
+    queues: [FifoQueue<(u8, oneshot::Sender<Permit>)>; 2],
 }
 
 /// Which of the queues a class stands in.
@@ -46,6 +50,8 @@ pub struct Permit {
     outcome: Outcome,
     /// Free already, see [`Permit::leave`].
     left: bool,
+    /// The upstream's answer says that it is overloaded.
+    overloaded: bool,
 }
 
 /// A place in the short queue. Dropping it gives the place up.
@@ -80,20 +86,38 @@ pub struct GateFacts {
 }
 
 impl Gate {
-    /// A gate at the policy's initial limit.
+    /// A gate at the policy's initial limit. `seed` keeps the law's experiments apart from those of
+    /// other gateways before the same upstream.
     #[must_use]
-    pub fn new(policy: LimitPolicy, clock: Clock) -> Arc<Self> {
-        let limiter = Limiter::new(&policy, clock.now());
-        let state = State { policy, limiter, queues: Default::default() };
+    pub fn new(policy: LimitPolicy, seed: u64, clock: Clock) -> Arc<Self> {
+        let limiter = Limiter::new(&policy, seed, clock.now());
+        let state = State { policy, limiter, classes: Vec::new(), queues: Default::default() };
         Arc::new(Self { state: Mutex::new(state), clock })
     }
 
-    /// Asks for a permit. Those inside the room go before those who only look in.
-    pub fn knock(self: &Arc<Self>, class: Class, now: Moment) -> Knock {
+    /// The number of a route, by which the law knows what its requests cost; the same after a reload.
+    /// Routes beyond [`ROUTE_CLASSES`] share the last.
+    #[must_use]
+    pub fn route_class(&self, route: &str) -> u8 {
         let mut state = self.lock();
-        let State { policy, limiter, queues } = &mut *state;
+        let known = state.classes.iter().position(|name| name == route);
+        let place = known.unwrap_or_else(|| {
+            if state.classes.len() < ROUTE_CLASSES {
+                state.classes.push(route.to_owned());
+            }
+            state.classes.len().saturating_sub(1)
+        });
+        u8::try_from(place).unwrap_or(u8::MAX)
+    }
+
+    /// Asks for a permit. Those inside the room go before those who only look in.
+    pub fn knock(self: &Arc<Self>, class: Class, route_class: u8, now: Moment) -> Knock {
+        let mut state = self.lock();
+        let State { policy, limiter, queues, .. } = &mut *state;
         let nobody_before = queues.iter().take(lane(class) + 1).all(FifoQueue::is_empty);
-        if nobody_before && let Some(dispatch) = limiter.try_acquire(policy, now) {
+        if !nobody_before {
+            limiter.held_back();
+        } else if let Some(dispatch) = limiter.try_acquire(policy, route_class, now) {
             return Knock::Permit(self.permit(dispatch));
         }
         if policy.wait.is_zero() {
@@ -101,7 +125,7 @@ impl Gate {
         }
         let (grant, granted) = oneshot::channel();
         let deadline = now.after(policy.wait);
-        match queues.get_mut(lane(class)).map(|queue| queue.push(deadline, grant)) {
+        match queues.get_mut(lane(class)).map(|queue| queue.push(deadline, (route_class, grant))) {
             Some(Ok(())) => Knock::Wait(Wait { granted, deadline }),
             _ => Knock::Full,
         }
@@ -111,7 +135,7 @@ impl Gate {
     pub fn try_permit(self: &Arc<Self>) -> Option<Permit> {
         let mut state = self.lock();
         let State { policy, limiter, .. } = &mut *state;
-        limiter.try_acquire(policy, self.clock.now()).map(|dispatch| self.permit(dispatch))
+        limiter.try_acquire(policy, 0, self.clock.now()).map(|dispatch| self.permit(dispatch))
     }
 
     /// New rules, from now on. What is under way goes on.
@@ -125,10 +149,33 @@ impl Gate {
         let grants = {
             let mut state = self.lock();
             let now = self.clock.now();
-            state.queues.iter_mut().for_each(|queue| queue.sweep(now, |waiter| !waiter.is_closed()));
+            state.queues.iter_mut().for_each(|queue| queue.sweep(now, |(_, waiter)| !waiter.is_closed()));
             self.grants(&mut state)
         };
         send(grants);
+    }
+
+    /// Lets the law look at the counts, and hands out what it gives free.
+    pub fn tick(self: &Arc<Self>) {
+        let grants = {
+            let mut state = self.lock();
+            let State { policy, limiter, .. } = &mut *state;
+            limiter.tick(policy, self.clock.now());
+            self.grants(&mut state)
+        };
+        send(grants);
+    }
+
+    /// What the law believes, if it believes more than a limit.
+    #[must_use]
+    pub fn knee(&self) -> Option<KneeFacts> {
+        self.lock().limiter.facts()
+    }
+
+    /// The rules of now.
+    #[must_use]
+    pub fn policy(&self) -> LimitPolicy {
+        self.lock().policy
     }
 
     /// A look.
@@ -150,7 +197,7 @@ impl Gate {
     }
 
     fn permit(self: &Arc<Self>, dispatch: Dispatch) -> Permit {
-        Permit { gate: Arc::clone(self), dispatch, outcome: Outcome::Ignored, left: false }
+        Permit { gate: Arc::clone(self), dispatch, outcome: Outcome::Ignored, left: false, overloaded: false }
     }
 
     fn release(self: &Arc<Self>, dispatch: &Dispatch, outcome: Outcome) {
@@ -164,16 +211,17 @@ impl Gate {
     }
 
     fn grants(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Permit>, Permit)> {
-        let State { policy, limiter, queues } = state;
+        let State { policy, limiter, queues, .. } = state;
         let mut grants = Vec::new();
         if queues.iter().all(FifoQueue::is_empty) {
             return grants;
         }
         let now = self.clock.now();
         while limiter.has_room(policy) {
-            let waiter = queues.iter_mut().find_map(|queue| queue.pop(now, |waiter| !waiter.is_closed()));
-            let Some(waiter) = waiter else { break };
-            let Some(dispatch) = limiter.try_acquire(policy, now) else { break };
+            let waiter =
+                queues.iter_mut().find_map(|queue| queue.pop(now, |(_, waiter)| !waiter.is_closed()));
+            let Some((route_class, waiter)) = waiter else { break };
+            let Some(dispatch) = limiter.try_acquire(policy, route_class, now) else { break };
             grants.push((waiter, self.permit(dispatch)));
         }
         grants
@@ -226,9 +274,16 @@ impl Permit {
         }
     }
 
+    /// The answer is a refusal by the upstream: however well it ends, and however quickly, it is no
+    /// sample of what work costs.
+    pub fn overloaded(&mut self) {
+        self.overloaded = true;
+    }
+
     /// How it ended; the permit is free when this value is gone.
     pub fn settle(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+        let refused = self.overloaded && outcome == Outcome::Served;
+        self.outcome = if refused { Outcome::Dropped } else { outcome };
     }
 
     /// The limit under which it was given, for upstreams that check promise 1 themselves: among the

@@ -178,7 +178,7 @@ impl World {
             events: BinaryHeap::new(),
             sequence: 0,
             people: Vec::new(),
-            limiter: Limiter::new(&setting.limits, now),
+            limiter: Limiter::new(&setting.limits, 1, now),
             witness: Witness::default(),
             no_show: setting.no_show,
             life: 1,
@@ -563,7 +563,7 @@ impl World {
             return self.go_home(who);
         }
         let (in_flight, limit) = (self.limiter.in_flight(), self.limiter.limit(&self.setting.limits));
-        let permit = self.limiter.try_acquire(&self.setting.limits, self.now);
+        let permit = self.limiter.try_acquire(&self.setting.limits, 0, self.now);
         must!(permit.is_none() || in_flight < limit, "let through at {in_flight} of {limit}");
         let forced = permit.is_none() && self.plants(Fault::NoPermit);
         if permit.is_none() && !forced {
@@ -713,7 +713,7 @@ impl World {
         self.tally.kills += 1;
         self.room = Room::restore(&self.setting.policy, found, self.now);
         self.born = self.now;
-        self.limiter = Limiter::new(&self.setting.limits, self.now);
+        self.limiter = Limiter::new(&self.setting.limits, 1, self.now);
         self.upstream.gateway_died();
         self.witness.restarted();
         self.still = Duration::ZERO;

@@ -102,9 +102,9 @@ fn limit(judge: &mut Judge<'_, '_>, path: &KeyPath, raw: &RawLimit) {
         });
     }
     let latency = raw.latency.as_ref().map_or(LATENCY, |latency| latency.0);
-    judge.refuse_if(raw.law == RawLaw::Fixed && raw.latency.is_some(), || {
+    judge.refuse_if(raw.law != RawLaw::Aimd && raw.latency.is_some(), || {
         let help = "remove the key, or write `law = \"aimd\"`";
-        Finding::warning(path.key("latency"), "a fixed limit does not look at `latency`", help)
+        Finding::warning(path.key("latency"), "only the law `aimd` looks at `latency`", help)
             .about(path.key("law"))
     });
     judge.refuse_if(raw.law == RawLaw::Aimd && latency >= raw.stall.0, || {
@@ -140,7 +140,10 @@ pub(super) fn limit_policy(raw: &RawLimit) -> LimitPolicy {
     let nearest = INITIAL.min(raw.ceiling).max(raw.floor);
     LimitPolicy {
         law: match raw.law {
+            RawLaw::Knee => LawPolicy::Knee,
             RawLaw::Fixed => LawPolicy::Fixed,
+            RawLaw::Vegas => LawPolicy::Vegas,
+            RawLaw::Gradient2 => LawPolicy::Gradient2,
             RawLaw::Aimd => {
                 LawPolicy::Aimd { latency: raw.latency.as_ref().map_or(LATENCY, |latency| latency.0) }
             }

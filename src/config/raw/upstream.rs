@@ -152,11 +152,17 @@ impl Default for RawLimit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RawLaw {
-    /// Grows while answers are quicker than `latency`, shrinks by a tenth when they are slower.
+    /// Where more in flight would only wait longer: found from latency and throughput.
     #[default]
-    Aimd,
+    Knee,
     /// The operator's number, `initial`.
     Fixed,
+    /// One more while answers are quicker than `latency`, a tenth less when one is slower.
+    Aimd,
+    /// TCP Vegas for requests, as in Netflix's concurrency-limits.
+    Vegas,
+    /// Gradient2 of Netflix's concurrency-limits.
+    Gradient2,
 }
 
 /// `upstream.NAME.health`

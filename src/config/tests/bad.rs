@@ -73,6 +73,7 @@ const SHAPE: &[Bad] = &[
     ("http = [\"0.0.0.0:80\", \"[::]:80\"]", "http = 80", "http = 80", "`http = "),
     // Choices.
     ("law = \"aimd\"", "law = \"amid\"", "amid", "did you mean `\"aimd\"`?"),
+    ("law = \"aimd\"", "law = \"gradient\"", "gradient", "did you mean `\"gradient2\"`?"),
     ("limit = { law", "protocol = \"h2\"\nlimit = { law", "protocol = \"h2\"", "`\"http1\"`, `\"http2\"`"),
     (
         "limit = { law",

@@ -74,6 +74,8 @@ fn warnings_do_not_refuse() {
             "remove the upstream",
         ),
         ("law = \"aimd\", ", "law = \"fixed\", latency = \"1s\", ", "latency", "remove the key"),
+        ("law = \"aimd\", ", "latency = \"1s\", ", "latency", "write `law = \"aimd\"`"),
+        ("law = \"aimd\", ", "law = \"gradient2\", ", "", ""),
         ("weight = 2 }]", "drain = true }]", "", ""),
         ("call = \"10m\"", "open = true", "open = true", "when the emergency is over"),
         ("message = { it = \"Attendere.\", en = \"Please wait.\" }", "hold = true", "hold = true", "say why"),

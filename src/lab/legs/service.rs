@@ -31,10 +31,9 @@ pub fn configuration(scenario: &Scenario, origin: SocketAddr) -> String {
         let _ = write!(
             text,
             "\n[upstream.{name}]\naddresses = [\"{origin}\"]\nannounce_limit = true\n\
-             limit = {{ law = \"aimd\", initial = 20, floor = 4, ceiling = 200, latency = \"{:.0}ms\", wait = \"400ms\", stall = \"{:.0}ms\" }}\n\
+             limit = {{ initial = 20, floor = 4, ceiling = 200, wait = \"400ms\", stall = \"{:.0}ms\" }}\n\
              \n[room.{name}]\ntitle = \"{}\"\nseats = {{ floor = 4, ceiling = 500 }}\ncall = {}\nidle = {}\nsession = {}\n\
              poll = {{ min = {}, max = {}, divisor = 10 }}\n",
-            slowest_s * 1_500.0,
             (slowest_s * 9_000.0).max(3_000.0),
             scenario.name,
             scaled(600.0),
@@ -47,7 +46,7 @@ pub fn configuration(scenario: &Scenario, origin: SocketAddr) -> String {
     let _ = write!(
         text,
         "\n[upstream.{REST}]\naddresses = [\"{origin}\"]\n\
-         limit = {{ law = \"aimd\", initial = 50, floor = 10, ceiling = 500, latency = \"150ms\", wait = \"400ms\" }}\n"
+         limit = {{ initial = 50, floor = 10, ceiling = 500, wait = \"400ms\" }}\n"
     );
     for (number, (path, way)) in routes(scenario).into_iter().enumerate() {
         let named = |pool: usize| scenario.pools.get(pool).map(|pool| name(&pool.id));

@@ -118,6 +118,7 @@ impl Gateway {
             hungry: Arc::default(),
             clock: self.clock,
             upstreams: Upstreams::Played,
+            seed: mix(self.seed),
         };
         let live = assemble(&workshop, self.settings.clone(), None).await.map_err(BuildError::Assemble)?;
         let metrics = Metrics::new().map_err(|error| BuildError::System(error.to_string()))?;

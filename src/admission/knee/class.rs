@@ -1,0 +1,185 @@
+//! What a request of each route class costs when nobody waits: the baselines.
+//!
+//! Answers of one class vary by nature, often by a factor of ten. What is averaged is therefore
+//! `min(first byte, 3 · baseline)`, and the baseline is the fixed point of that: the mean of what was
+//! capped at three times itself. For constant times it is their mean; for 90 % of 5 ms and 10 % of
+//! 455 ms it is 6 ms. A wait moves it as much as a plain mean, and chance moves it a tenth as much.
+
+use crate::admission::moment::Moment;
+
+/// A time to first byte counts up to this many baselines.
+pub(super) const CAP: f64 = 3.0;
+/// Answers from which a first baseline is made.
+const BIRTH: usize = 32;
+/// Answers to those that found the upstream emptiest.
+const FEWEST: usize = 6;
+/// Standard errors by which these must have been quicker than all.
+const CLEARLY: f64 = 2.0;
+/// Mean answers that a new class is watched for.
+const PATIENCE: f64 = 3.0;
+/// Answers of a class in one window that speak for the class alone.
+const OWN_VOICE: u32 = 8;
+
+/// One class.
+#[derive(Clone, Debug)]
+pub(super) struct RouteClass {
+    /// Seconds; `None` until enough answers came.
+    baseline: Option<f64>,
+    /// Answers in this window, their capped sum and their plain sum.
+    answers: u32,
+    capped: f64,
+    plain: f64,
+    /// How many reached the cap.
+    at_cap: u32,
+    /// The last answers of a class without a baseline, seconds.
+    first: [f64; BIRTH],
+    /// Those let through when the fewest were unfinished: how many, and seconds.
+    fewest: [(u32, f64); FEWEST],
+    /// How many there were, and their sum.
+    unborn: usize,
+    unborn_seconds: f64,
+    /// When the first of them was sent.
+    since: Moment,
+}
+
+/// What one answer adds to the window of all classes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    /// Seconds, capped.
+    pub(super) capped: f64,
+    /// Seconds that it should have taken.
+    pub(super) baseline: f64,
+    /// It took longer than is counted.
+    pub(super) at_cap: bool,
+}
+
+impl RouteClass {
+    pub(super) const fn new() -> Self {
+        Self {
+            baseline: None,
+            answers: 0,
+            capped: 0.0,
+            plain: 0.0,
+            at_cap: 0,
+            first: [0.0; BIRTH],
+            fewest: [(u32::MAX, 0.0); FEWEST],
+            unborn: 0,
+            unborn_seconds: 0.0,
+            since: Moment(0),
+        }
+    }
+
+    /// Takes an answer; `wait` is what others are known to wait now. `None` while the class is new.
+    pub(super) fn answer(
+        &mut self,
+        seconds: f64,
+        rank: u32,
+        sent: Moment,
+        wait: Option<f64>,
+        now: Moment,
+    ) -> Option<Cost> {
+        let Some(baseline) = self.baseline else {
+            if self.unborn == 0 {
+                self.since = sent;
+            }
+            if let Some(place) = self.first.get_mut(self.unborn % BIRTH) {
+                *place = seconds;
+            }
+            self.unborn += 1;
+            if let Some(most) = self.fewest.iter_mut().max_by_key(|(most, _)| *most)
+                && rank < most.0
+            {
+                *most = (rank, seconds);
+            }
+            self.unborn_seconds += seconds;
+            // Those that answer first are the short ones: the long ones must have had their time.
+            let age = now.since(self.since).as_secs_f64();
+            if self.unborn >= BIRTH && age >= PATIENCE * self.unborn_seconds / self.unborn as f64 {
+                self.baseline = Some(self.birth(wait));
+            }
+            return None;
+        };
+        let capped = seconds.min(CAP * baseline);
+        let at_cap = seconds > CAP * baseline;
+        self.answers += 1;
+        self.capped += capped;
+        self.plain += seconds;
+        self.at_cap += u32::from(at_cap);
+        Some(Cost { capped, baseline, at_cap })
+    }
+
+    /// The first baseline: of the last answers, less what everybody is known to wait. A first crowd that
+    /// fills the limit at once queues among itself; if those at its head were clearly quicker, theirs.
+    fn birth(&self, wait: Option<f64>) -> f64 {
+        let (all, _) = typical(&mut { self.first });
+        if let Some(wait) = wait {
+            return (all - wait).max(all / 4.0);
+        }
+        let (few, error) = typical(&mut self.fewest.map(|(_, seconds)| seconds));
+        if few + CLEARLY * error < all { few } else { all }
+    }
+
+    /// The class as it answered in this window, over its baseline; `None` if too little was seen.
+    fn ratio(&self) -> Option<f64> {
+        let baseline = self.baseline.filter(|_| self.answers > 0)?;
+        // When most reach the cap, the capped mean says nothing.
+        let sum = if self.at_cap * 2 > self.answers { self.plain } else { self.capped };
+        Some(sum / f64::from(self.answers) / baseline)
+    }
+}
+
+/// The mean of times capped at [`CAP`] times itself, and its standard error; sorts them.
+fn typical(times: &mut [f64]) -> (f64, f64) {
+    times.sort_unstable_by(f64::total_cmp);
+    let count = times.len().max(1) as f64;
+    let mut baseline = times.get(times.len() / 2).copied().unwrap_or_default().max(1e-6);
+    let mut squared = 0.0;
+    for _ in 0..12 {
+        let capped = || times.iter().map(|seconds| seconds.min(CAP * baseline));
+        squared = capped().map(|seconds| seconds * seconds).sum::<f64>() / count;
+        baseline = (capped().sum::<f64>() / count).max(1e-6);
+    }
+    (baseline, ((squared - baseline * baseline).max(0.0) / count).sqrt())
+}
+
+/// How baselines move towards what was seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move {
+    /// Part of the way.
+    pub(super) gain: f64,
+    /// Least and greatest factor.
+    pub(super) bounds: (f64, f64),
+}
+
+/// Moves the baselines of all classes that were seen in this window.
+pub(super) fn shift(classes: &mut [RouteClass], how: Move) {
+    let (mut seen, mut expected) = (0.0, 0.0);
+    for class in classes.iter() {
+        if let (Some(ratio), Some(baseline)) = (class.ratio(), class.baseline) {
+            let weight = baseline * f64::from(class.answers);
+            seen += ratio * weight;
+            expected += weight;
+        }
+    }
+    if expected <= 0.0 {
+        return;
+    }
+    let together = seen / expected;
+    for class in classes.iter_mut() {
+        let own = if class.answers >= OWN_VOICE { class.ratio() } else { None };
+        if class.answers == 0 {
+            continue;
+        }
+        let factor = (1.0 + how.gain * (own.unwrap_or(together) - 1.0)).clamp(how.bounds.0, how.bounds.1);
+        if let Some(baseline) = &mut class.baseline {
+            *baseline = (*baseline * factor).clamp(1e-6, 1e6);
+        }
+    }
+}
+
+/// Begins a new window.
+pub(super) fn clear(classes: &mut [RouteClass]) {
+    for class in classes {
+        (class.answers, class.capped, class.plain, class.at_cap) = (0, 0.0, 0.0, 0);
+    }
+}

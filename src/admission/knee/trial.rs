@@ -1,0 +1,126 @@
+//! A cut as an experiment: did throughput fall with the limit?
+//!
+//! If it did, all that was in flight was worked on, and the cut is undone. If it did not, what was cut
+//! away had only waited.
+
+use super::window::Reading;
+
+/// Why a limit was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Answers took longer than the baselines say.
+    Latency,
+    /// From time to time, to see whether less would do.
+    Dip,
+    /// Too many requests were dropped.
+    Errors,
+    /// Nothing came back.
+    Stall,
+}
+
+/// What an experiment showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Throughput stayed: the cut was free, and stands.
+    Free,
+    /// Throughput fell: everything in flight was worked on. The cut is undone.
+    Costly,
+    /// Neither is sure; others may load the same upstream.
+    Unclear,
+}
+
+/// An experiment under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trial {
+    pub(super) cause: Cause,
+    /// Before the cut.
+    pub(super) before: Reading,
+    pub(super) limit_before: f64,
+}
+
+/// Elasticity, 0 (free) to 1 (costly), and its standard error.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Elasticity {
+    pub(super) value: f64,
+    pub(super) error: f64,
+}
+
+pub(super) const COSTLY: f64 = 0.75;
+const FREE: f64 = 0.5;
+/// Least variance of what the wait says: it rests on the baselines.
+const WAIT_DOUBT: f64 = 0.01;
+
+impl Trial {
+    /// Elasticity by throughput alone over a chain of free cuts, if it reaches far enough to be sure.
+    ///
+    /// Each link of a chain may err; its ends are far apart.
+    pub(super) fn over(anchor: &Reading, after: &Reading) -> Option<f64> {
+        let reach = (after.in_flight.max(0.05) / anchor.in_flight.max(0.05)).ln();
+        let error = (noise(anchor) + noise(after)).sqrt() / reach.abs().max(1e-9);
+        let value = (after.throughput.max(1e-9) / anchor.throughput.max(1e-9)).ln() / reach;
+        (reach.abs() > 0.6 && error < 0.2).then_some(value)
+    }
+
+    /// What was at work before the cut, by throughput alone: if the cut went below the knee, all that is
+    /// in flight now is worked on, and the knee is by so much further up as throughput fell. If it did
+    /// not, this is what is in flight now, and still above the knee.
+    pub(super) fn at_work(&self, after: &Reading) -> f64 {
+        let fell = self.before.throughput / after.throughput.max(1e-9);
+        after.in_flight * fell.clamp(1.0, 4.0)
+    }
+
+    /// Reads the experiment. Two witnesses, weighed by their variance: throughput, and the wait.
+    ///
+    /// Throughput: `ln(X / X₀) / ln(I / I₀)`, where a dip compares with what the baselines take to be
+    /// at work (`I₀` less its queue). The wait: a free cut takes `I₀ − I` requests out of the queue, a
+    /// costly one none beyond those that the baselines know of.
+    pub(super) fn elasticity(&self, after: &Reading) -> Elasticity {
+        let before = &self.before;
+        let at_work = (before.in_flight - before.queue.max(0.0)).max(0.1);
+        let is_dip = self.cause == Cause::Dip;
+        let full = if is_dip { at_work } else { before.in_flight }.max(0.1);
+        let reach = (after.in_flight.max(0.05) / full).ln().min(-0.02);
+        let by_throughput = (after.throughput.max(1e-9) / before.throughput.max(1e-9)).ln() / reach;
+        let throughput_variance = (noise(before) + noise(after)) / (reach * reach);
+        let taken = (full - after.in_flight).max(0.05);
+        let by_wait = if is_dip {
+            // Quicker than the baselines say: they hold a wait, so that more was queued than known.
+            (after.queue < 0.25 * taken).then(|| (1.0 + after.queue / taken, after.queue_error))
+        } else {
+            let tells = !before.saturated && !after.saturated;
+            let error = before.queue_error.hypot(after.queue_error);
+            let freed = before.throughput * (before.wait - after.wait);
+            tells.then(|| (1.0 - freed / taken, error))
+        };
+        let first = (by_throughput.clamp(-1.0, 2.0), throughput_variance.max(1e-4));
+        let second =
+            by_wait.map(|(value, error)| (value.clamp(-1.0, 2.0), ((error / taken).powi(2)).max(WAIT_DOUBT)));
+        let Some(second) = second else {
+            return Elasticity { value: first.0, error: first.1.sqrt() };
+        };
+        let (first_weight, second_weight) = (1.0 / first.1, 1.0 / second.1);
+        let weight = first_weight + second_weight;
+        Elasticity {
+            value: (first.0 * first_weight + second.0 * second_weight) / weight,
+            error: weight.sqrt().recip(),
+        }
+    }
+}
+
+/// Relative variance of a throughput: that of what answers cost, over their number.
+fn noise(reading: &Reading) -> f64 {
+    let count = (reading.throughput * reading.seconds).max(1.0);
+    reading.spread.clamp(0.3, 3.0).powi(2) / count
+}
+
+impl Elasticity {
+    pub(super) fn verdict(&self) -> Verdict {
+        if self.value >= COSTLY {
+            Verdict::Costly
+        } else if self.value < FREE {
+            Verdict::Free
+        } else {
+            Verdict::Unclear
+        }
+    }
+}
