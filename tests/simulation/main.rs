@@ -9,6 +9,7 @@
 )]
 
 mod dice;
+mod limit;
 mod person;
 mod upstream;
 mod witness;
@@ -139,7 +140,9 @@ fn plain(people: u64, no_show: f64) -> Setting {
             open: false,
         },
         limits: LimitPolicy {
-            law: LawPolicy::Aimd { latency: second * 3 / 10 },
+            // Here it is about the room: a law would find what the upstream bears, of which the room
+            // fills three quarters.
+            law: LawPolicy::Fixed,
             initial: 24,
             floor: 1,
             ceiling: 1_000,

@@ -65,6 +65,16 @@ pub(crate) struct Setting {
     pub(crate) fault: Option<Fault>,
 }
 
+/// The default mostly, or another.
+fn any_law(dice: &mut Dice) -> LawPolicy {
+    match dice.between(0, 5) {
+        0 => LawPolicy::Aimd { latency: dice.millis(100, 800) },
+        1 => LawPolicy::Vegas,
+        2 => LawPolicy::Gradient2,
+        _ => LawPolicy::Knee,
+    }
+}
+
 impl Setting {
     /// A world that differs from seed to seed.
     pub(crate) fn of(dice: &mut Dice) -> Self {
@@ -100,7 +110,7 @@ impl Setting {
                 open: false,
             },
             limits: LimitPolicy {
-                law: LawPolicy::Aimd { latency: dice.millis(100, 800) },
+                law: any_law(dice),
                 initial: limit,
                 floor: dice.count(1, 2),
                 ceiling: limit * 4,
@@ -257,6 +267,7 @@ impl World {
     /// As the pulse does it: step, disk, publish. A slow disk lets beats fall out.
     fn beat(&mut self) -> Result<(), String> {
         self.after(BEAT, Event::Beat);
+        self.limiter.tick(&self.setting.limits, self.now);
         match self.writing {
             Some((done, _)) if self.now < done => return Ok(()),
             Some((_, marks)) => self.publish(marks),
@@ -686,7 +697,7 @@ impl World {
                 limits.floor = self.dice.count(1, 4);
                 limits.ceiling = limits.floor + self.dice.count(0, 60);
             }
-            8 => self.setting.limits.law = LawPolicy::Aimd { latency: self.dice.millis(50, 1_000) },
+            8 => self.setting.limits.law = any_law(&mut self.dice),
             9 => policy.call = self.dice.millis(3_000, 60_000),
             _ if self.setting.jumping => self.no_show = self.dice.part() * 0.9,
             _ => policy.open = false,
