@@ -20,8 +20,13 @@ impl Bench {
     fn new() -> Self {
         let journal = Arc::new(Journal::open(&crate::state("config")).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let workshop =
-            Workshop { journal, hungry: Arc::default(), clock: Clock::start(), upstreams: Upstreams::Real };
+        let workshop = Workshop {
+            journal,
+            hungry: Arc::default(),
+            clock: Clock::start(),
+            upstreams: Upstreams::Real,
+            seed: 0,
+        };
         Self { runtime, workshop }
     }
 }

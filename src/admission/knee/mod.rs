@@ -1,11 +1,11 @@
 //! The knee: the limit stands where more in flight would only wait longer.
 //!
 //! By Little's law, `in flight = at work + waiting`, and `waiting = throughput · wait`. The wait is the
-//! time to first byte less what the class of the route costs when nobody waits ([`class`]). The limit
+//! time to first byte less what the class of the route costs when nobody waits (`class.rs`). The limit
 //! is what is at work, a tenth more, and a root more, because chance leaves workers idle.
 //!
 //! A gradient of latency cannot tell an upstream that queues from one whose work got slower, and shrinks
-//! on both. Here every cut is an experiment ([`trial`]): if throughput falls with the limit, the cut
+//! on both. Here every cut is an experiment (`trial.rs`): if throughput falls with the limit, the cut
 //! is undone and the baselines follow. Short dips ask the same question unasked, so that a baseline that
 //! holds a wait comes out. How long is measured follows from how much answers vary.
 //!
