@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::interrupt::interrupted;
 use super::rush::{account, defects, scenario};
-use super::{CONFIGURATION, RUNTIME, complain};
+use super::{CONFIGURATION, Failure, to_the_end};
 use crate::lab::Scenario;
 use crate::lab::legs::{Gateway, Played, Ports, Stage, Target};
 use crate::lab::live::View;
@@ -46,8 +46,6 @@ pub struct Demo {
     pub only_with: bool,
 }
 
-type Failure = Box<dyn std::error::Error>;
-
 impl Demo {
     /// Plays both legs and shows what came of them.
     #[must_use]
@@ -65,17 +63,7 @@ impl Demo {
         if self.scenario.is_none() {
             scenario.faults.clear();
         }
-        let played = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(self.play(scenario, text)),
-            Err(error) => Err(error.into()),
-        };
-        match played {
-            Ok(code) => code,
-            Err(error) => {
-                complain(&*error);
-                RUNTIME
-            }
-        }
+        to_the_end(self.play(scenario, text))
     }
 
     async fn play(&self, scenario: Scenario, text: String) -> Result<u8, Failure> {

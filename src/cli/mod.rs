@@ -90,6 +90,21 @@ impl Command {
     }
 }
 
+/// What ends a command early.
+pub type Failure = Box<dyn std::error::Error>;
+
+/// Does `work` on every core; says what went wrong with it. Returns the exit code.
+fn to_the_end(work: impl Future<Output = Result<u8, Failure>>) -> u8 {
+    let done = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => Err(error.into()),
+    };
+    done.unwrap_or_else(|error| {
+        complain(&*error);
+        RUNTIME
+    })
+}
+
 /// Says on standard error what went wrong, with every cause behind it.
 pub fn complain(error: &dyn std::error::Error) {
     eprintln!("error: {error}");

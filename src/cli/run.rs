@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,6 +11,9 @@ use super::{CONFIGURATION, OK, RUNTIME, complain};
 use crate::app::machine::Machine;
 use crate::app::{self, Options, Running, watch};
 use crate::config::Settings;
+
+/// Signals closer together than this are one.
+const TWIN: Duration = Duration::from_millis(500);
 
 /// Run the gateway.
 #[derive(Debug, clap::Args)]
@@ -92,9 +96,26 @@ impl Run {
                 tracing::info!(cut, "stopped");
                 OK
             }
-            _ = term.recv() => RUNTIME,
-            _ = int.recv() => RUNTIME,
+            () = again() => {
+                tracing::warn!("stopped at once by a second signal; requests under way were cut");
+                RUNTIME
+            }
         }
+    }
+}
+
+/// Returns at a signal that comes [`TWIN`] or more after the first. `timeout`, shells and supervisors
+/// signal a process and then its group: the same wish, said twice.
+async fn again() {
+    tokio::time::sleep(TWIN).await;
+    // New receivers have seen nothing of what came before.
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
     }
 }
 

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use super::check::load;
 use super::interrupt::interrupted;
-use super::{CONFIGURATION, OK, RUNTIME, complain};
+use super::{CONFIGURATION, Failure, OK, RUNTIME, to_the_end};
 use crate::config;
 use crate::lab::account::Kill;
 use crate::lab::ledger::UnderWay;
@@ -77,8 +77,6 @@ pub enum Which {
     With,
 }
 
-type Failure = Box<dyn std::error::Error>;
-
 impl Rush {
     /// Plays the legs and shows what came of them.
     #[must_use]
@@ -94,17 +92,7 @@ impl Rush {
                 return CONFIGURATION;
             }
         };
-        let played = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(self.play(scenario, text, legs)),
-            Err(error) => Err(error.into()),
-        };
-        match played {
-            Ok(code) => code,
-            Err(error) => {
-                complain(&*error);
-                RUNTIME
-            }
-        }
+        to_the_end(self.play(scenario, text, legs))
     }
 
     /// What is to be played, in order.

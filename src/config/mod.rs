@@ -77,4 +77,4 @@ pub(crate) fn read<'t, T: for<'de> Deserialize<'de>>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,18 +6,12 @@
 
 use std::time::Duration;
 
+use crate::admission::chance::STEP;
+pub use crate::admission::chance::mix;
+
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
-
-/// Mixes one word: a bijection whose output bits all depend on all input bits.
-#[must_use]
-pub fn mix(word: u64) -> u64 {
-    let mut z = word.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
 
 impl Chance {
     /// Stream number `stream` of `seed`.
@@ -29,7 +23,7 @@ impl Chance {
     /// A word, uniform.
     pub fn word(&mut self) -> u64 {
         let out = mix(self.0);
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0 = self.0.wrapping_add(STEP);
         out
     }
 

@@ -218,6 +218,40 @@ async fn systemd_is_told_and_a_stop_lets_requests_end() {
     assert_eq!(exit_code(&mut process).await, Some(0));
 }
 
+/// `timeout` and supervisors signal a process and its group at once: that is one wish. A second one later
+/// is impatience.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_signals_at_once_are_one_stop_and_a_later_one_cuts() {
+    for (impatient, code) in [(false, 0), (true, 1)] {
+        let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::echo().await);
+        configuration(folder.path(), origin.address, "");
+        let mut process = Process::start(folder.path(), None);
+        let (site, pass) = (process.site, visit(process.site, "/", "").await.cookie().unwrap());
+        origin.delay(if impatient { 60_000 } else { 1500 });
+        let under_way = tokio::spawn(async move {
+            let headers = [("cookie", pass.as_str())];
+            crate::stage::try_ask(site, Method::GET, "/", &headers, bytes::Bytes::new()).await
+        });
+        until("it is under way", || async { (origin.in_flight() == 1).then_some(()) }).await;
+        process.signal("-TERM");
+        let said = |what: &str| process.log.lock().unwrap().contains(what).then_some(());
+        until("it stops", || async { said("\"stopping: ") }).await;
+        process.signal("-TERM");
+        if impatient {
+            // Again and again, as people press it: which of them counts is the gateway's to say.
+            until("it is cut", || async {
+                let over = said("stopped at once by a second signal");
+                over.is_none().then(|| process.signal("-INT"));
+                over
+            })
+            .await;
+        }
+        let answered = under_way.await.unwrap().is_ok_and(|got| got.status == StatusCode::OK);
+        assert_eq!(answered, !impatient);
+        assert_eq!(exit_code(&mut process).await, Some(code));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_access_log_says_what_was_decided_and_nothing_personal() {
     let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::echo().await);

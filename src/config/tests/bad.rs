@@ -5,7 +5,7 @@ use crate::config::{Diagnostic, Severity, parse, render};
 
 /// What of the good file is replaced, by what; a piece of the line that must be named; a piece of the
 /// help.
-type Bad = (&'static str, &'static str, &'static str, &'static str);
+pub(crate) type Bad = (&'static str, &'static str, &'static str, &'static str);
 
 /// Faults that one key shows by itself.
 const SHAPE: &[Bad] = &[
@@ -243,27 +243,36 @@ fn errors(text: &str) -> Vec<Diagnostic> {
     found.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
 }
 
-fn check(cases: &[Bad]) {
+/// Breaks `good` by each case: `read` must find one error, on the right line, with the remedy.
+pub(crate) fn each_is_one_error<T>(
+    good: &str,
+    cases: &[Bad],
+    read: impl Fn(&str) -> Result<T, Vec<Diagnostic>>,
+) {
     let mut failures = String::new();
     for (old, new, line, remedy) in cases {
-        assert!(GOOD.contains(old), "{old} is not in the good file");
-        let text = GOOD.replacen(old, new, 1);
-        let Err(found) = parse(&text, "bad.toml") else {
+        assert!(good.contains(old), "{old} is not in the good file");
+        let text = good.replacen(old, new, 1);
+        let Err(found) = read(&text) else {
             failures.push_str(&format!("ACCEPTED: {new}\n"));
             continue;
         };
         let errors: Vec<_> = found.iter().filter(|d| d.severity == Severity::Error).cloned().collect();
-        let good = errors.len() == 1
+        let right = errors.len() == 1
             && errors.iter().all(|error| {
                 let named = text.lines().nth(error.line - 1).unwrap_or_default();
                 named.contains(line) && error.help.contains(remedy)
             });
         let shown = render(&errors, &text, false);
-        if !good || !shown.contains(remedy) {
+        if !right || !shown.contains(remedy) {
             failures.push_str(&format!("{new}\n  wanted {line:?} with {remedy:?}\n{shown}\n"));
         }
     }
     assert!(failures.is_empty(), "{failures}");
+}
+
+fn check(cases: &[Bad]) {
+    each_is_one_error(GOOD, cases, |text| parse(text, "bad.toml"));
 }
 
 #[test]

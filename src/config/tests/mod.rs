@@ -1,6 +1,6 @@
 //! The shipped files, what reloads report, and everything that may be wrong with a file.
 
-mod bad;
+pub(crate) mod bad;
 mod reports;
 mod shipped;
 mod wild;

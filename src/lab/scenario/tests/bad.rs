@@ -1,5 +1,6 @@
 //! Kinds of bad scenario: each is refused, with one error, on the right line, with a remedy.
 
+use crate::config::tests::bad::{Bad, each_is_one_error};
 use crate::config::{Diagnostic, Severity, render};
 use crate::lab::scenario::Scenario;
 
@@ -93,10 +94,6 @@ origin = "dead"
 at_s = 15
 kill = "gateway"
 "#;
-
-/// What of the good file is replaced, by what; a piece of the line that must be named; a piece of the
-/// help.
-type Bad = (&'static str, &'static str, &'static str, &'static str);
 
 /// Faults that one key shows by itself.
 const SHAPE: &[Bad] = &[
@@ -248,26 +245,7 @@ fn errors(text: &str) -> Vec<Diagnostic> {
 }
 
 fn check(cases: &[Bad]) {
-    let mut failures = String::new();
-    for (old, new, line, remedy) in cases {
-        assert!(GOOD.contains(old), "{old} is not in the good file");
-        let text = GOOD.replacen(old, new, 1);
-        let Err(found) = Scenario::read(&text, "bad.toml") else {
-            failures.push_str(&format!("ACCEPTED: {new}\n"));
-            continue;
-        };
-        let errors: Vec<_> = found.iter().filter(|d| d.severity == Severity::Error).cloned().collect();
-        let good = errors.len() == 1
-            && errors.iter().all(|error| {
-                let named = text.lines().nth(error.line - 1).unwrap_or_default();
-                named.contains(line) && error.help.contains(remedy)
-            });
-        let shown = render(&errors, &text, false);
-        if !good || !shown.contains(remedy) {
-            failures.push_str(&format!("{new}\n  wanted {line:?} with {remedy:?}\n{shown}\n"));
-        }
-    }
-    assert!(failures.is_empty(), "{failures}");
+    each_is_one_error(GOOD, cases, |text| Scenario::read(text, "bad.toml"));
 }
 
 #[test]
