@@ -1,28 +1,36 @@
 //! Calls under way: who was called when, how many of them are still to come, what that teaches.
 //!
 //! Times are of the room's clock, which stands still while the room is held. A batch is what one step
-//! called. A call is *judged* missing after four mean claim delays, which is evidence only (a later claim
-//! corrects it), and *expires* after the policy's `call`, which is bookkeeping only: the number stays good.
+//! called. A call is *judged* after four mean claim delays: whether its holder came by then is evidence
+//! (a later claim corrects it), and if not, nothing is kept for the holder any more, neither a seat nor
+//! a unit of what is sold. It *expires* after the policy's `call`, which is bookkeeping only. The number
+//! stays good through both: whoever comes late stands in the front row by it.
 //!
-//! Invariant: `outstanding` is the sum of the open calls of all batches.
+//! Invariants: `outstanding` is the sum of the open calls of all batches, `fresh` that of the batches
+//! not judged.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::moment::Moment;
-use super::seats::{Pace, ShowRate};
+use super::shows::ShowRate;
 
 /// A call is judged missing after this many mean claim delays.
 const JUDGED_AFTER_DELAYS: u32 = 4;
+/// A call so many mean claim delays old is not expected to be claimed at all.
+const HOPELESS_AFTER_DELAYS: u32 = 30;
 
 #[derive(Debug)]
 struct Batch {
     numbers: RangeInclusive<u64>,
     called: Moment,
+    people: u64,
     open: u64,
-    /// When it was judged, as a count of calls judged by then.
-    judged: Option<u64>,
+    /// Claims before it was judged.
+    came: u64,
+    /// When it was judged, as [`ShowRate::faded`] says it.
+    judged: Option<f64>,
 }
 
 /// The calls of one room.
@@ -30,22 +38,22 @@ struct Batch {
 pub struct Calls {
     batches: VecDeque<Batch>,
     outstanding: u64,
+    fresh: u64,
     shows: ShowRate,
-    pace: Pace,
 }
 
 impl Calls {
     /// No calls yet; claims are expected `delay` after their calls until measured.
     #[must_use]
     pub fn new(delay: Duration) -> Self {
-        Self { batches: VecDeque::new(), outstanding: 0, shows: ShowRate::new(delay), pace: Pace::default() }
+        Self { batches: VecDeque::new(), outstanding: 0, fresh: 0, shows: ShowRate::new(delay) }
     }
 
     /// These numbers were called, `people` of them to somebody.
     pub fn call(&mut self, numbers: RangeInclusive<u64>, people: u64, clock: Moment) {
-        self.pace.add(people);
         self.outstanding += people;
-        self.batches.push_back(Batch { numbers, called: clock, open: people, judged: None });
+        self.fresh += people;
+        self.batches.push_back(Batch { numbers, called: clock, people, open: people, came: 0, judged: None });
     }
 
     /// The holder of a number claims, for the first time.
@@ -56,7 +64,7 @@ impl Calls {
         self.shows.claimed_after(clock.since(batch.called).min(judged_after));
         match batch.judged {
             Some(judged) => self.shows.correct(judged),
-            None => self.shows.came(),
+            None => batch.came += 1,
         }
         self.close(number);
     }
@@ -66,6 +74,7 @@ impl Calls {
         if let Some(batch) = Self::batch(&mut self.batches, number).filter(|batch| batch.open > 0) {
             batch.open -= 1;
             self.outstanding -= 1;
+            self.fresh -= u64::from(batch.judged.is_none());
         }
     }
 
@@ -75,8 +84,10 @@ impl Calls {
         let judged_after = self.judged_after().min(looks).min(expiry);
         for batch in self.batches.iter_mut().filter(|batch| batch.judged.is_none()) {
             if clock.since(batch.called) >= judged_after {
-                self.shows.missed(batch.open);
-                batch.judged = Some(self.shows.judged());
+                // Who was called and gave the number up did not come, either.
+                self.shows.judge(batch.came, batch.people.saturating_sub(batch.came));
+                self.fresh -= batch.open;
+                batch.judged = Some(self.shows.faded());
             }
         }
         while let Some(oldest) = self.batches.front()
@@ -89,7 +100,7 @@ impl Calls {
 
     /// Closes a step of `elapsed`.
     pub fn step(&mut self, elapsed: Duration) {
-        self.pace.step(elapsed);
+        self.shows.step(elapsed);
     }
 
     /// Calls not claimed and not expired.
@@ -101,26 +112,22 @@ impl Calls {
     /// Of these, those that nothing is known of yet: not judged missing.
     #[must_use]
     pub fn fresh(&self) -> u64 {
-        self.batches.iter().filter(|batch| batch.judged.is_none()).map(|batch| batch.open).sum()
+        self.fresh
     }
 
     /// People expected from the calls that are out.
     #[must_use]
     pub fn on_their_way(&self, clock: Moment) -> f64 {
-        let open = self.batches.iter().filter(|batch| batch.open > 0);
-        open.map(|batch| batch.open as f64 * self.shows.still_expected(clock.since(batch.called))).sum()
+        let oldest = self.shows.delay() * HOPELESS_AFTER_DELAYS;
+        let recent = self.batches.iter().rev().map(|batch| (batch.open, clock.since(batch.called)));
+        let expected = |(open, age)| open as f64 * self.shows.still_expected(age);
+        recent.take_while(|(_, age)| *age <= oldest).map(expected).sum()
     }
 
     /// What part of those called come, and how soon.
     #[must_use]
     pub fn shows(&self) -> &ShowRate {
         &self.shows
-    }
-
-    /// Numbers called a second.
-    #[must_use]
-    pub fn per_second(&self) -> f64 {
-        self.pace.per_second()
     }
 
     fn judged_after(&self) -> Duration {

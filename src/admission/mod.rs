@@ -10,6 +10,7 @@
 
 pub mod calls;
 pub mod chance;
+pub mod forecast;
 pub mod front_row;
 pub mod knee;
 pub mod law;
@@ -19,10 +20,13 @@ pub mod numbers;
 pub mod pace;
 pub mod passes;
 pub mod policy;
+pub mod poll;
 pub mod queue;
 pub mod refusal;
 pub mod room;
 pub mod seats;
+pub mod shows;
+pub mod tempo;
 pub mod ticket;
 pub mod token_bucket;
 

@@ -3,13 +3,20 @@
 //! Times are of the room's clock, which stands still while the room is held. A pass is named by its
 //! ticket, so that a repeated claim is the same session. One that ran out may be revived, once, for a
 //! request that would lose work.
+//!
+//! A seat comes back where nobody is on it: from whoever was given one in the front row and did not look,
+//! from whoever came in and never asked for anything, and from whoever has been idle. The first two lose
+//! nothing, their numbers stay good.
+//!
+//! Memory: an entry per session, and for ten minutes one per session that ran out. Of one that was ended
+//! the number says enough: it is used.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::moment::Moment;
 use super::policy::RoomPolicy;
-use super::seats::Pace;
+use super::tempo::Tempo;
 
 /// The name of a pass: derived from its ticket, or random where nobody waited.
 pub type PassId = [u8; 16];
@@ -48,6 +55,14 @@ struct Session {
     cap: Duration,
     /// Its holder knows of it. A seat may fall to somebody of the front row who is not looking.
     known: bool,
+    /// How long a seat that fell to somebody waits for its holder to hear of it.
+    heard_within: Duration,
+    /// Something was asked for under it.
+    asked: bool,
+    /// It had run out before and was let through once more.
+    revived: bool,
+    /// It was signed before this process began.
+    older_than_we: bool,
 }
 
 impl Session {
@@ -55,14 +70,33 @@ impl Session {
     fn ran_out(&self, clock: Moment) -> bool {
         self.known && clock.since(self.begun) > self.cap
     }
+
+    /// The last moment at which it is not over, as it stands now, with an idle clock of `idle` that
+    /// counts while seats are `needed`.
+    fn runs_out(&self, needed: bool, idle: Duration) -> Moment {
+        let never_used = (idle / NEVER_USED_PART).max(NEVER_USED).min(idle);
+        let unused = match (self.number, self.known) {
+            (0, false) if !needed => Some(NEVER_RETURNED),
+            (0, false) => Some(NEVER_RETURNED.min(never_used)),
+            _ if !needed => None,
+            (_, false) => Some(self.heard_within),
+            (1.., true) if !self.asked => Some(never_used),
+            (_, true) => Some(idle),
+        };
+        let capped = self.begun.after(self.cap);
+        unused.map_or(capped, |unused| capped.min(self.used.after(unused)))
+    }
 }
 
-/// A pass that is over, remembered for as long as its token would verify.
+/// A pass that is over.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
-    at: Moment,
+    /// It was signed before this process began.
+    older_than_we: bool,
     /// It cannot be revived: ended on purpose, or revived once already.
     spent: bool,
+    /// Forgotten then.
+    until: Moment,
 }
 
 /// How long after its end a pass may be revived, once.
@@ -70,18 +104,43 @@ const REVIVAL_WITHIN: Duration = Duration::from_secs(600);
 /// How long a revived pass lasts.
 const REVIVAL: Duration = Duration::from_secs(120);
 
-/// A pass that was given at the open door and never shown again holds its seat this long, needed or
-/// not: programs that keep no cookies must fill neither the room nor the memory.
+/// A pass that was given at the open door and never shown again holds its seat this long at most, needed
+/// or not: programs that keep no cookies must fill neither the room nor the memory.
 const NEVER_RETURNED: Duration = Duration::from_secs(60);
 
+/// A pass that was claimed and never used may be idle for a fifth of the time of others, if not less than
+/// this: people with several devices claim with one and go in with another.
+const NEVER_USED: Duration = Duration::from_secs(10);
+const NEVER_USED_PART: u32 = 5;
+/// Memory of how many sessions end.
+const DEPARTURES_MEMORY: Duration = Duration::from_secs(10);
+
 /// The passes of one room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Passes {
     live: HashMap<PassId, Session>,
     ended: HashMap<PassId, Ended>,
-    /// Ends in order of time, so that a step forgets what is old without looking at the rest.
-    ends: VecDeque<(Moment, PassId)>,
-    departures: Pace,
+    /// When what ended is forgotten, so that a step does not look at the rest.
+    ends: BTreeSet<(Moment, PassId)>,
+    departures: Tempo,
+    /// Nobody runs out before this, by the rules of `looked`. An end comes nearer only when a session
+    /// begins and when its holder first hears of it; all other use moves it away.
+    nobody_before: Moment,
+    looked: Option<(bool, Duration)>,
+}
+
+impl Default for Passes {
+    fn default() -> Self {
+        let departures = Tempo::new(DEPARTURES_MEMORY);
+        Self {
+            live: HashMap::new(),
+            ended: HashMap::new(),
+            ends: BTreeSet::new(),
+            departures,
+            nobody_before: Moment(0),
+            looked: None,
+        }
+    }
 }
 
 impl Passes {
@@ -109,10 +168,36 @@ impl Passes {
         self.departures.per_second()
     }
 
-    /// A session begins; its holder does not know yet.
-    pub fn begin(&mut self, policy: &RoomPolicy, id: PassId, number: u64, clock: Moment) {
-        let session = Session { number, begun: clock, used: clock, cap: policy.session, known: false };
-        self.live.insert(id, session);
+    /// A session begins; its holder does not know yet, and should hear of it within `heard_within`.
+    pub fn begin(
+        &mut self,
+        policy: &RoomPolicy,
+        id: PassId,
+        number: u64,
+        heard_within: Duration,
+        clock: Moment,
+    ) {
+        let session = Session {
+            number,
+            begun: clock,
+            used: clock,
+            cap: policy.session,
+            known: false,
+            heard_within: heard_within.min(policy.idle),
+            asked: false,
+            revived: false,
+            older_than_we: false,
+        };
+        self.add(id, session);
+    }
+
+    /// A session begins, or begins again after a restart, with a request under it.
+    pub fn take_up(&mut self, policy: &RoomPolicy, shown: &ShownPass, clock: Moment) {
+        self.begin(policy, shown.id, shown.number, policy.idle, clock);
+        self.tell(&shown.id, clock);
+        if let Some(session) = self.live.get_mut(&shown.id) {
+            (session.asked, session.older_than_we) = (true, shown.older_than_we);
+        }
     }
 
     /// Its holder asks, and is told to be inside. False if there is no such session.
@@ -121,45 +206,59 @@ impl Passes {
         if session.ran_out(clock) {
             return false;
         }
-        if !session.known {
+        let returned = !session.known;
+        if returned {
             // Its time runs from when its holder knows, not from when the seat fell to the number.
             session.begun = clock;
         }
         (session.known, session.used) = (true, clock);
+        let session = *session;
+        if returned {
+            self.comes_nearer(&session);
+        }
         true
     }
 
     /// A request under a pass that verified. `None` if nothing is known of it.
     pub fn touch(&mut self, shown: &ShownPass, clock: Moment) -> Option<Touch> {
         if self.tell(&shown.id, clock) {
+            if let Some(session) = self.live.get_mut(&shown.id) {
+                session.asked = true;
+                session.older_than_we |= shown.older_than_we;
+            }
             return Some(Touch::Live);
         }
-        if self.live.contains_key(&shown.id) {
+        if let Some(session) = self.live.remove(&shown.id) {
             // It ran out since the last step, and ends here: nobody is told two things within a step.
-            self.live.remove(&shown.id);
             self.departures.add(1);
-            let spent = self.ended.get(&shown.id).is_some_and(|ended| ended.spent);
-            self.remember(shown.id, Ended { at: clock, spent });
+            self.ran_out(shown.id, &session, clock);
         }
         let ended = self.ended.get(&shown.id).copied()?;
-        if !shown.finishing || ended.spent || clock.since(ended.at) > REVIVAL_WITHIN {
+        if !shown.finishing || ended.spent || ended.until < clock {
             return Some(Touch::Over);
         }
-        // Remembered from now on, and so for longer than the revived pass lasts.
-        self.remember(shown.id, Ended { at: clock, spent: true });
-        let session = Session { number: shown.number, begun: clock, used: clock, cap: REVIVAL, known: true };
-        self.live.insert(shown.id, session);
+        self.forget(&shown.id);
+        let session = Session {
+            number: shown.number,
+            begun: clock,
+            used: clock,
+            cap: REVIVAL,
+            known: true,
+            heard_within: REVIVAL,
+            asked: true,
+            revived: true,
+            older_than_we: ended.older_than_we,
+        };
+        self.add(shown.id, session);
         Some(Touch::Revived)
     }
 
     /// Ends a session for good. False if there is none.
     pub fn end(&mut self, id: &PassId, clock: Moment) -> bool {
-        let ended = self.live.remove(id).is_some();
-        if ended {
-            self.remember(*id, Ended { at: clock, spent: true });
-            self.departures.add(1);
-        }
-        ended
+        let Some(session) = self.live.remove(id) else { return false };
+        self.spent(*id, &session, clock);
+        self.departures.add(1);
+        true
     }
 
     /// A session that its holder never heard of is taken back, as if it had not begun.
@@ -176,45 +275,89 @@ impl Passes {
         }
     }
 
-    /// Closes a step of `elapsed`.
+    /// Closes a step of `elapsed` of the room's clock.
     pub fn step(&mut self, elapsed: Duration) {
         self.departures.step(elapsed);
     }
 
-    /// Ends sessions past their cap and, if seats are `needed`, idle ones. Returns the numbers whose
-    /// holders never knew that they had a seat.
-    pub fn expire(&mut self, policy: &RoomPolicy, needed: bool, clock: Moment) -> Vec<u64> {
+    /// Ends sessions past their cap and, if seats are `needed`, those whose seats are of use to nobody.
+    /// Returns the numbers whose seats went back unused, and when their holders looked last; they stay
+    /// good.
+    pub fn expire(&mut self, policy: &RoomPolicy, needed: bool, clock: Moment) -> Vec<(u64, Moment)> {
+        self.forget_the_old(clock);
+        // A room can hold hundreds of thousands: they are looked through only when one may be over.
+        if clock <= self.nobody_before && self.looked == Some((needed, policy.idle)) {
+            return Vec::new();
+        }
+        let mut next = Moment(u64::MAX);
         let over = self.live.extract_if(|_, session| {
-            let returned = session.known || session.number != 0;
-            let unused = clock.since(session.used);
-            let idle = if returned { needed && unused > policy.idle } else { unused > NEVER_RETURNED };
-            idle || clock.since(session.begun) > session.cap
+            let runs_out = session.runs_out(needed, policy.idle);
+            if clock <= runs_out {
+                next = next.min(runs_out);
+            }
+            clock > runs_out
         });
         let over: Vec<(PassId, Session)> = over.collect();
+        (self.nobody_before, self.looked) = (next, Some((needed, policy.idle)));
         self.departures.add(over.len() as u64);
-        let mut unknown = Vec::new();
+        let mut unused = Vec::new();
         for (id, session) in over {
-            if session.known {
-                let spent = self.ended.get(&id).is_some_and(|ended| ended.spent);
-                self.remember(id, Ended { at: clock, spent });
-            } else if session.number != 0 {
-                unknown.push(session.number);
+            if session.number != 0 && !session.asked {
+                unused.push((session.number, session.used));
+            } else if session.revived {
+                self.spent(id, &session, clock);
+            } else if session.known {
+                self.ran_out(id, &session, clock);
             }
         }
-        self.forget(policy.session.max(REVIVAL_WITHIN), clock);
-        unknown
+        unused
     }
 
-    fn remember(&mut self, id: PassId, ended: Ended) {
-        self.ended.insert(id, ended);
-        self.ends.push_back((ended.at, id));
-    }
-
-    fn forget(&mut self, after: Duration, clock: Moment) {
-        while let Some((at, id)) = self.ends.pop_front_if(|(at, _)| clock.since(*at) > after) {
-            if self.ended.get(&id).is_some_and(|ended| ended.at == at) {
+    fn forget_the_old(&mut self, clock: Moment) {
+        while self.ends.first().is_some_and(|(until, _)| *until < clock) {
+            if let Some((_, id)) = self.ends.pop_first() {
                 self.ended.remove(&id);
             }
+        }
+    }
+
+    fn add(&mut self, id: PassId, session: Session) {
+        self.comes_nearer(&session);
+        self.live.insert(id, session);
+    }
+
+    fn comes_nearer(&mut self, session: &Session) {
+        if let Some((needed, idle)) = self.looked {
+            self.nobody_before = self.nobody_before.min(session.runs_out(needed, idle));
+        }
+    }
+
+    /// It may be revived for a while, if it was not already.
+    fn ran_out(&mut self, id: PassId, session: &Session, clock: Moment) {
+        self.remember(id, session, session.revived, clock.after(REVIVAL_WITHIN));
+    }
+
+    /// It is over for good. A number that was used says so by itself, and who came in by the open door
+    /// comes in again by it or not at all; only a pass of that kind that is older than this process, which
+    /// any process takes up, must be remembered for as long as its token verifies.
+    fn spent(&mut self, id: PassId, session: &Session, clock: Moment) {
+        let long = if session.older_than_we { session.cap } else { REVIVAL_WITHIN };
+        if session.number == 0 {
+            self.remember(id, session, true, clock.after(long));
+        } else {
+            self.forget(&id);
+        }
+    }
+
+    fn remember(&mut self, id: PassId, session: &Session, spent: bool, until: Moment) {
+        self.forget(&id);
+        self.ended.insert(id, Ended { older_than_we: session.older_than_we, spent, until });
+        self.ends.insert((until, id));
+    }
+
+    fn forget(&mut self, id: &PassId) {
+        if let Some(ended) = self.ended.remove(id) {
+            self.ends.remove(&(ended.until, *id));
         }
     }
 }
@@ -223,6 +366,7 @@ impl Passes {
 mod tests {
     use super::*;
     use crate::admission::policy::PollRule;
+    use proptest::prelude::*;
 
     const ID: PassId = [7; 16];
     const SECOND: Duration = Duration::from_secs(1);
@@ -247,8 +391,8 @@ mod tests {
 
     fn inside(start: Moment) -> Passes {
         let mut passes = Passes::default();
-        passes.begin(&policy(), ID, 1, start);
-        assert!(passes.tell(&ID, start));
+        passes.begin(&policy(), ID, 1, SECOND, start);
+        assert_eq!(passes.touch(&shown(false), start), Some(Touch::Live));
         passes
     }
 
@@ -256,8 +400,8 @@ mod tests {
     fn a_pass_that_never_came_back_gives_its_seat_up_early_and_is_good_if_it_does_come() {
         let (mut passes, policy) =
             (Passes::default(), RoomPolicy { idle: SECOND * 600, session: SECOND * 900, ..policy() });
-        passes.begin(&policy, ID, 0, Moment(0));
-        passes.begin(&policy, [8; 16], 0, Moment(0));
+        passes.begin(&policy, ID, 0, SECOND, Moment(0));
+        passes.begin(&policy, [8; 16], 0, SECOND, Moment(0));
         passes.tell(&[8; 16], Moment(0));
         let later = Moment(0).after(SECOND * 61);
         assert!(passes.expire(&policy, true, later).is_empty(), "nobody waited for it");
@@ -271,21 +415,43 @@ mod tests {
         let (start, policy) = (Moment(1), policy());
         let mut passes = inside(start);
         let over = start.after(SECOND * 301);
-        assert_eq!(passes.expire(&policy, false, over), [0; 0]);
+        assert_eq!(passes.expire(&policy, false, over), []);
         assert_eq!(passes.touch(&shown(false), over), Some(Touch::Over));
         let late = over.after(SECOND * 599);
         assert_eq!(passes.touch(&shown(true), late), Some(Touch::Revived));
         passes.expire(&policy, false, late.after(SECOND * 60));
         assert_eq!(passes.touch(&shown(true), late.after(SECOND * 119)), Some(Touch::Live));
         passes.expire(&policy, false, late.after(SECOND * 121));
-        assert_eq!(passes.touch(&shown(true), late.after(SECOND * 122)), Some(Touch::Over), "not twice");
+        let again = passes.touch(&shown(true), late.after(SECOND * 122));
+        assert_eq!(again, None, "not twice: that its number is used is all that is known");
     }
 
     #[test]
-    fn a_pass_that_was_ended_is_over_even_to_finish() {
-        let mut passes = inside(Moment(1));
+    fn a_pass_that_was_ended_is_no_session_any_more() {
+        let (policy, mut passes) = (policy(), inside(Moment(1)));
         assert!(passes.end(&ID, Moment(2)) && !passes.end(&ID, Moment(3)));
-        assert_eq!(passes.touch(&shown(true), Moment(4)), Some(Touch::Over));
+        assert_eq!(passes.touch(&shown(true), Moment(4)), None, "its number is used, and says so");
+        let straight_in = ShownPass { number: 0, ..shown(true) };
+        passes.take_up(&policy, &straight_in, Moment(5));
+        assert!(passes.end(&ID, Moment(6)));
+        assert_eq!(passes.touch(&straight_in, Moment(7)), Some(Touch::Over));
+    }
+
+    #[test]
+    fn a_seat_of_which_nobody_hears_or_that_nobody_uses_goes_back_early_and_its_number_stays_good() {
+        let (mut passes, policy) =
+            (Passes::default(), RoomPolicy { idle: SECOND * 600, session: SECOND * 3_600, ..policy() });
+        (1_u8..=3).for_each(|n| passes.begin(&policy, [n; 16], u64::from(n), SECOND * 12, Moment(0)));
+        passes.tell(&[2; 16], Moment(0));
+        passes.touch(&ShownPass { id: [3; 16], number: 3, ..shown(false) }, Moment(0));
+        let at = |seconds: u32| Moment(0).after(SECOND * seconds);
+        assert_eq!(passes.expire(&policy, false, at(500)), [], "nobody needs them");
+        assert_eq!(passes.expire(&policy, true, at(12)), []);
+        assert_eq!(passes.expire(&policy, true, at(13)), [(1, Moment(0))], "never heard");
+        assert_eq!(passes.expire(&policy, true, at(121)), [(2, Moment(0))], "never used");
+        assert_eq!(passes.expire(&policy, true, at(600)), []);
+        assert_eq!((passes.expire(&policy, true, at(601)), passes.len()), (vec![], 0), "idle");
+        assert_eq!(passes.touch(&ShownPass { id: [2; 16], number: 2, ..shown(true) }, at(602)), None);
     }
 
     #[test]
@@ -299,15 +465,71 @@ mod tests {
         assert_eq!(passes.len(), 0);
     }
 
+    proptest! {
+        /// Who is not looked at is not over: looking each time comes to the same.
+        #[test]
+        fn nobody_is_overlooked(steps in prop::collection::vec((0u8..7, 0u8..6, 0u64..9_000), 1..300)) {
+            let (mut passes, mut thorough) = (Passes::default(), Passes::default());
+            let mut policy = RoomPolicy { idle: SECOND * 5, session: SECOND * 90, ..policy() };
+            let (mut clock, mut needed) = (Moment(1), true);
+            for (action, who, millis) in steps {
+                let (id, number) = ([who; 16], u64::from(who / 2));
+                let shown = ShownPass { id, number, finishing: who == 1, ..shown(false) };
+                clock = clock.after(Duration::from_millis(millis));
+                for passes in [&mut passes, &mut thorough] {
+                    match action {
+                        0 if !passes.contains(&id) => passes.begin(&policy, id, number, SECOND * 3, clock),
+                        1 => drop(passes.tell(&id, clock)),
+                        2 => drop(passes.touch(&shown, clock)),
+                        3 => passes.extend(&id, SECOND * 100, clock),
+                        _ => {}
+                    }
+                }
+                match action {
+                    4 => needed = !needed,
+                    5 => policy.idle = SECOND * (1 + u32::from(who) * 20),
+                    _ => {}
+                }
+                thorough.looked = None;
+                let sorted = |mut unused: Vec<(u64, Moment)>| {
+                    unused.sort_unstable();
+                    unused
+                };
+                let (one, other) =
+                    (passes.expire(&policy, needed, clock), thorough.expire(&policy, needed, clock));
+                prop_assert_eq!(sorted(one), sorted(other));
+                prop_assert_eq!((passes.len(), passes.ended.len()), (thorough.len(), thorough.ended.len()));
+            }
+        }
+    }
+
     #[test]
-    fn what_is_over_is_forgotten_when_its_token_is() {
-        let (start, policy) = (Moment(1), policy());
-        let mut passes = inside(start);
-        passes.end(&ID, start);
-        passes.expire(&policy, false, start.after(SECOND * 600));
-        assert_eq!((passes.ended.len(), passes.ends.len()), (1, 1));
-        passes.expire(&policy, false, start.after(SECOND * 601));
+    fn nothing_is_kept_of_what_was_ended_and_ten_minutes_long_of_what_ran_out() {
+        let (start, policy) = (Moment(1), RoomPolicy { session: SECOND * 36_000, ..policy() });
+        let mut passes = Passes::default();
+        for n in 1_u8..=200 {
+            let shown = ShownPass { id: [n; 16], number: u64::from(n), ..shown(false) };
+            passes.take_up(&policy, &shown, start);
+        }
+        (1_u8..=100).for_each(|n| assert!(passes.end(&[n; 16], start)));
         assert_eq!((passes.ended.len(), passes.ends.len()), (0, 0));
+        passes.expire(&policy, true, start.after(SECOND * 61));
+        assert_eq!((passes.ended.len(), passes.ends.len()), (100, 100));
+        passes.expire(&policy, true, start.after(SECOND * 661));
+        assert_eq!((passes.ended.len(), passes.ends.len()), (100, 100));
+        passes.expire(&policy, true, start.after(SECOND * 662));
+        assert_eq!((passes.ended.len(), passes.ends.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_a_restart_may_take_up_again_is_remembered_for_as_long_as_it_verifies() {
+        let (start, policy) = (Moment(1), RoomPolicy { session: SECOND * 36_000, ..policy() });
+        let mut passes = Passes::default();
+        let old = ShownPass { number: 0, older_than_we: true, ..shown(false) };
+        passes.take_up(&policy, &old, start);
+        passes.end(&ID, start);
+        passes.expire(&policy, false, start.after(SECOND * 35_000));
+        assert_eq!(passes.touch(&old, start.after(SECOND * 35_000)), Some(Touch::Over));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+pub use super::poll::PollRule;
+
 /// A rate and a burst: at most `burst` tokens at once, refilled one every `interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -92,52 +94,6 @@ pub struct LimitPolicy {
     pub stall: Duration,
 }
 
-/// How often a waiting client looks at the board: `clamp(min, max, wait / divisor) · scale`, ± 30 %.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PollRule {
-    /// Shortest time between two looks.
-    pub min: Duration,
-    /// Longest time between two looks.
-    pub max: Duration,
-    /// The expected wait is divided by this.
-    pub divisor: u32,
-    /// Looks a second that all waiting clients together may take; more, and all look less often.
-    pub budget: u32,
-}
-
-impl PollRule {
-    /// Time to the next look of somebody with `ahead` people in front, while `rate` are called a
-    /// second (0: not known yet), before scale and jitter.
-    #[must_use]
-    pub fn pause(&self, ahead: u64, rate: f64) -> Duration {
-        if rate <= 0.0 {
-            return (self.min * 3).clamp(self.min, self.max);
-        }
-        let wait = Duration::try_from_secs_f64(ahead as f64 / rate).unwrap_or(Duration::MAX);
-        (wait / self.divisor).clamp(self.min, self.max)
-    }
-
-    /// What all pauses are multiplied by, so that `waiting` clients keep within the budget: their
-    /// looks a second over the budget, at least 1.
-    ///
-    /// With `p = rate · divisor`, the first `min·p` people look every `min`, the next up to `max·p`
-    /// every `ahead / p`, the rest every `max`: in sum `p·(1 + ln(max/min))` and `1/max` for the rest.
-    #[must_use]
-    pub fn scale(&self, waiting: u64, rate: f64) -> f64 {
-        let (min, max, waiting) = (self.min.as_secs_f64(), self.max.as_secs_f64(), waiting as f64);
-        let looks = if rate > 0.0 {
-            let pace = rate * f64::from(self.divisor);
-            let near = waiting.min(min * pace);
-            let middle = waiting.min(max * pace);
-            let between = if middle > near { pace * (middle / near).ln() } else { 0.0 };
-            near / min + between + (waiting - middle) / max
-        } else {
-            waiting / self.pause(0, 0.0).as_secs_f64()
-        };
-        (looks / f64::from(self.budget)).max(1.0)
-    }
-}
-
 /// The rules of a waiting room.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomPolicy {
@@ -159,23 +115,4 @@ pub struct RoomPolicy {
     pub hold: bool,
     /// Emergency: everybody passes through, counted and logged.
     pub open: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// The closed form agrees with adding up everybody's looks, and the scale keeps the budget.
-        #[test]
-        fn the_scale_keeps_all_looks_within_the_budget(waiting in 0u64..5_000, rate in 0.0f64..50.0, divisor in 1u32..50) {
-            let rule = PollRule { min: Duration::from_secs(5), max: Duration::from_secs(120), divisor, budget: 10 };
-            let looks: f64 = (0..waiting).map(|ahead| 1.0 / rule.pause(ahead, rate).as_secs_f64()).sum();
-            let scale = rule.scale(waiting, rate);
-            prop_assert!(scale >= 1.0);
-            prop_assert!(looks / scale <= 10.0 * 1.02 + 0.3, "{looks} / {scale}");
-            prop_assert!((scale - 1.0).abs() < 1e-9 || looks / scale >= 10.0 * 0.98 - 0.3, "{looks} / {scale}");
-        }
-    }
 }

@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
 
 use super::client::Reply;
+use crate::admission::poll::PollRule as Rule;
 use crate::pages::Estimate;
 
 /// Where rooms live.
@@ -41,6 +42,10 @@ pub(super) struct Board {
     pub(super) epoch: u64,
     pub(super) cursor: u64,
     pub(super) rate: f64,
+    /// How uncertain a wait at that pace is; nothing while nobody knows.
+    pub(super) spread: Option<f64>,
+    /// Units that are left, if they are counted.
+    pub(super) remaining: Option<u64>,
     pub(super) poll: PollRule,
 }
 
@@ -49,7 +54,7 @@ pub(super) struct Board {
 pub(super) struct PollRule {
     min_ms: u64,
     max_ms: u64,
-    divisor: f64,
+    divisor: u32,
     scale: f64,
 }
 
@@ -140,7 +145,7 @@ impl Board {
     /// "in less than a minute" would be true of any wait.
     pub(super) fn announces(&self, number: u64, time_scale: f64) -> Option<(Duration, Duration)> {
         let ahead = number.saturating_sub(self.cursor).saturating_sub(1);
-        let told = Estimate::of(ahead, self.rate / time_scale)?;
+        let told = Estimate::of(ahead, self.rate / time_scale, self.spread)?;
         let compressed = |minutes: u64| super::law::seconds(minutes as f64 * 60.0 / time_scale);
         Some((compressed(told.low), compressed(told.high)))
     }
@@ -148,13 +153,14 @@ impl Board {
     /// When to look again, before jitter: the wait that is left over the divisor, within bounds.
     pub(super) fn look_again(&self, number: u64) -> Duration {
         let PollRule { min_ms, max_ms, divisor, scale } = self.poll;
-        let ahead = number.saturating_sub(self.cursor).saturating_sub(1) as f64;
-        let ms = if self.rate > 0.0 {
-            (ahead / self.rate / divisor.max(1.0) * 1_000.0).clamp(min_ms as f64, max_ms.max(min_ms) as f64)
-        } else {
-            3.0 * min_ms as f64
+        let rule = Rule {
+            min: Duration::from_millis(min_ms),
+            max: Duration::from_millis(max_ms.max(min_ms)),
+            divisor,
+            budget: 1,
         };
-        super::law::seconds(ms * scale.max(0.0) / 1_000.0).max(PAUSE_MIN)
+        let ahead = number.saturating_sub(self.cursor).saturating_sub(1);
+        rule.pause(ahead, self.rate, scale.max(1.0)).max(PAUSE_MIN)
     }
 }
 
@@ -179,7 +185,9 @@ mod tests {
             epoch: 1,
             cursor: 100,
             rate,
-            poll: PollRule { min_ms: 5_000, max_ms: 120_000, divisor: 10.0, scale: 1.0 },
+            spread: Some(0.25),
+            remaining: None,
+            poll: PollRule { min_ms: 5_000, max_ms: 120_000, divisor: 10, scale: 1.0 },
         }
     }
 
@@ -246,7 +254,7 @@ mod tests {
     #[test]
     fn the_board_of_the_protocol_is_read() {
         let text = r#"{"board":{"v":1,"room":"R","epoch":1,"state":"queueing","reason":null,"cursor":1200,
-            "issued":4800,"rate":12.5,"show_rate":0.83,"remaining":null,"message":null,
+            "issued":4800,"rate":12.5,"spread":0.4,"show_rate":0.83,"remaining":null,"message":null,
             "poll":{"min_ms":5000,"max_ms":120000,"divisor":10,"scale":1.0},"generation":17,
             "time_ms":1793318400000},"key":"k1","sig":"x"}"#;
         let board = board(text.as_bytes()).unwrap();

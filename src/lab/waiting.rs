@@ -84,6 +84,7 @@ impl Device<'_> {
                 place = self.join(room, Some(&place)).await?;
             }
             match self.look(room).await {
+                Some(board) if board.remaining == Some(0) => return Err(Stop::SoldOut),
                 Some(board) => {
                     called = board.calls(&place);
                     if !called && self.trace.announced.is_none() {
@@ -220,6 +221,9 @@ impl Device<'_> {
                 Turn::In
             }
             202 => Turn::FrontRow(told.unwrap_or(QUIET)),
+            410 if claim.is_some_and(|claim| claim.state.as_deref() == Some("sold_out")) => {
+                return Err(Stop::SoldOut);
+            }
             401 | 403 | 404 | 410 => Turn::NoTicket,
             _ => Turn::NotYet(told.or_else(|| room::retry_after(&reply)).unwrap_or(QUIET)),
         })

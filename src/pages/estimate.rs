@@ -1,5 +1,5 @@
-//! How long the wait may be: a range as wide as the pace of a line is uncertain. The same rule stands
-//! in `waiting_view.js`, so that page and place page never contradict each other.
+//! How long the wait may be: a range as wide as the pace of a line is uncertain, which the board says.
+//! The same rule stands in `waiting_view.js`, so that page and place page never contradict each other.
 
 /// A wait in whole minutes, `low <= high`, `high >= 1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,17 +11,15 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The wait of somebody with `ahead` people in front, when `rate` numbers are called per second.
-    /// `None` while the rate is not known: nothing is better than a guess.
+    /// The wait of somebody with `ahead` people in front, when the line passes `rate` numbers per second:
+    /// that wait divided and multiplied by one plus `spread`. `None` while that is not known: nothing is
+    /// better than a guess.
     #[must_use]
-    pub fn of(ahead: u64, rate: f64) -> Option<Self> {
-        if !(rate.is_finite() && rate > 0.0) {
-            return None;
-        }
+    pub fn of(ahead: u64, rate: f64, spread: Option<f64>) -> Option<Self> {
+        let spread = spread.filter(|_| rate.is_finite() && rate > 0.0)?;
         #[allow(clippy::cast_precision_loss, reason = "a line of 2^52 people is not exact to a person")]
         let ahead = ahead.saturating_add(1) as f64;
         let wait = ahead / rate / 60.0;
-        let spread = (0.2 + 0.5 / ahead.sqrt()).min(0.4);
         let grain = match wait {
             _ if wait < 20.0 => 1.0,
             _ if wait < 60.0 => 5.0,
@@ -51,7 +49,8 @@ mod tests {
 
     #[test]
     fn known_lines() {
-        let of = |ahead, rate| Estimate::of(ahead, rate).map(|it| (it.low, it.high));
+        let of = |ahead, rate| Estimate::of(ahead, rate, Some(0.25)).map(|it| (it.low, it.high));
+        assert_eq!(Estimate::of(1200, 2.0, None), None);
         assert_eq!(of(1200, 0.0), None);
         assert_eq!(of(1200, f64::NAN), None);
         assert_eq!(of(0, 10.0), Some((0, 1)));
@@ -62,8 +61,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_pace_of_now_lies_inside(ahead in 0u64..1_000_000, rate in 0.001f64..1000.0) {
-            let it = Estimate::of(ahead, rate).unwrap();
+        fn the_pace_of_now_lies_inside(ahead in 0u64..1_000_000, rate in 0.001f64..1000.0, spread in 0.0f64..2.0) {
+            let it = Estimate::of(ahead, rate, Some(spread)).unwrap();
             let wait = (ahead + 1) as f64 / rate / 60.0;
             prop_assert!(it.low as f64 <= wait && wait <= it.high as f64, "{it:?} {wait}");
         }

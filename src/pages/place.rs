@@ -28,6 +28,8 @@ pub enum PlaceState {
     Done,
     /// No valid ticket came with the request.
     Unknown,
+    /// Nothing is left of what people wait for.
+    SoldOut,
     /// The room is over.
     Ended,
 }
@@ -96,13 +98,14 @@ fn pane(
         PlaceState::Admitted => place("admitted_text"),
         PlaceState::Done => texts.live("done"),
         PlaceState::Unknown => place("unknown_text"),
+        PlaceState::SoldOut => texts.live("sold_out"),
         PlaceState::Ended => texts.live("ended"),
     };
     let (end, button) = match facts.state {
         PlaceState::Called | PlaceState::FrontRow => ("claims", texts.live("enter")),
         PlaceState::Done => ("tickets", texts.live("rejoin")),
         PlaceState::Unknown => ("tickets", texts.waiting.get("join").map_or("", String::as_str)),
-        PlaceState::Waiting | PlaceState::Admitted | PlaceState::Ended => ("", ""),
+        PlaceState::Waiting | PlaceState::Admitted | PlaceState::SoldOut | PlaceState::Ended => ("", ""),
     };
     let note = facts.standstill.filter(|_| waiting_now).map(|why| match why {
         Standstill::Operator => texts.live("held_operator"),
@@ -144,6 +147,7 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
         PlaceState::Admitted => place("admitted_heading"),
         PlaceState::Done => texts.live("heading_done"),
         PlaceState::Unknown => place("unknown_heading"),
+        PlaceState::SoldOut => texts.live("heading_sold_out"),
         PlaceState::Ended => texts.live("heading_ended"),
     }
 }

@@ -149,6 +149,7 @@ fn plain(people: u64, no_show: f64) -> Setting {
             wait: Duration::ZERO,
             stall: second * 3,
         },
+        stock: None,
         fault: None,
     }
 }
@@ -175,6 +176,40 @@ fn no_shows_leave_no_seat_empty() {
             );
             assert!(busy >= 0.95, "{no_show} do not come, seed {seed}: the upstream is only {busy:.3} busy");
         }
+    }
+}
+
+/// A crowd of which three in ten came, and then everybody: the witness sees that no seat is given twice
+/// over, whoever claims gets in, and the upstream has work throughout.
+#[test]
+fn a_crowd_that_suddenly_shows_up_takes_no_seat_twice_and_burns_no_call() {
+    for seed in 1..=2 {
+        let mut world = World::new(plain(2_000, 0.7), Dice::new(seed));
+        let before = busy(&mut world, 60, 100);
+        world.no_show = 0.0;
+        let after = busy(&mut world, 100, 160);
+        let (jump, seats) = (world.tally.front_row, world.room.facts(&world.setting.policy).seats);
+        println!("seed {seed}: {before:.3}, then {after:.3} busy, front row up to {jump} of {seats} seats");
+        assert!(before >= 0.95 && after >= 0.95, "seed {seed}: the upstream is {before:.3}, {after:.3} busy");
+        assert!(jump <= 8 * seats as usize, "seed {seed}: {jump} in front of {seats} seats");
+    }
+}
+
+/// Of a stock every unit is sold as soon as the upstream can, though four in ten do not come when called;
+/// nobody is let in for whom there is none.
+#[test]
+fn a_stock_is_sold_to_the_last_unit_and_in_time() {
+    for seed in 1..=3 {
+        let mut setting = plain(1_500, 0.4);
+        (setting.stock, setting.rush) = (Some(300), Duration::from_secs(20));
+        let mut world = World::new(setting, Dice::new(seed));
+        world.run_until(Moment(180 * 1_000_000_000)).unwrap();
+        let sold_out = world.sold_out.map(|at| at.0 as f64 / 1e9);
+        // 300 errands of 20 requests of 100 ms, by 8 workers, and the last of them takes 12 s by itself.
+        let ideal = 300.0 * 2.0 / 8.0 + 12.0;
+        println!("seed {seed}: sold out after {sold_out:?} s, {ideal} s at best");
+        let in_time = sold_out.is_some_and(|at| at <= ideal * 1.25);
+        assert!(in_time, "seed {seed}: {:?} left, sold out {sold_out:?}", world.left);
     }
 }
 

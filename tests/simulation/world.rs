@@ -62,6 +62,8 @@ pub(crate) struct Setting {
     pub(crate) block: u64,
     pub(crate) policy: RoomPolicy,
     pub(crate) limits: LimitPolicy,
+    /// Units of which everybody who is done has taken one, if they are counted.
+    pub(crate) stock: Option<u64>,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -117,6 +119,7 @@ impl Setting {
                 wait: Duration::ZERO,
                 stall: Duration::from_secs(3),
             },
+            stock: None,
             fault: None,
         }
     }
@@ -158,7 +161,10 @@ pub(crate) struct World {
     limiter: Limiter,
     witness: Witness,
     board: RoomFacts,
-    no_show: f64,
+    /// Units left, and when the last one went.
+    pub(crate) left: Option<u64>,
+    pub(crate) sold_out: Option<Moment>,
+    pub(crate) no_show: f64,
     life: u32,
     hung: bool,
     disk_fails_until: Moment,
@@ -190,6 +196,8 @@ impl World {
             people: Vec::new(),
             limiter: Limiter::new(&setting.limits, 1, now),
             witness: Witness::default(),
+            left: setting.stock,
+            sold_out: None,
             no_show: setting.no_show,
             life: 1,
             hung: false,
@@ -200,6 +208,9 @@ impl World {
             last_beat: now,
             setting,
         };
+        if let Some(units) = world.setting.stock {
+            world.room.remain(units);
+        }
         world.after(Duration::ZERO, Event::Beat);
         world.after(Duration::from_millis(150), Event::Arrives);
         if world.setting.troubles {
@@ -302,7 +313,8 @@ impl World {
         if self.setting.policy.open {
             self.calls_of_the_open_door = self.now.after(self.setting.policy.call);
         }
-        let excused = held || self.now < self.calls_of_the_open_door;
+        // And nobody is called for nothing.
+        let excused = held || self.left == Some(0) || self.now < self.calls_of_the_open_door;
         self.witness.beat(&after, excused, elapsed, patience)?;
         self.tally.front_row = self.tally.front_row.max(after.front_row);
         self.write(cursor, held)
@@ -516,6 +528,10 @@ impl World {
                 must!(number > self.room.marks().cursor, "{number} is called and told to wait");
                 self.look_again(who);
             }
+            Some(Claim::SoldOut) => {
+                must!(self.left == Some(0), "{number} is told that nothing is left of {:?}", self.left);
+                self.people[who].doing = Doing::Gone;
+            }
             Some(Claim::Done) | None => {
                 must!(false, "{number} never was inside, never left, and is told that it is done");
             }
@@ -614,6 +630,12 @@ impl World {
 
     fn go_home(&mut self, who: usize) -> Result<(), String> {
         let Person { number, pass, .. } = self.people[who];
+        if let Some(left) = &mut self.left {
+            must!(*left > 0, "{number} was let in, and there was nothing left");
+            *left -= 1;
+            self.room.remain(*left);
+            self.sold_out = self.sold_out.or((*left == 0).then_some(self.now));
+        }
         let manner = if self.setting.manners { self.dice.between(0, 9) } else { 0 };
         match manner {
             // Forgets the window, and comes back.

@@ -83,7 +83,7 @@ const place = ahead => {
 };
 const closed = answer => {
   const reason = answer.body.reason;
-  if (answer.ok || reason !== "ended" && reason !== "closed") return false;
+  if (answer.ok || reason !== "ended" && reason !== "closed" && reason !== "sold_out") return false;
   phase = reason;
   return true;
 };
@@ -100,6 +100,7 @@ const next = () => {
     phase = "done";
     return 0;
   }
+  if (me.state === "sold_out") me.state = "waiting";
   if (me.state !== "waiting") return claim();
   phase = "waiting";
   return board ? pace() : 300 + Math.random() * 900;
@@ -162,6 +163,10 @@ const look = async () => {
     phase = board.state;
     return board.poll.max_ms;
   }
+  if (board.remaining === 0) {
+    phase = "sold_out";
+    return board.poll.max_ms;
+  }
   if (me.epoch !== board.epoch) {
     // Numbers were begun anew: the server knows where this ticket stands among them.
     const mine = await ask("GET", "/ticket", me.ticket);
@@ -187,10 +192,12 @@ const read = async () => {
 };
 // The poll rule of the board; a tab that nobody sees asks half as often.
 const pace = () => {
-  const poll = board.poll;
+  const { min_ms: min, max_ms: max, divisor, scale } = board.poll;
   const ahead = Math.max(0, me.number - board.cursor - 1);
-  const time = board.rate > 0 ? ahead / board.rate * 1000 / poll.divisor : 3 * poll.min_ms;
-  return Math.min(poll.max_ms, Math.max(poll.min_ms, time)) * poll.scale * (document.hidden ? 2 : 1);
+  const wait = board.rate > 0 ? ahead / board.rate * 1000 : 0;
+  const time = wait ? Math.min(Math.max(min, wait / 2), Math.max(min, Math.min(scale * max, scale * wait / divisor)))
+    : ahead < 50 || board.rate > 0 ? min : Math.min(max, 3 * min) * scale;
+  return time * (document.hidden ? 2 : 1);
 };
 
 const step = async () => {

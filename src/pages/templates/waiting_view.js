@@ -3,10 +3,10 @@
 
 // The estimate in minutes: a range about as wide as the pace of a line is uncertain.
 const range = () => {
-  if (!board || board.epoch !== me.epoch || !(board.rate > 0)) return null;
+  if (!board || board.epoch !== me.epoch || !(board.rate > 0) || !(board.spread > 0)) return null;
   const ahead = shown + 1;
   const wait = ahead / board.rate / 60;
-  const spread = Math.min(0.4, 0.2 + 0.5 / Math.sqrt(ahead));
+  const spread = board.spread;
   const grain = wait < 20 ? 1 : wait < 60 ? 5 : wait < 240 ? 15 : 60;
   return {
     wait,

@@ -215,13 +215,14 @@ fn sessions_that_nobody_ends_are_found_and_named() {
 }
 
 #[test]
-fn a_polling_budget_too_small_is_found_and_named() {
+fn a_polling_budget_too_small_is_paid_by_the_far_end_and_keeps_no_seat_empty() {
     let mut day = small_day();
     day.limit = fixed(80, &day);
     day.room.poll.budget = 10;
     let outcome = play(&day);
-    assert_eq!(outcome.spent.most().unwrap().0, Binding::PollingBudget, "{:?}", outcome.spent);
-    assert!(outcome.call_to_seat.at(0.5).unwrap() > 10.0);
+    assert_eq!(outcome.spent.most().unwrap().0, Binding::Pool, "{:?}", outcome.spent);
+    assert!(outcome.scale_peak > 2.0, "{}", outcome.scale_peak);
+    assert!(outcome.call_to_seat.at(0.5).unwrap() < 5.0, "{:?}", outcome.call_to_seat.at(0.5));
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Witness {
     pub(super) fn joins(&mut self, who: Who, number: u64, board: &RoomFacts) {
         if self.samples(who) {
             let ahead = number.saturating_sub(board.cursor + 1);
-            self.told.insert(who, Estimate::of(ahead, board.rate));
+            self.told.insert(who, Estimate::of(ahead, board.rate, board.spread));
         }
     }
 

@@ -275,10 +275,14 @@ impl<'a> World<'a> {
         self.out.claimed += u64::from(what == What::Claims);
         let claim = self.room.claim(&self.day.room, number, pass_of(number), at(at_s));
         match claim {
-            Claim::Admitted => self.seat(place, number, at_s),
+            Claim::Admitted => {
+                self.room.touch(&self.day.room, &shown(number, false), at(at_s));
+                self.seat(place, number, at_s);
+            }
             Claim::FrontRow { .. } => {
                 self.front.insert(number, at_s);
             }
+            Claim::SoldOut => {}
             Claim::Waiting { .. } | Claim::Done => self.out.lost_places += 1,
         }
     }

@@ -3,12 +3,15 @@
 //! GET, HEAD and OPTIONS change nothing. What changes state pays at the door: identity and network.
 //! Joining and claiming are idempotent: asked twice, they answer the same.
 
+mod answers;
+mod form;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use serde_json::json;
 
@@ -22,23 +25,17 @@ use super::live::{Live, Room};
 use super::record::{Decision, Label, Record};
 use super::refuse;
 use crate::admission::Moment;
-use crate::admission::room::Claim;
-use crate::admission::room::{HoldReason, RoomState};
+use crate::admission::room::{Claim, HoldReason, RoomFacts, RoomState};
 use crate::admission::ticket::{Claims, Kind};
 use crate::pages::{
     Estimate, Language, PlaceFacts, PlaceState, Reason, ReturnPath, Standstill, is_html_form, place_link,
 };
+use answers::{json_answer, problem_answer, see_other, shared_json};
+use form::{Form, is_cross_site, query_value, read_form};
 
 const ROOT: &str = "/.tornello/";
 const NOT_DURABLE: &str = "Places cannot be given at the moment; nothing is lost, ask again.";
 const CROSS_SITE: &str = "A page of another site must not take or use up a place.";
-/// Longest time between two looks of somebody in the front row.
-const FRONT_ROW_POLL_MAX: std::time::Duration = std::time::Duration::from_secs(2);
-/// Longest form that is read.
-const FORM_MAX: usize = 4 * 1024;
-/// Longest time that sending one may take.
-const FORM_TIME: std::time::Duration = std::time::Duration::from_secs(2);
-
 /// Whether a path is one of ours.
 #[must_use]
 pub fn is_ours(path: &str) -> bool {
@@ -60,6 +57,7 @@ struct Standing {
     ticket: Claims,
     claim: Claim,
     called: bool,
+    facts: RoomFacts,
 }
 
 /// Answers a request to one of our own endpoints.
@@ -96,7 +94,7 @@ where
     let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now() };
     let look = matches!(asked.method, Method::GET | Method::HEAD);
     match (endpoint, look) {
-        ("board", true) => own(record, "board", board(room)),
+        ("board", true) => own(record, "board", shared_json(room.line.board())),
         ("messages", true) => own(record, "messages", shared_json(Bytes::clone(&room.messages))),
         ("ticket", true) => match visit.standing() {
             Some(standing) => own(record, "ticket", visit.told(StatusCode::OK, &standing)),
@@ -186,7 +184,10 @@ impl Visit<'_> {
         };
         let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
         let policy = &self.room.settings.policy;
-        let claim = self.room.line.with(|line| line.claim(policy, ticket.number, pass.id, self.now));
+        let (claim, facts) = self.room.line.with(|line| {
+            let claim = line.claim(policy, ticket.number, pass.id, self.now);
+            (claim, line.facts(policy))
+        });
         let (mut answer, reason) = match (claim, form) {
             (Claim::Admitted, Some(form)) => (see_other(form.back.as_str()), "claimed"),
             (_, Some(form)) => (self.to_place(form), "not_yet"),
@@ -205,9 +206,16 @@ impl Visit<'_> {
             (Claim::Waiting { ahead }, None) => {
                 let body = json!({
                     "type": "about:blank", "title": "Not called yet", "status": 409, "reason": "not_called",
-                    "room": self.room.line.name, "ahead": ahead, "poll_after_ms": self.poll_after_ms(ahead),
+                    "room": self.room.line.name, "ahead": ahead, "poll_after_ms": self.poll_after_ms(ahead, &facts),
                 });
                 (problem_answer(StatusCode::CONFLICT, &body), "not_called")
+            }
+            (Claim::SoldOut, None) => {
+                let body = json!({
+                    "type": "about:blank", "title": "Nothing is left", "status": 410, "reason": "sold_out",
+                    "room": self.room.line.name, "state": "sold_out",
+                });
+                (problem_answer(StatusCode::GONE, &body), "sold_out")
             }
             (Claim::Done, None) => {
                 let body = json!({
@@ -241,9 +249,10 @@ impl Visit<'_> {
 
     fn stand(&self, ticket: Claims) -> Standing {
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
-        let claim = self.room.line.with(|line| line.look(ticket.number, &pass.id));
-        let cursor = self.room.line.facts(&self.room.settings.policy).cursor;
-        Standing { ticket, claim, called: ticket.number <= cursor }
+        let policy = &self.room.settings.policy;
+        let (claim, facts) =
+            self.room.line.with(|line| (line.look(ticket.number, &pass.id), line.facts(policy)));
+        Standing { ticket, claim, called: ticket.number <= facts.cursor, facts }
     }
 
     /// The state of a ticket, as JSON.
@@ -253,9 +262,11 @@ impl Visit<'_> {
             Claim::FrontRow { ahead } => ("front_row", ahead),
             Claim::Waiting { .. } if standing.called => ("called", 0),
             Claim::Waiting { ahead } => ("waiting", ahead),
+            Claim::SoldOut => ("sold_out", 0),
             Claim::Done => ("done", 0),
         };
-        let poll = if standing.called { self.front_row_poll_ms() } else { self.poll_after_ms(ahead) };
+        let waits = !standing.called || standing.claim == Claim::SoldOut;
+        let poll = if waits { self.poll_after_ms(ahead, &standing.facts) } else { self.front_row_poll_ms() };
         let body = json!({
             "room": self.room.line.name, "state": state, "epoch": standing.ticket.epoch,
             "number": standing.ticket.number, "ticket": self.proxy.ring.sign(&standing.ticket),
@@ -265,20 +276,14 @@ impl Visit<'_> {
     }
 
     /// The poll rule of the board, applied for those who do not compute it themselves.
-    fn poll_after_ms(&self, ahead: u64) -> u64 {
+    fn poll_after_ms(&self, ahead: u64, facts: &RoomFacts) -> u64 {
         let rule = &self.room.settings.policy.poll;
-        let facts = self.room.line.facts(&self.room.settings.policy);
-        // Nobody was called yet, and few are ahead: the first call may come at once.
-        let soon = facts.rate <= 0.0 && ahead < u64::from(facts.seats);
-        let pause = if soon { rule.min } else { rule.pause(ahead, facts.rate) };
-        let scaled = pause.mul_f64(rule.scale(facts.issued - facts.cursor, facts.rate));
-        u64::try_from(scaled.as_millis()).unwrap_or(u64::MAX)
+        let scale = rule.scale(facts.issued - facts.cursor, facts.rate);
+        millis(rule.pause(ahead, facts.rate, scale))
     }
 
     fn front_row_poll_ms(&self) -> u64 {
-        // Often enough for a seat not to stand empty, seldom enough for the door's quota.
-        let pause = (self.room.settings.policy.poll.min / 2).min(FRONT_ROW_POLL_MAX);
-        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX).max(1)
+        millis(self.room.settings.policy.poll.front_row()).max(1)
     }
 
     /// The personal page for those without JavaScript.
@@ -287,11 +292,15 @@ impl Visit<'_> {
         let back = query_value(query, "return").and_then(|path| ReturnPath::parse(&path)).unwrap_or_default();
         let language = query_value(query, "lang").and_then(|tag| Language::from_tag(&tag));
         let standing = self.standing();
-        let facts = self.room.line.facts(&self.room.settings.policy);
+        let facts = match &standing {
+            Some(standing) => standing.facts,
+            None => self.room.line.facts(&self.room.settings.policy),
+        };
         let (state, ahead) = match standing.as_ref().map(|standing| (standing.claim, standing.called)) {
             None => (PlaceState::Unknown, 0),
             Some((Claim::Admitted, _)) => (PlaceState::Admitted, 0),
             Some((Claim::Done, _)) => (PlaceState::Done, 0),
+            Some((Claim::SoldOut, _)) => (PlaceState::SoldOut, 0),
             Some((Claim::FrontRow { ahead }, _)) => (PlaceState::FrontRow, ahead),
             Some((Claim::Waiting { .. }, true)) => (PlaceState::Called, 0),
             Some((Claim::Waiting { ahead }, false)) => (PlaceState::Waiting, ahead),
@@ -301,7 +310,7 @@ impl Visit<'_> {
             state,
             number: standing.map_or(0, |standing| standing.ticket.number),
             ahead,
-            wait: Estimate::of(ahead, facts.rate),
+            wait: Estimate::of(ahead, facts.rate, facts.spread),
             standstill: standstill(facts.state),
             time: None,
             back: &back,
@@ -321,6 +330,10 @@ impl Visit<'_> {
     }
 }
 
+fn millis(pause: Duration) -> u64 {
+    u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn standstill(state: RoomState) -> Option<Standstill> {
     match state {
         RoomState::Held(HoldReason::Operator) => Some(Standstill::Operator),
@@ -330,119 +343,8 @@ fn standstill(state: RoomState) -> Option<Standstill> {
     }
 }
 
-/// The board's bytes: the one answer of ours that any cache may carry.
-fn board(room: &Room) -> Response<Answer> {
-    shared_json(room.line.board())
-}
-
-fn shared_json(body: Bytes) -> Response<Answer> {
-    let mut answer = Response::new(Answer::Own(Some(body)));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
-    answer
-}
-
-fn json_answer(status: StatusCode, body: &serde_json::Value) -> Response<Answer> {
-    typed(status, body, "application/json")
-}
-
-fn problem_answer(status: StatusCode, body: &serde_json::Value) -> Response<Answer> {
-    typed(status, body, "application/problem+json")
-}
-
-fn typed(status: StatusCode, body: &serde_json::Value, kind: &'static str) -> Response<Answer> {
-    let mut answer = Response::new(Answer::Own(Some(Bytes::from(body.to_string()))));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
-}
-
-fn see_other(path: &str) -> Response<Answer> {
-    let mut answer = Response::new(Answer::Own(None));
-    *answer.status_mut() = StatusCode::SEE_OTHER;
-    if let Ok(path) = HeaderValue::from_str(path) {
-        answer.headers_mut().insert(LOCATION, path);
-    }
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
-}
-
 fn own(mut record: Record, reason: &'static str, answer: Response<Answer>) -> Response<Answer> {
     record.decided(Decision::Own, reason, answer.status());
     record.sent(answer.body().own_length());
     answer
-}
-
-/// A page of another site must not take or use up somebody's place.
-fn is_cross_site(fields: &HeaderMap, asked: &Asked) -> bool {
-    let field = |name: &str| fields.get(name).and_then(|value| value.to_str().ok());
-    if field("sec-fetch-site").is_some_and(|site| site == "cross-site") {
-        return true;
-    }
-    let foreign = |origin: &str| {
-        let host = origin.split_once("://").map_or("", |(_, rest)| rest);
-        let host = host.parse::<http::uri::Authority>();
-        host.map_or(true, |host| !host.host().eq_ignore_ascii_case(&asked.host))
-    };
-    field("origin").is_some_and(foreign)
-}
-
-/// What a form without JavaScript says.
-struct Form {
-    /// Where to go when inside: its `return` field, else the page that it stood on.
-    back: ReturnPath,
-    /// The language in which it was read.
-    language: Option<Language>,
-}
-
-/// Reads a form; `None` if none was asked for. Any other small body is read and dropped, so that the
-/// connection can be kept.
-async fn read_form<B>(request: Request<B>, form: bool) -> Result<Option<Form>, Reason>
-where
-    B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let (parts, body) = request.into_parts();
-    let reading = Limited::new(body, FORM_MAX).collect();
-    let read = tokio::time::timeout(FORM_TIME, reading).await.map_err(|_| Reason::BadRequest)?;
-    let bytes = read.map_err(|_| Reason::TooLarge)?.to_bytes();
-    if !form {
-        return Ok(None);
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let named = query_value(&text, "return").and_then(|path| ReturnPath::parse(&path));
-    let back = named.or_else(|| ReturnPath::from_referer(&parts.headers, host)).unwrap_or_default();
-    let language = query_value(&text, "lang").and_then(|tag| Language::from_tag(&tag));
-    Ok(Some(Form { back, language }))
-}
-
-/// The first value of `name` in an `application/x-www-form-urlencoded` text.
-fn query_value(text: &str, name: &str) -> Option<String> {
-    let pair = text.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?;
-    let mut bytes = pair.1.bytes();
-    let mut out = Vec::new();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            plain => plain,
-        });
-    }
-    String::from_utf8(out).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_value_is_read_back() {
-        assert_eq!(query_value("a=1&return=%2Fwallet%3Fx%3D1", "return").as_deref(), Some("/wallet?x=1"));
-        assert_eq!(query_value("return=%zz", "return"), None);
-    }
 }

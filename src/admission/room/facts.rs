@@ -1,0 +1,86 @@
+//! What a room says of itself, and what it must be told.
+
+/// Why the line stands still. Clocks stand still with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldReason {
+    /// An operator said so.
+    Operator,
+    /// The upstream is down or does not answer.
+    Upstream,
+    /// State could not be made durable.
+    Store,
+}
+
+/// What a room does with those who arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomState {
+    /// Nobody waits; people pass straight through.
+    Open,
+    /// People wait for seats.
+    Queueing,
+    /// Nobody is called.
+    Held(HoldReason),
+}
+
+/// A claim was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Inside. Repeating the claim says the same.
+    Admitted,
+    /// Called, but no seat is free yet; so many stand before.
+    FrontRow {
+        /// Numbers in the front row that go first.
+        ahead: u64,
+    },
+    /// Not called yet; so many numbers are called before.
+    Waiting {
+        /// Uncalled numbers that go first.
+        ahead: u64,
+    },
+    /// Nothing is left of what people wait for. The number stays good in case something comes back.
+    SoldOut,
+    /// The session that this number gave is over.
+    Done,
+}
+
+/// What one look at the room says, for the board and for metrics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RoomFacts {
+    /// See [`RoomState`].
+    pub state: RoomState,
+    /// Epoch of the numbering.
+    pub epoch: u32,
+    /// Highest number called.
+    pub cursor: u64,
+    /// Highest number given.
+    pub issued: u64,
+    /// Numbers that the line passes, a second.
+    pub rate: f64,
+    /// How uncertain a wait at that pace is; see [`Forecast::spread`](super::super::forecast::Forecast).
+    pub spread: Option<f64>,
+    /// Part of those called that come.
+    pub show_rate: f64,
+    /// Passes in use.
+    pub active: usize,
+    /// Claims without a seat yet.
+    pub front_row: usize,
+    /// Calls not claimed and not expired.
+    pub outstanding: u64,
+    /// Seats.
+    pub seats: u32,
+    /// Requests in flight per active pass.
+    pub kappa: f64,
+    /// Units left, if the upstream said.
+    pub remaining: Option<u64>,
+}
+
+/// What the room must know of its upstream at a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// The upstream's limit.
+    pub limit: u32,
+    /// Requests unfinished there.
+    pub in_flight: u32,
+    /// Why nobody may be called, if so.
+    pub hold: Option<HoldReason>,
+}

@@ -1,0 +1,383 @@
+//! The line of one room: who is next, who is called, who is inside.
+//!
+//! First come, first served. A number is given once and never changes; the cursor, the highest number
+//! called, only rises. Being called uses nothing up: only a *claim* takes a seat, once. A claim that
+//! finds no seat joins the front row, in number order, and gets the next one. A call that its holder
+//! misses expires for the accounts only: the number stays good, and a late claim stands in the front
+//! row by its number. So silence costs nobody a place.
+//!
+//! Memory: counters, one bit per *called* number, a record per pass. Nothing per waiting person.
+//! The parts: [`Numbers`] (given, called, used), [`Calls`] (on their way), [`FrontRow`] (here), [`Passes`]
+//! (inside), [`Seats`], and [`Forecast`] (how long it may take).
+//!
+//! Calls go ahead of the free seats by the time that people take to come, so that the next of the front row
+//! is there when a seat falls free. Where what people wait for is counted, passes, front row and calls
+//! together are never more than what is left when somebody is called, and nobody is seated beyond it.
+//!
+//! Invariants: `cursor ≤ issued`; passes given out by the line never exceed the seats at that moment;
+//! the front row is empty or no seat is free after a step; a number is let in at most once. A seat that
+//! falls to somebody of the front row who does not look goes back, and the number stays good.
+
+mod calling;
+mod facts;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::calls::Calls;
+use super::forecast::Forecast;
+use super::front_row::{FrontRow, Next};
+use super::moment::{Moment, nanos};
+use super::numbers::Numbers;
+use super::passes::Passes;
+use super::policy::RoomPolicy;
+use super::seats::Seats;
+
+use calling::Demand;
+pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
+
+pub use super::numbers::{BlockUsedUp, RoomMarks};
+pub use super::passes::{PassId, ShownPass, Touch};
+
+/// The state of one room. The policy is an argument of each step.
+#[derive(Debug)]
+pub struct Room {
+    numbers: Numbers,
+    calls: Calls,
+    front: FrontRow,
+    /// Numbers that were heard and whose holders were not there when it was their turn, and when they
+    /// looked last.
+    absent: BTreeMap<u64, Moment>,
+    passes: Passes,
+    seats: Seats,
+    forecast: Forecast,
+    remaining: Option<u64>,
+    hold: Option<HoldReason>,
+    stood_still: Duration,
+    last_step: Moment,
+}
+
+/// Longest pauses of the poll rule after which whoever was called and did not come counts as missing.
+const LOOKS_BEFORE_MISSING: u32 = 4;
+
+impl Room {
+    /// A room as it was left, at `now`; see [`Numbers::restore`].
+    #[must_use]
+    pub fn restore(policy: &RoomPolicy, marks: RoomMarks, now: Moment) -> Self {
+        Self {
+            numbers: Numbers::restore(marks),
+            calls: Calls::new(policy.poll.min),
+            front: FrontRow::default(),
+            absent: BTreeMap::new(),
+            passes: Passes::default(),
+            seats: Seats::default(),
+            forecast: Forecast::default(),
+            remaining: None,
+            hold: None,
+            stood_still: Duration::ZERO,
+            last_step: now,
+        }
+    }
+
+    /// What must be durable for [`Room::restore`].
+    #[must_use]
+    pub fn marks(&self) -> RoomMarks {
+        self.numbers.marks()
+    }
+
+    /// Numbers up to `reserved` are durably ours to give.
+    pub fn reserve(&mut self, reserved: u64) {
+        self.numbers.reserve(reserved);
+    }
+
+    /// Gives the next number.
+    ///
+    /// # Errors
+    /// [`BlockUsedUp`] until the store has reserved more.
+    pub fn join(&mut self) -> Result<u64, BlockUsedUp> {
+        self.numbers.give()
+    }
+
+    /// A holder gives the number up.
+    pub fn leave(&mut self, number: u64, pass: &PassId, now: Moment) {
+        if !self.numbers.is_called(number) {
+            self.numbers.give_up(number);
+        } else if self.front.remove(number).is_none()
+            && self.absent.remove(&number).is_none()
+            && !self.end(pass, now)
+            && self.numbers.mark_used(number)
+        {
+            self.close_call(number);
+        }
+    }
+
+    /// The holder of a called number comes in, or asks again. Idempotent.
+    pub fn claim(&mut self, policy: &RoomPolicy, number: u64, pass: PassId, now: Moment) -> Claim {
+        let clock = self.clock(now);
+        if !self.numbers.is_called(number) {
+            return self.look(number, &pass);
+        }
+        if self.passes.tell(&pass, clock) {
+            return Claim::Admitted;
+        }
+        if !self.front.look(number, clock) {
+            let seen = self.absent.get(&number).copied();
+            if self.numbers.is_spent(number) && seen.is_none() {
+                return Claim::Done;
+            }
+            if self.is_sold_out() {
+                return Claim::SoldOut;
+            }
+            if self.numbers.mark_used(number) {
+                self.take_up_call(number, clock);
+            }
+            self.absent.remove(&number);
+            self.front.insert(number, pass, seen, clock);
+        }
+        self.seat_front_row(policy, clock);
+        self.passes.tell(&pass, clock);
+        self.front_place(number)
+    }
+
+    /// Where a number stands, changing nothing.
+    #[must_use]
+    pub fn look(&self, number: u64, pass: &PassId) -> Claim {
+        if self.passes.contains(pass) {
+            Claim::Admitted
+        } else if self.front.contains(number) {
+            self.front_place(number)
+        } else if self.numbers.is_spent(number) && !self.absent.contains_key(&number) {
+            Claim::Done
+        } else if self.is_sold_out() {
+            Claim::SoldOut
+        } else {
+            Claim::Waiting { ahead: number.saturating_sub(self.marks().cursor + 1) }
+        }
+    }
+
+    /// Lets somebody through who never waited, if nobody waits and a seat is free.
+    pub fn enter(&mut self, policy: &RoomPolicy, pass: PassId, now: Moment) -> bool {
+        let straight = self.state(policy) == RoomState::Open;
+        if straight {
+            // Known to its holder only when it comes back: not everything that navigates keeps cookies.
+            self.passes.begin(policy, pass, 0, policy.idle, self.clock(now));
+        }
+        straight
+    }
+
+    /// A request under a pass that verified. One unknown to us was given before a restart and is taken
+    /// up again, also from the front row. `finishing` is a request that would lose work (an unsafe
+    /// method): on a pass that ran out a short while ago it is let through once more.
+    pub fn touch(&mut self, policy: &RoomPolicy, shown: &ShownPass, now: Moment) -> Touch {
+        let clock = self.clock(now);
+        if let Some(known) = self.passes.touch(shown, clock) {
+            return known;
+        }
+        if shown.age > policy.session {
+            return Touch::Over;
+        }
+        if let Some(seen) = self.absent.remove(&shown.number) {
+            self.front.insert(shown.number, shown.id, Some(seen), clock);
+        }
+        let in_front = self.front.pass(shown.number) == Some(&shown.id);
+        if in_front && !shown.older_than_we {
+            // Its seat went back because it was never used. It stands by its number, as others do.
+            self.front.look(shown.number, clock);
+            self.seat_front_row(policy, clock);
+            return self.passes.touch(shown, clock).unwrap_or(Touch::Over);
+        }
+        // Given at the open door and then let go because nobody came back with it: good again while the
+        // door is open. Else passes could be hoarded there and used all at once past the line.
+        let at_the_door = shown.number == 0 && !shown.older_than_we;
+        if at_the_door && self.state(policy) != RoomState::Open {
+            return Touch::Over;
+        }
+        if !(in_front || self.numbers.mark_used(shown.number)) {
+            return Touch::Over;
+        }
+        self.front.remove(shown.number);
+        self.passes.take_up(policy, shown, clock);
+        Touch::Live
+    }
+
+    /// The upstream or its holder ends a session; its seat is free. False if there is none.
+    pub fn end(&mut self, pass: &PassId, now: Moment) -> bool {
+        self.passes.end(pass, self.clock(now))
+    }
+
+    /// A session that its holder never heard of is taken back.
+    pub fn take_back(&mut self, pass: &PassId) {
+        self.passes.take_back(pass);
+    }
+
+    /// The upstream lets a session last `longer`.
+    pub fn extend(&mut self, pass: &PassId, longer: Duration, now: Moment) {
+        self.passes.extend(pass, longer, self.clock(now));
+    }
+
+    /// The upstream said how many units are left.
+    pub fn remain(&mut self, units: u64) {
+        self.remaining = Some(units);
+    }
+
+    /// One step of the room, a few times a second: clocks, seats, front row. Returns the cursor that
+    /// should be published; the store makes it durable and then says [`Room::call_up_to`].
+    ///
+    /// A hold stops calls and clocks. Seats that are free go to those who were called before it. An
+    /// open room calls and seats everybody, in order, whatever the seats.
+    pub fn step(&mut self, policy: &RoomPolicy, load: Load, now: Moment) -> u64 {
+        let elapsed = now.since(self.last_step);
+        self.last_step = now;
+        self.hold = match (policy.hold, policy.open) {
+            (true, _) => Some(HoldReason::Operator),
+            (false, true) => None,
+            (false, false) => load.hold,
+        };
+        if self.hold.is_some() {
+            self.stood_still += elapsed;
+            self.seats.follow(policy, load.limit, elapsed);
+            self.seat_front_row(policy, self.clock(now));
+            return self.marks().cursor;
+        }
+        // Learnt while the line moves: a service that is down has nothing in flight, and needs no seats.
+        self.seats.observe(load.in_flight, self.passes.len(), elapsed);
+        self.seats.follow(policy, load.limit, elapsed);
+        self.passes.step(elapsed);
+        self.calls.step(elapsed);
+        let clock = self.clock(now);
+        let line = self.numbers.waiting() > 0;
+        let needed = !self.front.is_empty() || line;
+        self.absent.extend(self.passes.expire(policy, needed, clock));
+        self.calls.judge(policy.call, policy.poll.max * LOOKS_BEFORE_MISSING, clock);
+        self.seat_front_row(policy, clock);
+        self.forecast.step(elapsed, line, self.free() == 0);
+        let wanted =
+            if policy.open { self.numbers.waiting() } else { self.demand(clock).calls(self.calls.shows()) };
+        self.numbers.reach(wanted)
+    }
+
+    /// Calls all numbers up to `cursor`, which is durable by now.
+    pub fn call_up_to(&mut self, cursor: u64, now: Moment) {
+        let before = self.marks().cursor;
+        if let Some((numbers, people)) = self.numbers.call_up_to(cursor) {
+            self.forecast.called(cursor - before);
+            self.calls.call(numbers, people, self.clock(now));
+        }
+        self.check_invariants();
+    }
+
+    /// What the board and the metrics show.
+    #[must_use]
+    pub fn facts(&self, policy: &RoomPolicy) -> RoomFacts {
+        let RoomMarks { epoch, issued, cursor, .. } = self.marks();
+        RoomFacts {
+            state: self.state(policy),
+            epoch,
+            cursor,
+            issued,
+            rate: self.forecast.rate(),
+            spread: self.forecast.spread(),
+            show_rate: self.calls.shows().rate(),
+            active: self.passes.len(),
+            front_row: self.front.len(),
+            outstanding: self.calls.outstanding(),
+            seats: self.seats.seats(),
+            kappa: self.seats.kappa(),
+            remaining: self.remaining,
+        }
+    }
+
+    /// What the room does with those who arrive now.
+    #[must_use]
+    pub fn state(&self, policy: &RoomPolicy) -> RoomState {
+        if policy.hold {
+            return RoomState::Held(HoldReason::Operator);
+        }
+        if let Some(reason) = self.hold {
+            return RoomState::Held(reason);
+        }
+        let nobody_waits = self.numbers.waiting() == 0 && self.front.is_empty();
+        if policy.open || nobody_waits && self.free() > self.calls.fresh() {
+            RoomState::Open
+        } else {
+            RoomState::Queueing
+        }
+    }
+
+    /// Seats that nobody is on, as far as there is something left for those who sit down.
+    fn free(&self) -> u64 {
+        let seats = u64::from(self.seats.seats());
+        self.remaining.map_or(seats, |units| seats.min(units)).saturating_sub(self.passes.len() as u64)
+    }
+
+    fn is_sold_out(&self) -> bool {
+        self.remaining == Some(0)
+    }
+
+    /// Time as this room's clocks count it: it stands still while nobody can be called.
+    fn clock(&self, now: Moment) -> Moment {
+        Moment(now.0.saturating_sub(nanos(self.stood_still)))
+    }
+
+    fn demand(&self, clock: Moment) -> Demand {
+        // Nothing is kept for a call that was judged missing: the last units would wait for its end.
+        let taken = self.passes.len() as u64 + self.front.len() as u64 + self.calls.fresh();
+        Demand {
+            seats: u64::from(self.seats.seats()),
+            free: self.free(),
+            departures: self.passes.departures(),
+            front: self.front.len() as u64,
+            on_their_way: self.calls.on_their_way(clock),
+            fresh: self.calls.fresh(),
+            waiting: self.numbers.waiting(),
+            unclaimed: self.remaining.map(|units| units.saturating_sub(taken)),
+        }
+    }
+
+    fn front_place(&self, number: u64) -> Claim {
+        if !self.front.contains(number) {
+            Claim::Admitted
+        } else if self.is_sold_out() {
+            Claim::SoldOut
+        } else {
+            Claim::FrontRow { ahead: self.front.ahead_of(number) }
+        }
+    }
+
+    /// Free seats go to the lowest numbers of those who are there.
+    fn seat_front_row(&mut self, policy: &RoomPolicy, clock: Moment) {
+        while policy.open || self.free() > 0 {
+            match self.front.next(policy.poll.front_row(), clock) {
+                None => break,
+                Some(Next::Absent(number, seen)) => _ = self.absent.insert(number, seen),
+                Some(Next::Present(number, pass, heard_within)) => {
+                    self.passes.begin(policy, pass, number, heard_within, clock);
+                }
+            }
+        }
+    }
+
+    /// Numbers that were perhaps never given stand in no account, whoever turns up.
+    fn take_up_call(&mut self, number: u64, clock: Moment) {
+        if !self.numbers.is_uncertain(number) {
+            self.calls.claimed(number, clock);
+        }
+    }
+
+    fn close_call(&mut self, number: u64) {
+        if !self.numbers.is_uncertain(number) {
+            self.calls.close(number);
+        }
+    }
+
+    /// Checked at the end of what moves the cursor, in debug builds.
+    pub fn check_invariants(&self) {
+        let marks = self.marks();
+        debug_assert!(marks.cursor <= marks.issued, "called a number that was not given");
+        debug_assert!(marks.issued <= marks.reserved, "gave a number that is not durable");
+        debug_assert!(self.front.last().is_none_or(|number| number <= marks.cursor), "uncalled in front");
+    }
+}
+
+#[cfg(test)]
+mod tests;

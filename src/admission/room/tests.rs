@@ -1,0 +1,278 @@
+//! The room in the hands of its store.
+
+use super::*;
+use crate::admission::policy::PollRule;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn policy(seats: u32) -> RoomPolicy {
+    RoomPolicy {
+        seats_floor: seats,
+        seats_ceiling: seats,
+        share: 1.0,
+        call: SECOND * 600,
+        idle: SECOND * 60,
+        session: SECOND * 3_600,
+        poll: PollRule { min: SECOND, max: SECOND * 10, divisor: 10, budget: 1_000 },
+        hold: false,
+        open: false,
+    }
+}
+
+fn pass(number: u64) -> PassId {
+    [u8::try_from(number).unwrap(); 16]
+}
+
+/// A room in the hands of its store, its disk never failing.
+struct Bench {
+    room: Room,
+    policy: RoomPolicy,
+    load: Load,
+    now: Moment,
+}
+
+impl Bench {
+    fn new(seats: u32, marks: RoomMarks) -> Self {
+        let (policy, now) = (policy(seats), Moment(1));
+        let load = Load { limit: 100, in_flight: 0, hold: None };
+        Self { room: Room::restore(&policy, marks, now), policy, load, now }
+    }
+
+    /// So many wait, and none is called.
+    fn waiting(seats: u32, people: u64) -> Self {
+        Self::new(seats, RoomMarks { epoch: 1, issued: people, reserved: people, cursor: 0 })
+    }
+
+    fn step(&mut self, later: Duration) {
+        self.now = self.now.after(later);
+        let cursor = self.room.step(&self.policy, self.load, self.now);
+        self.room.call_up_to(cursor, self.now);
+    }
+
+    fn call(&mut self, cursor: u64) {
+        self.room.step(&self.policy, self.load, self.now);
+        self.room.call_up_to(cursor, self.now);
+    }
+
+    fn claim(&mut self, number: u64) -> Claim {
+        self.room.claim(&self.policy, number, pass(number), self.now)
+    }
+
+    fn look(&self, number: u64) -> Claim {
+        self.room.look(number, &pass(number))
+    }
+
+    fn touch(&mut self, number: u64) -> Touch {
+        let shown =
+            ShownPass { id: pass(number), number, age: SECOND, finishing: false, older_than_we: true };
+        self.room.touch(&self.policy, &shown, self.now)
+    }
+}
+
+#[test]
+fn a_claim_repeated_says_the_same_and_takes_one_seat() {
+    let mut bench = Bench::waiting(2, 10);
+    assert_eq!(bench.claim(1), Claim::Waiting { ahead: 0 }, "not called yet");
+    bench.call(3);
+    assert_eq!((bench.claim(1), bench.claim(1)), (Claim::Admitted, Claim::Admitted));
+    assert_eq!(bench.room.facts(&bench.policy).active, 1);
+    bench.claim(2);
+    assert_eq!(
+        (bench.claim(3), bench.claim(3)),
+        (Claim::FrontRow { ahead: 0 }, Claim::FrontRow { ahead: 0 })
+    );
+    bench.room.end(&pass(1), bench.now);
+    assert_eq!(bench.claim(1), Claim::Done);
+    assert_eq!(bench.claim(5), Claim::Waiting { ahead: 1 });
+}
+
+#[test]
+fn the_front_row_is_seated_by_number_however_they_came() {
+    let mut bench = Bench::waiting(1, 9);
+    bench.call(9);
+    assert_eq!(bench.claim(9), Claim::Admitted);
+    assert_eq!(bench.claim(7), Claim::FrontRow { ahead: 0 });
+    assert_eq!(bench.claim(3), Claim::FrontRow { ahead: 0 });
+    assert_eq!(bench.claim(7), Claim::FrontRow { ahead: 1 });
+    bench.room.end(&pass(9), bench.now);
+    assert_eq!(bench.claim(5), Claim::FrontRow { ahead: 0 }, "the seat goes to 3");
+    assert_eq!((bench.look(3), bench.look(7)), (Claim::Admitted, Claim::FrontRow { ahead: 1 }));
+}
+
+#[test]
+fn a_late_claim_stands_by_its_number() {
+    let mut bench = Bench::waiting(1, 5);
+    bench.call(5);
+    assert_eq!((bench.claim(4), bench.claim(5)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+    for _ in 0..700 {
+        bench.step(SECOND);
+        assert_eq!(bench.touch(4), Touch::Live);
+    }
+    assert_eq!(bench.room.facts(&bench.policy).outstanding, 0, "all calls are past their time");
+    assert_eq!(bench.claim(2), Claim::FrontRow { ahead: 0 });
+    assert_eq!(bench.claim(5), Claim::FrontRow { ahead: 1 });
+}
+
+#[test]
+fn a_seat_that_nobody_heard_of_goes_back_and_the_number_stays_good() {
+    let mut bench = Bench::waiting(1, 3);
+    bench.call(3);
+    assert_eq!((bench.claim(1), bench.claim(2)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+    bench.room.end(&pass(1), bench.now);
+    bench.step(SECOND);
+    assert_eq!((bench.look(2), bench.claim(3)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+    for _ in 0..4 {
+        bench.step(SECOND);
+        bench.claim(3);
+    }
+    assert_eq!((bench.look(3), bench.look(2)), (Claim::Admitted, Claim::Waiting { ahead: 0 }));
+    assert_eq!(bench.claim(2), Claim::FrontRow { ahead: 0 });
+    bench.room.leave(2, &pass(2), bench.now);
+    assert_eq!(bench.claim(2), Claim::Done, "who left has left");
+}
+
+#[test]
+fn numbers_perhaps_never_given_stop_nobody_and_are_still_good() {
+    let mut bench = Bench::new(2, RoomMarks { epoch: 1, issued: 1, reserved: 200, cursor: 0 });
+    bench.room.reserve(210);
+    assert_eq!(bench.room.join(), Ok(201));
+    for _ in 0..10 {
+        bench.step(SECOND);
+    }
+    assert_eq!(bench.room.marks().cursor, 201);
+    assert!(bench.room.facts(&bench.policy).outstanding <= 2, "{:?}", bench.room.facts(&bench.policy));
+    assert_eq!((bench.claim(150), bench.claim(1)), (Claim::Admitted, Claim::Admitted));
+}
+
+#[test]
+fn a_pass_from_before_a_restart_is_taken_up_again_also_from_the_front_row() {
+    let mut bench = Bench::new(1, RoomMarks { epoch: 1, issued: 9, reserved: 9, cursor: 9 });
+    bench.call(9);
+    assert_eq!((bench.claim(1), bench.claim(2)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+    assert_eq!((bench.touch(2), bench.touch(3)), (Touch::Live, Touch::Live));
+    assert_eq!((bench.claim(2), bench.claim(3)), (Claim::Admitted, Claim::Admitted));
+}
+
+#[test]
+fn a_hold_stops_calls_and_all_clocks() {
+    let mut bench = Bench::waiting(2, 50);
+    bench.call(3);
+    assert_eq!((bench.claim(1), bench.claim(2)), (Claim::Admitted, Claim::Admitted));
+    let before = bench.room.facts(&bench.policy);
+    bench.load.hold = Some(HoldReason::Upstream);
+    for _ in 0..100 {
+        bench.step(SECOND * 60);
+    }
+    let held = bench.room.facts(&bench.policy);
+    assert_eq!(held.state, RoomState::Held(HoldReason::Upstream));
+    assert_eq!((held.cursor, held.outstanding, held.active), (3, before.outstanding, 2));
+    bench.load.hold = None;
+    bench.step(SECOND);
+    assert_eq!((bench.touch(1), bench.touch(2)), (Touch::Live, Touch::Live), "nobody idled");
+}
+
+#[test]
+fn a_seat_that_falls_free_under_a_hold_goes_to_the_front_row() {
+    let mut bench = Bench::waiting(1, 2);
+    bench.call(2);
+    assert_eq!((bench.claim(1), bench.claim(2)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+    bench.policy.hold = true;
+    bench.room.end(&pass(1), bench.now);
+    bench.step(SECOND);
+    assert_eq!(bench.look(2), Claim::Admitted);
+}
+
+#[test]
+fn a_line_of_no_shows_does_not_stand_still_until_their_calls_are_over() {
+    let mut bench = Bench::waiting(2, 200);
+    for _ in 0..100 {
+        bench.step(SECOND);
+    }
+    assert_eq!(bench.room.marks().cursor, 200);
+}
+
+#[test]
+fn people_pass_straight_through_while_nobody_waits() {
+    let mut bench = Bench::waiting(2, 0);
+    bench.step(SECOND);
+    assert!(bench.room.enter(&bench.policy, pass(101), bench.now));
+    assert!(bench.room.enter(&bench.policy, pass(102), bench.now));
+    assert!(!bench.room.enter(&bench.policy, pass(103), bench.now), "no seat is free");
+    bench.policy.open = true;
+    assert!(bench.room.enter(&bench.policy, pass(103), bench.now), "an emergency");
+}
+
+#[test]
+fn who_does_not_look_is_passed_over_and_is_first_again_when_they_do() {
+    let mut bench = Bench::waiting(1, 4);
+    bench.call(4);
+    bench.claim(4);
+    assert_eq!(
+        (bench.claim(1), bench.claim(2)),
+        (Claim::FrontRow { ahead: 0 }, Claim::FrontRow { ahead: 1 })
+    );
+    for _ in 0..10 {
+        bench.step(SECOND);
+        bench.claim(2);
+    }
+    bench.room.end(&pass(4), bench.now);
+    bench.step(SECOND);
+    assert_eq!((bench.look(2), bench.look(1)), (Claim::Admitted, Claim::Waiting { ahead: 0 }));
+    bench.claim(3);
+    assert_eq!((bench.claim(1), bench.look(3)), (Claim::FrontRow { ahead: 0 }, Claim::FrontRow { ahead: 1 }));
+}
+
+#[test]
+fn a_pass_that_was_claimed_and_never_used_gives_its_seat_back_and_stands_first() {
+    let mut bench = Bench::waiting(1, 4);
+    bench.call(4);
+    assert_eq!((bench.claim(1), bench.claim(2)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+    for _ in 0..13 {
+        bench.step(SECOND);
+        bench.claim(2);
+    }
+    assert_eq!(bench.look(2), Claim::Admitted, "idle is a minute, a fifth of it is enough");
+    let shown = ShownPass { id: pass(1), number: 1, age: SECOND, finishing: false, older_than_we: false };
+    assert_eq!(bench.room.touch(&bench.policy, &shown, bench.now), Touch::Over);
+    assert_eq!(bench.room.touch(&bench.policy, &shown, bench.now), Touch::Over, "no seat is free");
+    assert_eq!(bench.look(1), Claim::FrontRow { ahead: 0 });
+    bench.room.end(&pass(2), bench.now);
+    assert_eq!(bench.room.touch(&bench.policy, &shown, bench.now), Touch::Live);
+}
+
+#[test]
+fn a_call_that_nobody_takes_keeps_no_unit_and_whoever_is_late_takes_what_is_left() {
+    let mut bench = Bench::waiting(50, 200);
+    bench.room.remain(5);
+    let mut most = 0;
+    for _ in 0..60 {
+        bench.step(SECOND);
+        most = most.max(bench.room.calls.fresh());
+    }
+    assert!(bench.room.marks().cursor > 15, "{}", bench.room.marks().cursor);
+    assert_eq!(most, 5, "never more than what is left");
+    for number in 1..=5 {
+        assert_eq!(bench.claim(number), Claim::Admitted);
+    }
+    assert_eq!(bench.claim(6), Claim::FrontRow { ahead: 0 }, "fifty seats, and five units");
+    bench.room.remain(4);
+    bench.room.end(&pass(1), bench.now);
+    assert_eq!(bench.claim(6), Claim::FrontRow { ahead: 0 }, "four are inside for four");
+    bench.room.end(&pass(2), bench.now);
+    assert_eq!(bench.claim(6), Claim::Admitted);
+    bench.room.remain(0);
+    assert_eq!((bench.claim(7), bench.look(150)), (Claim::SoldOut, Claim::SoldOut));
+    bench.room.remain(9);
+    assert_eq!(bench.claim(7), Claim::Admitted, "the number stayed good");
+}
+
+#[test]
+fn calls_and_people_inside_never_exceed_what_is_left() {
+    let mut bench = Bench::waiting(50, 200);
+    bench.room.remain(5);
+    bench.step(SECOND);
+    assert_eq!(bench.room.marks().cursor, 5);
+    bench.room.remain(0);
+    bench.step(SECOND);
+    assert_eq!(bench.room.marks().cursor, 5);
+}

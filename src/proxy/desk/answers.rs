@@ -1,0 +1,41 @@
+//! The forms that answers of the desk have.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::{Response, StatusCode};
+
+use super::super::body::Answer;
+
+/// Bytes that are the same for all: the one kind of answer of ours that any cache may carry.
+pub(super) fn shared_json(body: Bytes) -> Response<Answer> {
+    let mut answer = Response::new(Answer::Own(Some(body)));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+    answer
+}
+
+pub(super) fn json_answer(status: StatusCode, body: &serde_json::Value) -> Response<Answer> {
+    typed(status, body, "application/json")
+}
+
+pub(super) fn problem_answer(status: StatusCode, body: &serde_json::Value) -> Response<Answer> {
+    typed(status, body, "application/problem+json")
+}
+
+fn typed(status: StatusCode, body: &serde_json::Value, kind: &'static str) -> Response<Answer> {
+    let mut answer = Response::new(Answer::Own(Some(Bytes::from(body.to_string()))));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+pub(super) fn see_other(path: &str) -> Response<Answer> {
+    let mut answer = Response::new(Answer::Own(None));
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(path) = HeaderValue::from_str(path) {
+        answer.headers_mut().insert(LOCATION, path);
+    }
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

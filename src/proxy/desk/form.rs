@@ -1,0 +1,87 @@
+//! What a browser without scripts sends to the desk, and whether it was our own page that sent it.
+
+use http::header::HOST;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Body;
+
+use super::super::asked::Asked;
+use crate::pages::{Language, Reason, ReturnPath};
+
+/// Longest form that is read.
+const FORM_MAX: usize = 4 * 1024;
+/// Longest time that sending one may take.
+const FORM_TIME: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A page of another site must not take or use up somebody's place.
+pub(super) fn is_cross_site(fields: &HeaderMap, asked: &Asked) -> bool {
+    let field = |name: &str| fields.get(name).and_then(|value| value.to_str().ok());
+    if field("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+        return true;
+    }
+    let foreign = |origin: &str| {
+        let host = origin.split_once("://").map_or("", |(_, rest)| rest);
+        let host = host.parse::<http::uri::Authority>();
+        host.map_or(true, |host| !host.host().eq_ignore_ascii_case(&asked.host))
+    };
+    field("origin").is_some_and(foreign)
+}
+
+/// What a form without JavaScript says.
+pub(super) struct Form {
+    /// Where to go when inside: its `return` field, else the page that it stood on.
+    pub(super) back: ReturnPath,
+    /// The language in which it was read.
+    pub(super) language: Option<Language>,
+}
+
+/// Reads a form; `None` if none was asked for. Any other small body is read and dropped, so that the
+/// connection can be kept.
+pub(super) async fn read_form<B>(request: Request<B>, form: bool) -> Result<Option<Form>, Reason>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (parts, body) = request.into_parts();
+    let reading = Limited::new(body, FORM_MAX).collect();
+    let read = tokio::time::timeout(FORM_TIME, reading).await.map_err(|_| Reason::BadRequest)?;
+    let bytes = read.map_err(|_| Reason::TooLarge)?.to_bytes();
+    if !form {
+        return Ok(None);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let named = query_value(&text, "return").and_then(|path| ReturnPath::parse(&path));
+    let back = named.or_else(|| ReturnPath::from_referer(&parts.headers, host)).unwrap_or_default();
+    let language = query_value(&text, "lang").and_then(|tag| Language::from_tag(&tag));
+    Ok(Some(Form { back, language }))
+}
+
+/// The first value of `name` in an `application/x-www-form-urlencoded` text.
+pub(super) fn query_value(text: &str, name: &str) -> Option<String> {
+    let pair = text.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?;
+    let mut bytes = pair.1.bytes();
+    let mut out = Vec::new();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_value_is_read_back() {
+        assert_eq!(query_value("a=1&return=%2Fwallet%3Fx%3D1", "return").as_deref(), Some("/wallet?x=1"));
+        assert_eq!(query_value("return=%zz", "return"), None);
+    }
+}
