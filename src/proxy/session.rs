@@ -47,52 +47,94 @@ pub fn check_in(
     now: Moment,
 ) -> Result<Entry, Refusal> {
     let policy = &room.settings.policy;
-    if let Some(pass) = &who.pass {
-        let age = proxy.clock.unix().since(pass.time);
-        let shown = ShownPass {
-            id: pass.id,
-            number: pass.number,
-            age,
-            finishing: asked.is_unsafe(),
-            older_than_we: pass.time < proxy.started,
-        };
-        match room.line.with(|line| line.touch(policy, &shown, now)) {
-            Touch::Live => return Ok(inside(pass.id, Class::Admitted, "pass")),
-            Touch::Revived => return Ok(inside(pass.id, Class::Finish, "revived")),
-            Touch::Over => {}
-        }
-    }
-    let grant = |claims: &Claims, reason| {
-        let token = proxy.ring.sign(claims);
-        let cookie = cookie("pass", &room.line.name, &token, asked.secure);
-        let straight = claims.number == 0;
-        Entry { class: Class::Admitted, pass: Some(claims.id), cookie: Some(cookie), straight, reason }
-    };
+    let unix = proxy.clock.unix();
+    // All that takes time is done before the room is locked, once.
+    let shown = who.pass.as_ref().map(|pass| ShownPass {
+        id: pass.id,
+        number: pass.number,
+        age: unix.since(pass.time),
+        finishing: asked.is_unsafe(),
+        older_than_we: pass.time < proxy.started,
+    });
+    let comes_in = asked.navigation || who.person;
     // A person who navigates with a called ticket claims by that; scripts ask for it.
-    if let Some(ticket) = who.ticket.as_ref().filter(|_| asked.navigation || who.person) {
-        let pass = ticket.pass(&proxy.ring, proxy.clock.unix());
-        let claim = room.line.with(|line| line.claim(policy, ticket.number, pass.id, now));
-        if claim == Claim::Admitted {
-            return Ok(grant(&pass, "claimed"));
+    let ticket = who.ticket.as_ref().filter(|_| comes_in);
+    let claims = ticket.map(|ticket| ticket.pass(&proxy.ring, unix));
+    let fresh = || {
+        let (room, id) = (room.line.id, proxy.random_id());
+        Claims { kind: Kind::Pass, room, epoch: 0, number: 0, time: unix, id }
+    };
+    let door = room.line.with(|line| {
+        if let Some(shown) = &shown {
+            match line.touch(policy, shown, now) {
+                Touch::Live => return Door::Inside(shown.id, Class::Admitted, "pass"),
+                Touch::Revived => return Door::Inside(shown.id, Class::Finish, "revived"),
+                Touch::Over => {}
+            }
         }
-        if claim != Claim::Done {
-            return Err(wait(state(room), asked));
+        if let Some(pass) = &claims {
+            match line.claim(policy, pass.number, pass.id, now) {
+                Claim::Admitted => {
+                    // And goes on by this request, which is what the seat is for.
+                    let asks = ShownPass {
+                        id: pass.id,
+                        number: pass.number,
+                        age: Duration::ZERO,
+                        finishing: false,
+                        older_than_we: false,
+                    };
+                    line.touch(policy, &asks, now);
+                    return Door::Granted(*pass, "claimed");
+                }
+                Claim::Done => {}
+                Claim::FrontRow { .. } | Claim::Waiting { .. } | Claim::SoldOut => {
+                    return Door::Waits(line.state(policy));
+                }
+            }
         }
+        match line.state(policy) {
+            RoomState::Open if !comes_in => Door::Past,
+            RoomState::Open => {
+                let pass = fresh();
+                let reason = if policy.open { "open_by_order" } else { "open" };
+                if line.enter(policy, pass.id, now) {
+                    Door::Granted(pass, reason)
+                } else {
+                    Door::Waits(line.state(policy))
+                }
+            }
+            waits => Door::Waits(waits),
+        }
+    });
+    match door {
+        Door::Inside(pass, class, reason) => Ok(inside(pass, class, reason)),
+        Door::Granted(claims, reason) => {
+            let token = proxy.ring.sign(&claims);
+            let cookie = cookie("pass", &room.line.name, &token, asked.secure);
+            let straight = claims.number == 0;
+            Ok(Entry {
+                class: Class::Admitted,
+                pass: Some(claims.id),
+                cookie: Some(cookie),
+                straight,
+                reason,
+            })
+        }
+        Door::Past => Ok(Entry { reason: "open", ..Entry::past(route.settings.class) }),
+        Door::Waits(state) => Err(wait(state, asked)),
     }
-    let now_is = state(room);
-    if now_is != RoomState::Open {
-        return Err(wait(now_is, asked));
-    }
-    if !asked.navigation && !who.person {
-        return Ok(Entry { reason: "open", ..Entry::past(route.settings.class) });
-    }
-    let (time, id) = (proxy.clock.unix(), proxy.random_id());
-    let fresh = Claims { kind: Kind::Pass, room: room.line.id, epoch: 0, number: 0, time, id };
-    if room.line.with(|line| line.enter(policy, fresh.id, now)) {
-        Ok(grant(&fresh, if policy.open { "open_by_order" } else { "open" }))
-    } else {
-        Err(wait(state(room), asked))
-    }
+}
+
+/// What the room said, in one look.
+enum Door {
+    /// Under this pass, which was shown.
+    Inside(PassId, Class, &'static str),
+    /// Comes in with this pass.
+    Granted(Claims, &'static str),
+    /// Goes on without one: nobody waits.
+    Past,
+    /// Does not come in now.
+    Waits(RoomState),
 }
 
 /// The request goes no further: a session that only began with it is taken back, and its seat with it.
@@ -129,10 +171,6 @@ pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told) {
 
 fn inside(pass: PassId, class: Class, reason: &'static str) -> Entry {
     Entry { class, pass: Some(pass), cookie: None, straight: false, reason }
-}
-
-fn state(room: &Room) -> RoomState {
-    room.line.with(|line| line.state(&room.settings.policy))
 }
 
 fn wait(state: RoomState, asked: &Asked) -> Refusal {
