@@ -40,8 +40,12 @@ pub struct Metrics {
     pub in_flight: IntGaugeVec,
     /// Tunnels and event streams open at an upstream.
     pub tunnels: IntGaugeVec,
-    /// Requests in the short queue before an upstream.
+    /// Requests in the queue before an upstream, by class.
     pub queued: IntGaugeVec,
+    /// How long those waited there who got through, by class.
+    pub permit_wait: HistogramVec,
+    /// Those who did not, by class and reason.
+    pub permit_refused: IntCounterVec,
     /// 1 if an upstream takes requests.
     pub upstream_up: IntGaugeVec,
     /// Second tries.
@@ -99,6 +103,8 @@ pub const NAMES: &[&str] = &[
     "tornello_in_flight",
     "tornello_tunnels",
     "tornello_permit_queue_length",
+    "tornello_permit_wait_seconds",
+    "tornello_permit_refused_total",
     "tornello_upstream_up",
     "tornello_retries_total",
     "tornello_room_state",
@@ -229,7 +235,17 @@ impl Metrics {
             queued: gauges(
                 "tornello_permit_queue_length",
                 "Requests that wait for a permit.",
-                &["upstream"],
+                &["upstream", "class"],
+            )?,
+            permit_wait: histogram(
+                "tornello_permit_wait_seconds",
+                "How long those waited for a permit who got one and had to wait.",
+                &["upstream", "class"],
+            )?,
+            permit_refused: counters(
+                "tornello_permit_refused_total",
+                "Requests that got no permit.",
+                &["upstream", "class", "reason"],
             )?,
             upstream_up: gauges("tornello_upstream_up", "1 if some address takes requests.", &["upstream"])?,
             retries: counters("tornello_retries_total", "Second tries.", &["upstream"])?,

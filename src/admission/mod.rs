@@ -34,7 +34,7 @@ pub use moment::{Moment, UnixTime};
 pub use refusal::Refusal;
 
 /// Who asks, as a keyed hash: never an identity in clear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserKey(pub u64);
 
 /// Where a request comes from, as a keyed hash of its address prefix.
@@ -53,6 +53,22 @@ pub enum Class {
     Entry,
     /// P3: bots and prefetch.
     Bulk,
+}
+
+impl Class {
+    /// From the one that goes first to the one that goes last.
+    pub const ALL: [Self; 4] = [Self::Finish, Self::Admitted, Self::Entry, Self::Bulk];
+
+    /// The class's name in metrics and logs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Finish => "p0",
+            Self::Admitted => "p1",
+            Self::Entry => "p2",
+            Self::Bulk => "p3",
+        }
+    }
 }
 
 /// How a permit ended, as the limiter must know it.

@@ -7,6 +7,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::Class;
 pub use super::poll::PollRule;
 
 /// A rate and a burst: at most `burst` tokens at once, refilled one every `interval`.
@@ -92,6 +93,38 @@ pub struct LimitPolicy {
     pub wait: Duration,
     /// No answer for this long while requests are unfinished: stalled, and no new calls go out.
     pub stall: Duration,
+}
+
+/// How those who wait for room at an upstream are treated; see [`FairQueue`](super::queue::FairQueue).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueuePolicy {
+    /// Most that wait; at least 1.
+    pub length: usize,
+    /// Most unfinished requests of one user at the upstream, at least 1; `None` bounds nobody.
+    pub per_user: Option<u32>,
+    /// The parts of P0 to P3 in the limit while all of them want it, in proportion; each at least 1.
+    pub parts: [u32; Class::ALL.len()],
+}
+
+impl QueuePolicy {
+    /// The part of a class.
+    #[must_use]
+    pub fn part(&self, class: Class) -> u32 {
+        let [finish, admitted, entry, bulk] = self.parts;
+        match class {
+            Class::Finish => finish,
+            Class::Admitted => admitted,
+            Class::Entry => entry,
+            Class::Bulk => bulk,
+        }
+    }
+}
+
+impl Default for QueuePolicy {
+    /// Ten thousand, nobody bounded, 20 : 60 : 15 : 5.
+    fn default() -> Self {
+        Self { length: 10_000, per_user: None, parts: [20, 60, 15, 5] }
+    }
 }
 
 /// The rules of a waiting room.

@@ -145,7 +145,7 @@ async fn clusters(
             continue;
         }
         let gate = old.map_or_else(
-            || Gate::new(upstream.limit, workshop.seed, workshop.clock),
+            || Gate::new(upstream.limit, upstream.queue, workshop.seed, workshop.clock),
             |old| Arc::clone(&old.gate),
         );
         let cluster = Cluster::new(name, upstream.clone(), transport, gate, old.map(|old| &**old));
@@ -257,6 +257,6 @@ fn room_pages(settings: &Settings) -> Vec<RoomPage> {
 /// Today's limits reach the gates, which live on.
 pub fn govern(live: &Live) {
     for cluster in live.clusters.values() {
-        cluster.gate.govern(cluster.settings.limit);
+        cluster.gate.govern(cluster.settings.limit, cluster.settings.queue);
     }
 }

@@ -1,4 +1,4 @@
-//! The pulse: ten times a second, gates are pumped, rooms take a step, the journal is written, boards
+//! The pulse: ten times a second rooms take a step, the journal is written, boards
 //! go up, metrics are set.
 //!
 //! A room's cursor is published only when it is on the disk. If the disk fails, every room is held and
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use crate::admission::Moment;
 use crate::admission::knee::{self, KneeFacts, PhaseName};
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
+use crate::admission::{Class, Moment};
 use crate::edge::stopped;
 use crate::proxy::Proxy;
 use crate::proxy::board::{Notice, state};
@@ -71,9 +71,6 @@ impl Pulse {
     pub async fn beat(&mut self) {
         let live = self.proxy.live.load_full();
         let now = self.proxy.clock.now();
-        for cluster in live.clusters.values() {
-            cluster.gate.pump();
-        }
         self.step_rooms(&live, now).await;
         self.put_up_boards(&live);
         self.measure(&live, now);
@@ -140,7 +137,9 @@ impl Pulse {
             metrics.limit.with_label_values(&label).set(i64::from(facts.limit));
             metrics.in_flight.with_label_values(&label).set(i64::from(facts.in_flight));
             metrics.tunnels.with_label_values(&label).set(i64::from(cluster.tunnels.open()));
-            metrics.queued.with_label_values(&label).set(count(facts.queued));
+            for (class, waiting) in Class::ALL.into_iter().zip(facts.waiting) {
+                metrics.queued.with_label_values(&[name, class.word()]).set(count(waiting));
+            }
             if let Some(knee) = cluster.gate.knee() {
                 self.measure_knee(name, &knee);
             }

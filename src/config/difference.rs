@@ -13,7 +13,7 @@ use super::settings::{
 use super::text::{Format, Size, write_interval};
 use crate::admission::Class;
 use crate::admission::pace::PacePolicy;
-use crate::admission::policy::{LawPolicy, LimitPolicy, PollRule, Quota, RoomPolicy};
+use crate::admission::policy::{LawPolicy, LimitPolicy, PollRule, QueuePolicy, Quota, RoomPolicy};
 
 /// A key whose value changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +183,7 @@ impl Values {
             protocol,
             tls,
             limit,
+            queue,
             connect_timeout,
             keep_alive,
             health,
@@ -205,6 +206,12 @@ impl Values {
             self.put(format!("{path}.addresses[{address}]"), format!("weight {weight}{drain}"));
         }
         self.limit(&format!("{path}.limit"), limit);
+        let QueuePolicy { length, per_user, parts: [finish, admitted, entry, bulk] } = queue;
+        self.put(format!("{path}.queue.length"), length);
+        self.put_text(format!("{path}.queue.per_user"), per_user.map(|most| most.to_string()).as_deref());
+        for (class, part) in [("finish", finish), ("admitted", admitted), ("entry", entry), ("bulk", bulk)] {
+            self.put(format!("{path}.queue.parts.{class}"), part);
+        }
         self.put_time(format!("{path}.connect_timeout"), *connect_timeout);
         self.put_time(format!("{path}.keep_alive"), *keep_alive);
         let HealthSettings { path: probe, interval, timeout, unhealthy, healthy } = health;
@@ -261,6 +268,8 @@ impl Values {
             room,
             quota,
             class,
+            optional,
+            share,
             timeout,
             tunnel_idle,
             body_limit,
@@ -275,12 +284,14 @@ impl Values {
         self.put_text(format!("{path}.room"), room.as_deref());
         self.put_text(format!("{path}.quota"), quota.as_deref());
         let class = match class {
+            _ if *optional => "optional",
             Class::Finish => "finish",
             Class::Admitted => "admitted",
             Class::Entry => "entry",
             Class::Bulk => "bulk",
         };
         self.put_text(format!("{path}.class"), Some(class));
+        self.put(format!("{path}.share"), share);
         self.put_time(format!("{path}.timeout"), *timeout);
         self.put_time(format!("{path}.tunnel_idle"), *tunnel_idle);
         self.put(format!("{path}.body_limit"), Size(*body_limit).write());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::admission::Class;
 use crate::admission::pace::PacePolicy;
-use crate::admission::policy::{LimitPolicy, Quota, RoomPolicy};
+use crate::admission::policy::{LimitPolicy, QueuePolicy, Quota, RoomPolicy};
 
 /// A whole validated configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -217,6 +217,8 @@ pub struct UpstreamSettings {
     pub tls: Option<UpstreamTls>,
     /// Limit of unfinished requests.
     pub limit: LimitPolicy,
+    /// The queue before it.
+    pub queue: QueuePolicy,
     /// Longest time to open a connection.
     pub connect_timeout: Duration,
     /// How long an idle connection is kept. Should be less than the upstream's own keep-alive.
@@ -265,8 +267,12 @@ pub struct RouteSettings {
     pub room: Option<String>,
     /// A name in `quotas`.
     pub quota: Option<String>,
-    /// Class of requests that hold no pass.
+    /// Class of requests that hold no pass; P0 and `optional` are everybody's.
     pub class: Class,
+    /// Can be done without: P3 whoever asks, and refused at once while a queue stands.
+    pub optional: bool,
+    /// Share of the upstream's limit beyond which it lets other routes of its class go first, in (0, 1].
+    pub share: f64,
     /// From dispatch to the head of the response, absolute.
     pub timeout: Duration,
     /// A tunnel or event stream in which nothing moves for this long is ended.

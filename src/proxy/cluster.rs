@@ -237,7 +237,7 @@ impl Cluster {
     }
 
     /// Weak randomness is enough to spread load (splitmix64).
-    fn roll(&self) -> u64 {
+    pub(super) fn roll(&self) -> u64 {
         let mut z = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

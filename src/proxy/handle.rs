@@ -29,13 +29,17 @@ use super::refuse;
 use super::session::{self, Entry};
 use super::tunnel;
 use super::upload::{Upload, UploadError};
-use crate::admission::{Class, Moment, Refusal};
+use crate::admission::queue::Asking;
+use crate::admission::{Class, Moment, Refusal, UserKey};
 use crate::config::settings::Protocol;
 use crate::store::buckets::Verdict;
 use crate::store::gate::{Knock, Permit};
 
 /// Longest wait for the first part of a body that may be half of a conversation.
 const GATHER_TIME: Duration = Duration::from_millis(500);
+
+/// Over how long the returns of those are spread who got no permit, in ms.
+const RETRY_SPREAD_MS: u64 = 4_000;
 
 /// A request that may go on to its upstream.
 #[derive(Debug)]
@@ -44,6 +48,24 @@ pub(super) struct Admitted {
     pub(super) class: Class,
     pub(super) entry: Entry,
     pub(super) bypass: Option<Bypass>,
+    /// Whose turn it takes in the queue; `None` on a bypass path, where nobody is identified.
+    pub(super) user: Option<UserKey>,
+    /// The key is one user's own.
+    pub(super) personal: bool,
+}
+
+impl Admitted {
+    /// What the queue before the upstream must know.
+    fn asking(&self) -> Asking {
+        Asking {
+            class: self.class,
+            user: self.user,
+            personal: self.personal,
+            route: self.route.route_class,
+            share: self.route.settings.share,
+            optional: self.route.settings.optional,
+        }
+    }
 }
 
 /// A request that was admitted, with all that was found out about it.
@@ -110,6 +132,7 @@ fn admit(
         return Err(Refusal::BodyTooLong);
     }
     let bypass = if may_bypass { route.bypass() } else { None };
+    let (mut user, mut personal) = (None, false);
     let entry = if bypass.is_some() {
         Entry::past(Class::Finish)
     } else {
@@ -119,17 +142,23 @@ fn admit(
         let who = identify(fields, asked.peer, asked.client, named, &sources);
         record.user = who.user;
         take_token(proxy, live, route, &who, asked, now)?;
-        match room {
+        let entry = match room {
             Some(room) => session::check_in(proxy, room, route, &who, asked, now)?,
             None => Entry::past(route.settings.class),
-        }
+        };
+        // A pass that is given here is nobody else's, whatever address it was asked for from.
+        let given = entry.pass.filter(|_| who.shared).and_then(|pass| pass.first_chunk().copied());
+        user = Some(given.map_or(who.user, |pass| UserKey(u64::from_le_bytes(pass))));
+        personal = entry.pass.is_some() || !who.shared;
+        entry
     };
-    record.class = entry.class;
+    let class = if bypass.is_some() { entry.class } else { route.class(entry.class) };
+    record.class = class;
     if route.cluster.is_down(now) {
         session::undo(route.room.as_deref(), &entry);
         return Err(Refusal::UpstreamDown);
     }
-    Ok(Admitted { route: Arc::clone(route), class: entry.class, entry, bypass })
+    Ok(Admitted { route: Arc::clone(route), class, entry, bypass, user, personal })
 }
 
 /// A token of the user's bucket, then of the network's. Before a room, a navigation without a pass is
@@ -255,20 +284,28 @@ pub(super) async fn permit(
     admitted: &Admitted,
     record: &mut Record,
 ) -> Result<Permit, Refusal> {
-    let (gate, begun) = (&admitted.route.cluster.gate, proxy.clock.now());
-    let permit = match gate.knock(admitted.class, admitted.route.route_class, begun) {
-        Knock::Permit(permit) => Some(permit),
+    let (cluster, begun) = (&admitted.route.cluster, proxy.clock.now());
+    let metrics = &proxy.witness.metrics;
+    let labels = [cluster.name.as_str(), admitted.class.word()];
+    let permit = match cluster.gate.knock(&admitted.asking(), begun) {
+        Knock::Permit(permit) => Ok(permit),
         Knock::Wait(wait) => {
             let permit = wait.permit(&proxy.clock).await;
             let waited = proxy.clock.now().since(begun);
             record.waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+            if permit.is_ok() {
+                metrics.permit_wait.with_label_values(&labels).observe(waited.as_secs_f64());
+            }
             permit
         }
-        Knock::Full => None,
+        Knock::Turned(why) => Err(why),
     };
-    permit.ok_or_else(|| {
+    permit.map_err(|why| {
+        metrics.permit_refused.with_label_values(&[labels[0], labels[1], why.word()]).inc();
         session::undo(admitted.route.room.as_deref(), &admitted.entry);
-        Refusal::Saturated { retry_after: gate.wait_max() }
+        // Those who are refused together do not come back together.
+        let spread = Duration::from_millis(cluster.roll() % RETRY_SPREAD_MS);
+        Refusal::Saturated { retry_after: cluster.gate.wait_max() + spread }
     })
 }
 

@@ -96,6 +96,8 @@ pub struct Identity {
     pub network: PrefixKey,
     /// A trusted source names a person.
     pub person: bool,
+    /// Known by the address alone, which many may share.
+    pub shared: bool,
     /// A ticket of the route's room that verified.
     pub ticket: Option<Claims>,
     /// A pass of the route's room that verified.
@@ -137,11 +139,12 @@ pub fn identify(
     let (ticket, pass) =
         (token(Kind::Ticket, TICKET_HEADER, "ticket"), token(Kind::Pass, PASS_HEADER, "pass"));
     let named = named(headers, peer, sources);
-    let user = named
+    let known = named
         .or_else(|| pass.or(ticket).map(|claims| sources.event.keyed(claims.user_key())))
-        .or_else(|| credential(headers, sources))
-        .unwrap_or(UserKey(sources.event.subscriber(client).0));
-    Identity { user, network: sources.event.network(client), person: named.is_some(), ticket, pass }
+        .or_else(|| credential(headers, sources));
+    let user = known.unwrap_or(UserKey(sources.event.subscriber(client).0));
+    let (network, person, shared) = (sources.event.network(client), named.is_some(), known.is_none());
+    Identity { user, network, person, shared, ticket, pass }
 }
 
 /// Apps that hold no cookies send their ticket in this header.

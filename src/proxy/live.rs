@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::cluster::Cluster;
 use super::path::is_under;
 use super::readings::{covers, decode, others};
-use crate::admission::Refusal;
+use crate::admission::{Class, Refusal};
 use crate::config::settings::{QuotaSettings, RoomSettings, RouteSettings, Settings};
 use crate::pages::Pages;
 use crate::store::line::Line;
@@ -73,6 +73,17 @@ impl Route {
     #[must_use]
     pub fn is_bypass(&self, path: &str) -> bool {
         self.settings.bypass_paths.iter().any(|prefix| is_under(path, prefix))
+    }
+
+    /// How much a request matters here that came in as `entry`: what can be done without is last
+    /// whoever asks, and what finishes something first.
+    #[must_use]
+    pub fn class(&self, entry: Class) -> Class {
+        match self.settings.class {
+            Class::Finish => Class::Finish,
+            _ if self.settings.optional => Class::Bulk,
+            _ => entry,
+        }
     }
 
     /// Takes one of the route's bypassing places; `None` if the budget is used up.

@@ -1,8 +1,9 @@
-//! The gate before one upstream: its limiter, and the short queue of those who wait for a permit.
+//! The gate before one upstream: its limiter, and the fair queue of those who wait for a permit.
 //!
 //! Invariant (promise 1): a [`Permit`] exists only for a request let through below the limit, and
 //! whoever holds the last reference to the upstream's work holds the permit. Dropping it settles.
-//! Permits go to those who wait, in order, before anybody who comes later; those with a pass first.
+//! Permits go to those who wait before anybody who comes later; whose turn it is says the
+//! [`FairQueue`].
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,8 +13,8 @@ use tokio::sync::oneshot;
 use crate::admission::knee::KneeFacts;
 use crate::admission::law::ROUTE_CLASSES;
 use crate::admission::limiter::{Dispatch, Limiter};
-use crate::admission::policy::LimitPolicy;
-use crate::admission::queue::FifoQueue;
+use crate::admission::policy::{LimitPolicy, QueuePolicy};
+use crate::admission::queue::{Asking, FairQueue, Held, Pace, Place, Turned};
 use crate::admission::{Class, Moment, Outcome};
 use crate::clock::Clock;
 
@@ -27,26 +28,23 @@ pub struct Gate {
 #[derive(Debug)]
 struct State {
     policy: LimitPolicy,
+    queue_policy: QueuePolicy,
     limiter: Limiter,
     /// Routes that told their class; their place here is its number.
     classes: Vec<String>,
-    /// Those who hold a pass or finish something, and behind them those who only come in.
-    queues: [FifoQueue<(u8, oneshot::Sender<Permit>)>; 2],
+    queue: FairQueue<Waiter>,
 }
 
-/// Which of the queues a class stands in.
-fn lane(class: Class) -> usize {
-    match class {
-        Class::Finish | Class::Admitted => 0,
-        Class::Entry | Class::Bulk => 1,
-    }
-}
+/// Where somebody who waits hears of it.
+type Waiter = oneshot::Sender<Result<Permit, Turned>>;
 
 /// One unfinished request at the upstream. Freed on drop, whatever happened.
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
     dispatch: Dispatch,
+    /// What it holds of the queue's counts; a probe holds nothing.
+    held: Option<Held>,
     outcome: Outcome,
     /// Free already, see [`Permit::leave`].
     left: bool,
@@ -54,11 +52,15 @@ pub struct Permit {
     overloaded: bool,
 }
 
-/// A place in the short queue. Dropping it gives the place up.
+/// A place in the queue. Dropping it gives the place up at once.
 #[derive(Debug)]
 pub struct Wait {
-    granted: oneshot::Receiver<Permit>,
+    gate: Arc<Gate>,
+    place: Place,
+    granted: oneshot::Receiver<Result<Permit, Turned>>,
     deadline: Moment,
+    /// Out of the queue already.
+    over: bool,
 }
 
 /// What the gate says at once.
@@ -68,8 +70,8 @@ pub enum Knock {
     Permit(Permit),
     /// Wait, but not beyond the deadline.
     Wait(Wait),
-    /// Not even room to wait.
-    Full,
+    /// Not even a place to wait.
+    Turned(Turned),
 }
 
 /// What metrics and rooms see.
@@ -79,8 +81,10 @@ pub struct GateFacts {
     pub limit: u32,
     /// Requests unfinished.
     pub in_flight: u32,
-    /// Requests in the short queue.
+    /// Requests in the queue.
     pub queued: usize,
+    /// The same by class, P0 to P3.
+    pub waiting: [usize; Class::ALL.len()],
     /// Requests are unfinished and nothing comes back.
     pub stalled: bool,
 }
@@ -89,9 +93,10 @@ impl Gate {
     /// A gate at the policy's initial limit. `seed` keeps the law's experiments apart from those of
     /// other gateways before the same upstream.
     #[must_use]
-    pub fn new(policy: LimitPolicy, seed: u64, clock: Clock) -> Arc<Self> {
+    pub fn new(policy: LimitPolicy, queue_policy: QueuePolicy, seed: u64, clock: Clock) -> Arc<Self> {
         let limiter = Limiter::new(&policy, seed, clock.now());
-        let state = State { policy, limiter, classes: Vec::new(), queues: Default::default() };
+        let (classes, queue) = (Vec::new(), FairQueue::default());
+        let state = State { policy, queue_policy, limiter, classes, queue };
         Arc::new(Self { state: Mutex::new(state), clock })
     }
 
@@ -110,24 +115,31 @@ impl Gate {
         u8::try_from(place).unwrap_or(u8::MAX)
     }
 
-    /// Asks for a permit. Those inside the room go before those who only look in.
-    pub fn knock(self: &Arc<Self>, class: Class, route_class: u8, now: Moment) -> Knock {
+    /// Asks for a permit.
+    pub fn knock(self: &Arc<Self>, asking: &Asking, now: Moment) -> Knock {
         let mut state = self.lock();
-        let State { policy, limiter, queues, .. } = &mut *state;
-        let nobody_before = queues.iter().take(lane(class) + 1).all(FifoQueue::is_empty);
-        if !nobody_before {
+        let State { policy, queue_policy, limiter, queue, .. } = &mut *state;
+        if !limiter.has_room(policy) {
             limiter.held_back();
-        } else if let Some(dispatch) = limiter.try_acquire(policy, route_class, now) {
-            return Knock::Permit(self.permit(dispatch));
+        } else if let Some(held) = queue.go(queue_policy, asking) {
+            return match limiter.try_acquire(policy, asking.route, now) {
+                Some(dispatch) => Knock::Permit(self.permit(dispatch, Some(held))),
+                None => Knock::Turned(Turned::Full),
+            };
         }
         if policy.wait.is_zero() {
-            return Knock::Full;
+            return Knock::Turned(Turned::Full);
         }
         let (grant, granted) = oneshot::channel();
         let deadline = now.after(policy.wait);
-        match queues.get_mut(lane(class)).map(|queue| queue.push(deadline, (route_class, grant))) {
-            Some(Ok(())) => Knock::Wait(Wait { granted, deadline }),
-            _ => Knock::Full,
+        let pushed = queue.push(queue_policy, asking, deadline, now, grant);
+        drop(state);
+        match pushed {
+            Ok((place, pushed_out)) => {
+                send(pushed_out.map(|waiter| (waiter, Err(Turned::PushedOut))));
+                Knock::Wait(Wait { gate: Arc::clone(self), place, granted, deadline, over: false })
+            }
+            Err((why, _)) => Knock::Turned(why),
         }
     }
 
@@ -135,34 +147,32 @@ impl Gate {
     pub fn try_permit(self: &Arc<Self>) -> Option<Permit> {
         let mut state = self.lock();
         let State { policy, limiter, .. } = &mut *state;
-        limiter.try_acquire(policy, 0, self.clock.now()).map(|dispatch| self.permit(dispatch))
+        limiter.try_acquire(policy, 0, self.clock.now()).map(|dispatch| self.permit(dispatch, None))
     }
 
     /// New rules, from now on. What is under way goes on.
-    pub fn govern(self: &Arc<Self>, policy: LimitPolicy) {
-        self.lock().policy = policy;
-        self.pump();
-    }
-
-    /// Drops those who left or waited too long, and hands out what is free.
-    pub fn pump(self: &Arc<Self>) {
+    pub fn govern(self: &Arc<Self>, policy: LimitPolicy, queue_policy: QueuePolicy) {
         let grants = {
             let mut state = self.lock();
-            let now = self.clock.now();
-            state.queues.iter_mut().for_each(|queue| queue.sweep(now, |(_, waiter)| !waiter.is_closed()));
+            (state.policy, state.queue_policy) = (policy, queue_policy);
             self.grants(&mut state)
         };
         send(grants);
     }
 
-    /// Lets the law look at the counts, and hands out what it gives free.
+    /// Lets the law look at the counts, hands out what it gives free, and turns away who is too many.
     pub fn tick(self: &Arc<Self>) {
-        let grants = {
+        let (turned, grants) = {
             let mut state = self.lock();
-            let State { policy, limiter, .. } = &mut *state;
-            limiter.tick(policy, self.clock.now());
-            self.grants(&mut state)
+            let State { policy, limiter, queue, .. } = &mut *state;
+            let now = self.clock.now();
+            limiter.tick(policy, now);
+            let baseline = limiter.facts().map_or(0.0, |facts| facts.baseline_s);
+            let baseline = Duration::try_from_secs_f64(baseline).unwrap_or_default();
+            let turned = queue.tick(Pace::of(baseline, policy.wait), now);
+            (turned, self.grants(&mut state))
         };
+        send(turned.into_iter().map(|(why, waiter)| (waiter, Err(why))));
         send(grants);
     }
 
@@ -185,44 +195,47 @@ impl Gate {
         GateFacts {
             limit: state.limiter.limit(&state.policy),
             in_flight: state.limiter.in_flight(),
-            queued: state.queues.iter().map(FifoQueue::len).sum(),
+            queued: state.queue.len(),
+            waiting: state.queue.waiting(),
             stalled: state.limiter.is_stalled(&state.policy, now),
         }
     }
 
-    /// Longest wait in the short queue.
+    /// Longest wait in the queue.
     #[must_use]
     pub fn wait_max(&self) -> Duration {
         self.lock().policy.wait
     }
 
-    fn permit(self: &Arc<Self>, dispatch: Dispatch) -> Permit {
-        Permit { gate: Arc::clone(self), dispatch, outcome: Outcome::Ignored, left: false, overloaded: false }
+    fn permit(self: &Arc<Self>, dispatch: Dispatch, held: Option<Held>) -> Permit {
+        let (outcome, left, overloaded) = (Outcome::Ignored, false, false);
+        Permit { gate: Arc::clone(self), dispatch, held, outcome, left, overloaded }
     }
 
-    fn release(self: &Arc<Self>, dispatch: &Dispatch, outcome: Outcome) {
+    fn release(self: &Arc<Self>, dispatch: &Dispatch, held: Option<Held>, outcome: Outcome) {
         let grants = {
             let mut state = self.lock();
-            let State { policy, limiter, .. } = &mut *state;
+            let State { policy, limiter, queue, .. } = &mut *state;
             limiter.release(policy, dispatch, outcome, self.clock.now());
+            held.into_iter().for_each(|held| queue.done(held));
             self.grants(&mut state)
         };
         send(grants);
     }
 
-    fn grants(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Permit>, Permit)> {
-        let State { policy, limiter, queues, .. } = state;
+    fn grants(self: &Arc<Self>, state: &mut State) -> Vec<(Waiter, Result<Permit, Turned>)> {
+        let State { policy, queue_policy, limiter, queue, .. } = state;
         let mut grants = Vec::new();
-        if queues.iter().all(FifoQueue::is_empty) {
+        if queue.is_empty() {
             return grants;
         }
         let now = self.clock.now();
         while limiter.has_room(policy) {
-            let waiter =
-                queues.iter_mut().find_map(|queue| queue.pop(now, |(_, waiter)| !waiter.is_closed()));
-            let Some((route_class, waiter)) = waiter else { break };
-            let Some(dispatch) = limiter.try_acquire(policy, route_class, now) else { break };
-            grants.push((waiter, self.permit(dispatch)));
+            let Some((held, waiter)) = queue.pop(queue_policy, limiter.limit(policy), now) else { break };
+            match limiter.try_acquire(policy, held.route(), now) {
+                Some(dispatch) => grants.push((waiter, Ok(self.permit(dispatch, Some(held))))),
+                None => queue.done(held),
+            }
         }
         grants
     }
@@ -234,17 +247,32 @@ impl Gate {
 }
 
 /// Outside the lock: a permit that nobody takes is dropped here and goes to the next in the queue.
-fn send(grants: Vec<(oneshot::Sender<Permit>, Permit)>) {
-    for (waiter, permit) in grants {
-        drop(waiter.send(permit));
+fn send(answers: impl IntoIterator<Item = (Waiter, Result<Permit, Turned>)>) {
+    for (waiter, answer) in answers {
+        drop(waiter.send(answer));
     }
 }
 
 impl Wait {
-    /// The permit, or `None` when the time for waiting is over.
-    pub async fn permit(self, clock: &Clock) -> Option<Permit> {
+    /// The permit.
+    ///
+    /// # Errors
+    /// [`Turned`]: there is none in time, or before that for what the queue knows.
+    pub async fn permit(mut self, clock: &Clock) -> Result<Permit, Turned> {
         let deadline = clock.instant(self.deadline);
-        tokio::time::timeout_at(deadline, self.granted).await.ok()?.ok()
+        let heard = tokio::time::timeout_at(deadline, &mut self.granted).await;
+        let Ok(Ok(answer)) = heard else { return Err(Turned::Late) };
+        self.over = true;
+        answer
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if !self.over {
+            let entry = self.gate.lock().queue.remove(self.place);
+            drop(entry);
+        }
     }
 }
 
@@ -270,7 +298,7 @@ impl Permit {
     /// head has come, which is all that its answer tells of the upstream.
     pub fn leave(&mut self) {
         if !std::mem::replace(&mut self.left, true) {
-            self.gate.release(&self.dispatch, Outcome::Served);
+            self.gate.release(&self.dispatch, self.held.take(), Outcome::Served);
         }
     }
 
@@ -297,7 +325,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.left {
-            self.gate.release(&self.dispatch, self.outcome);
+            self.gate.release(&self.dispatch, self.held.take(), self.outcome);
         }
     }
 }

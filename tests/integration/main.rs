@@ -32,6 +32,7 @@ mod paths;
 mod permits;
 mod process;
 mod proxy_protocol;
+mod queue;
 mod reload;
 mod stale;
 mod streams;

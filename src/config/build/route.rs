@@ -27,7 +27,20 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         paths(judge, &path, route);
         storing(judge, &path, route);
         times(judge, &path, route);
+        optional(judge, &path, name, route);
     }
+}
+
+/// What can be done without is refused for the sake of others before the same upstream.
+fn optional(judge: &mut Judge<'_, '_>, path: &KeyPath, name: &str, route: &RawRoute) {
+    let mut others = judge.raw.route.iter().filter(|(other, _)| *other != name);
+    let alone =
+        !others.any(|(_, other)| other.upstream == route.upstream && other.class != RawClass::Optional);
+    judge.refuse_if(alone && route.class == RawClass::Optional, || {
+        let message = format!("`{path}` is optional, but nothing else goes to `{}`", route.upstream);
+        let help = "write another class, or give what must not fail a route to the same upstream";
+        Finding::warning(path.key("class"), message, help).about(path.key("upstream")).about(at(&["route"]))
+    });
 }
 
 fn names(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
@@ -181,8 +194,10 @@ pub(super) fn build(raw: &RawRoute) -> RouteSettings {
             RawClass::Finish => Class::Finish,
             RawClass::Admitted => Class::Admitted,
             RawClass::Entry => Class::Entry,
-            RawClass::Bulk => Class::Bulk,
+            RawClass::Bulk | RawClass::Optional => Class::Bulk,
         },
+        optional: raw.class == RawClass::Optional,
+        share: raw.share,
         timeout: raw.timeout.0,
         tunnel_idle: raw.tunnel_idle.0,
         body_limit: raw.body_limit.0.0,

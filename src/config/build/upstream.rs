@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Judge;
-use crate::admission::policy::{LawPolicy, LimitPolicy};
+use crate::admission::policy::{LawPolicy, LimitPolicy, QueuePolicy};
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
-use crate::config::raw::{RawAddress, RawHealth, RawLaw, RawLimit, RawProtocol, RawUpstream, RawUpstreamTls};
+use crate::config::raw::{
+    RawAddress, RawHealth, RawLaw, RawLimit, RawProtocol, RawQueue, RawUpstream, RawUpstreamTls,
+};
 use crate::config::settings::{AddressSettings, HealthSettings, Protocol, UpstreamSettings, UpstreamTls};
 
 const INITIAL: u32 = 20;
@@ -22,6 +24,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
             server_name(judge, &path, upstream, tls);
         }
         limit(judge, &path.key("limit"), &upstream.limit);
+        queue(judge, &path, upstream);
         health(judge, &path.key("health"), &upstream.health);
         let used = raw.route.values().any(|route| &route.upstream == name);
         judge.refuse_if(!used, || {
@@ -115,6 +118,17 @@ fn limit(judge: &mut Judge<'_, '_>, path: &KeyPath, raw: &RawLimit) {
     });
 }
 
+fn queue(judge: &mut Judge<'_, '_>, path: &KeyPath, upstream: &RawUpstream) {
+    let (key, ceiling) = (path.key("queue").key("per_user"), upstream.limit.ceiling);
+    let above = upstream.queue.per_user.filter(|per_user| *per_user >= ceiling);
+    if let Some(per_user) = above {
+        let message = format!("`{key}` is {per_user}, but all users together have at most {ceiling}");
+        let help = format!("write less than {ceiling}, or remove the key");
+        judge
+            .add(Finding::error(key, message, help).related(path.key("limit").key("ceiling"), "the ceiling"));
+    }
+}
+
 fn health(judge: &mut Judge<'_, '_>, path: &KeyPath, raw: &RawHealth) {
     judge.refuse_if(raw.timeout.0 > raw.interval.0, || {
         let help = format!("write a `timeout` of at most {:?}, or a longer `interval`", raw.interval);
@@ -156,6 +170,15 @@ pub(super) fn limit_policy(raw: &RawLimit) -> LimitPolicy {
     }
 }
 
+fn queue_policy(raw: &RawQueue) -> QueuePolicy {
+    let parts = raw.parts;
+    QueuePolicy {
+        length: usize::try_from(raw.length).unwrap_or(usize::MAX),
+        per_user: raw.per_user,
+        parts: [parts.finish, parts.admitted, parts.entry, parts.bulk],
+    }
+}
+
 pub(super) fn build(raw: &RawUpstream) -> UpstreamSettings {
     let probes = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     UpstreamSettings {
@@ -169,6 +192,7 @@ pub(super) fn build(raw: &RawUpstream) -> UpstreamSettings {
             ca: tls.ca.as_ref().map(|path| path.0.clone()),
         }),
         limit: limit_policy(&raw.limit),
+        queue: queue_policy(&raw.queue),
         connect_timeout: raw.connect_timeout.0,
         keep_alive: raw.keep_alive.0,
         health: HealthSettings {

@@ -24,7 +24,7 @@ pub(crate) use listen::{RawCertificate, RawListen, RawListener, RawTls, RawTlsVe
 pub(crate) use room::RawRoom;
 pub(crate) use route::{RawClass, RawOnClientGone, RawRoute};
 pub(crate) use upstream::{
-    RawAddress, RawHealth, RawLaw, RawLimit, RawProtocol, RawUpstream, RawUpstreamTls,
+    RawAddress, RawHealth, RawLaw, RawLimit, RawProtocol, RawQueue, RawUpstream, RawUpstreamTls,
 };
 
 /// Tables of one kind by name.

@@ -25,9 +25,13 @@ pub(crate) struct RawRoute {
     /// The quota users pay from: a name in `[quota]`. Default: no quota. Hot.
     #[schemars(extend("examples" = ["person"]))]
     pub(crate) quota: Option<String>,
-    /// How much requests without a pass matter when not all can be served. Hot.
+    /// How much its requests matter when not all can be served. Hot.
     #[serde(default)]
     pub(crate) class: RawClass,
+    /// Share of the upstream's limit beyond which this route lets others of its class go first. Hot.
+    #[serde(default = "share")]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    pub(crate) share: f64,
     /// Longest time from sending a request upstream to the head of its answer. Hot.
     #[serde(default = "route_timeout")]
     #[schemars(extend("x-minimum" = "10ms", "x-maximum" = "1h"))]
@@ -61,6 +65,10 @@ fn root() -> Text<UrlPath> {
     Text::of("/")
 }
 
+fn share() -> f64 {
+    0.6
+}
+
 fn route_timeout() -> Text<Duration> {
     Text::of("30s")
 }
@@ -78,18 +86,20 @@ fn bypass_limit() -> u32 {
 }
 
 /// How much a request matters.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RawClass {
-    /// Finishes what was begun: payment, commit, callback.
+    /// Finishes what was begun: payment, commit, callback. With a pass, too.
     Finish,
     /// As if it held a pass.
     Admitted,
-    /// Entry and browsing.
+    /// Entry and browsing; with a pass it matters more.
     #[default]
     Entry,
-    /// Bots and prefetch.
+    /// Bots and prefetch; with a pass it matters more.
     Bulk,
+    /// Can be done without, whoever asks: refused first.
+    Optional,
 }
 
 /// What happens upstream when the client hangs up.

@@ -32,6 +32,9 @@ pub(crate) struct RawUpstream {
     /// How many requests may be unfinished at the cluster. Hot.
     #[serde(default)]
     pub(crate) limit: RawLimit,
+    /// How those are treated who wait for room. Hot.
+    #[serde(default)]
+    pub(crate) queue: RawQueue,
     /// How addresses are probed. Hot.
     #[serde(default)]
     pub(crate) health: RawHealth,
@@ -145,6 +148,51 @@ impl Default for RawLimit {
             wait: Text::of("100ms"),
             stall: Text::of("3s"),
         }
+    }
+}
+
+/// `upstream.NAME.queue`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawQueue {
+    /// Most requests that wait for room; for how long stands in `limit.wait`. Hot.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) length: u32,
+    /// Most unfinished requests of one user at the upstream; users known by their address alone are not
+    /// meant. Default: no bound but the limit. Hot.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) per_user: Option<u32>,
+    /// The parts of the classes in the limit while all of them want it, in proportion. Hot.
+    pub(crate) parts: RawParts,
+}
+
+impl Default for RawQueue {
+    fn default() -> Self {
+        Self { length: 10_000, per_user: None, parts: RawParts::default() }
+    }
+}
+
+/// `upstream.NAME.queue.parts`
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawParts {
+    /// Of what finishes something that was begun. Hot.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) finish: u32,
+    /// Of those with a pass. Hot.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) admitted: u32,
+    /// Of those without one. Hot.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) entry: u32,
+    /// Of bots, prefetch and what can be done without. Hot.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) bulk: u32,
+}
+
+impl Default for RawParts {
+    fn default() -> Self {
+        Self { finish: 20, admitted: 60, entry: 15, bulk: 5 }
     }
 }
 

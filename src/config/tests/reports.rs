@@ -88,6 +88,7 @@ fn warnings_do_not_refuse() {
         ),
         ("quota = \"person\"", "quota = \"person\"\ntimeout = \"400ms\"", "timeout", "limit.latency"),
         ("bypass_paths = [\"/login/return\"]", "bypass_limit = 5", "bypass_limit", "name the paths"),
+        ("room = \"main\"", "room = \"main\"\nclass = \"optional\"", "class", "a route to the same upstream"),
         ("header = \"x-user\"", "forwarded = \"forwarded\"", "", ""),
         (
             "[route.all]",
