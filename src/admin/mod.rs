@@ -114,7 +114,7 @@ async fn status(State((desk, _)): Shared) -> Json<Value> {
         .map(|(name, cluster)| {
             let facts = cluster.gate.facts(now);
             let addresses: Vec<Value> = cluster
-                .addresses(now)
+                .addresses()
                 .into_iter()
                 .map(|(address, up, in_flight)| json!({ "address": address.to_string(), "up": up, "in_flight": in_flight }))
                 .collect();
@@ -123,7 +123,7 @@ async fn status(State((desk, _)): Shared) -> Json<Value> {
                 "limit": facts.limit, "floor": rules.floor, "ceiling": rules.ceiling,
                 "law": rules.law.word(), "knee": cluster.gate.knee().map(knee),
                 "in_flight": facts.in_flight, "queued": facts.queued,
-                "stalled": facts.stalled, "up": !cluster.is_down(now), "addresses": addresses,
+                "stalled": facts.stalled, "up": !cluster.is_down(), "addresses": addresses,
             });
             (name.clone(), told)
         })

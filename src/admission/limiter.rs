@@ -14,6 +14,9 @@ use super::policy::{LawPolicy, LimitPolicy};
 #[derive(Debug)]
 pub struct Limiter {
     limit: f64,
+    /// Below the limit while the gate opens after an outage: how wide it is, and since when it is looked
+    /// at.
+    opening: Option<(f64, Moment)>,
     /// What the law is told of the counts, but for what is under way since `counted`.
     load: Load,
     counted: Moment,
@@ -61,6 +64,7 @@ impl Limiter {
     pub fn new(policy: &LimitPolicy, seed: u64, now: Moment) -> Self {
         Self {
             limit: f64::from(policy.initial),
+            opening: None,
             load: Load::default(),
             counted: now,
             limited: false,
@@ -85,14 +89,24 @@ impl Limiter {
         self.load.unanswered += 1;
         self.load.peak = self.load.peak.max(self.load.in_flight);
         let limit = self.limit(policy);
-        let limited = self.limited || self.load.in_flight >= limit;
+        let limited = self.opening.is_none() && (self.limited || self.load.in_flight >= limit);
         Some(Dispatch { sent: now, limit, limited, class, rank: self.load.in_flight, first_byte: None })
     }
 
     /// Somebody found no room, or stood behind somebody who had found none.
     pub fn held_back(&mut self) {
-        self.limited = true;
-        self.load.held_back += 1;
+        // While the gate opens it is not the limit that holds anybody back.
+        if self.opening.is_none() {
+            self.limited = true;
+            self.load.held_back += 1;
+        }
+    }
+
+    /// The upstream is there again after an outage: one at a time, or as many as the floor, then one more
+    /// with each answer (slow start, RFC 5681 §3.1), and in any case twice as many with each second, until
+    /// the limit is reached. All who waited for this would otherwise come in the same instant.
+    pub fn open_gently(&mut self, policy: &LimitPolicy, now: Moment) {
+        self.opening = Some((f64::from(policy.floor.max(1)), now));
     }
 
     /// The head of an answer has come. Long answers to slow readers are no stall.
@@ -115,6 +129,9 @@ impl Limiter {
         if outcome == Outcome::Served {
             self.last_progress = now;
         }
+        if let (Some((width, since)), Outcome::Served) = (self.opening, outcome) {
+            self.widen(policy, width + 1.0, since);
+        }
         let sample = Sample {
             sent: dispatch.sent,
             first_byte: dispatch.first_byte,
@@ -129,10 +146,18 @@ impl Limiter {
         self.limited = false;
     }
 
+    /// The gate is as wide as this now; open when that is no less than the limit.
+    fn widen(&mut self, policy: &LimitPolicy, width: f64, since: Moment) {
+        self.opening = (width < f64::from(self.goal(policy))).then_some((width, since));
+    }
+
     /// Lets the law look at the counts; about every [`BEAT`](super::knee::BEAT).
     pub fn tick(&mut self, policy: &LimitPolicy, now: Moment) {
         self.follow(policy);
         self.count(policy, now);
+        if let Some((width, since)) = self.opening {
+            self.widen(policy, width * now.since(since).as_secs_f64().exp2(), now);
+        }
         let wanted = self.law.on_tick(self.limit, policy, &self.load, now);
         self.load.peak = self.load.in_flight;
         self.take(policy, wanted);
@@ -151,7 +176,7 @@ impl Limiter {
         let passed = now.since(self.counted).as_secs_f64();
         self.counted = self.counted.max(now);
         self.load.area += passed * f64::from(self.load.in_flight);
-        if self.load.in_flight >= self.limit(policy) {
+        if self.load.in_flight >= self.goal(policy) {
             self.load.full += passed;
         }
     }
@@ -167,9 +192,19 @@ impl Limiter {
         self.load.in_flight < self.limit(policy)
     }
 
-    /// Most requests that may be unfinished: the law's number within today's floor and ceiling.
+    /// Most requests that may be unfinished now: [`Limiter::goal`], or less while the gate opens.
     #[must_use]
     pub fn limit(&self, policy: &LimitPolicy) -> u32 {
+        let goal = self.goal(policy);
+        let Some((width, _)) = self.opening else { return goal };
+        #[expect(clippy::cast_possible_truncation, reason = "the smaller of it and a u32")]
+        let whole = width.min(f64::from(goal)) as u32;
+        whole.max(1)
+    }
+
+    /// The law's number within today's floor and ceiling.
+    #[must_use]
+    pub fn goal(&self, policy: &LimitPolicy) -> u32 {
         let wanted = match policy.law {
             LawPolicy::Fixed => f64::from(policy.initial),
             _ => self.limit,
@@ -264,6 +299,37 @@ mod tests {
         limiter.head(&mut dispatch, later);
         limiter.release(&policy, &dispatch, Outcome::Served, later);
         assert!(!limiter.is_stalled(&policy, later), "an answer is progress");
+    }
+
+    #[test]
+    fn after_an_outage_it_opens_step_by_step_and_the_law_learns_nothing_of_it() {
+        let policy = LimitPolicy { law: LawPolicy::Fixed, ..policy(16, 1, 100) };
+        let mut now = Moment(0);
+        let mut limiter = Limiter::new(&policy, 1, now);
+        limiter.open_gently(&policy, now);
+        let mut waves = Vec::new();
+        while waves.last() != Some(&16) {
+            let mut wave = Vec::new();
+            while let Some(dispatch) = limiter.try_acquire(&policy, 0, now) {
+                assert!(!dispatch.limited || wave.len() == 15);
+                wave.push(dispatch);
+            }
+            waves.push(wave.len());
+            assert_eq!(limiter.goal(&policy), 16, "the limit itself stays");
+            now = now.after(Duration::from_millis(100));
+            wave.iter_mut().for_each(|dispatch| limiter.head(dispatch, now));
+            wave.iter().for_each(|dispatch| limiter.release(&policy, dispatch, Outcome::Served, now));
+        }
+        assert_eq!(waves, [1, 2, 4, 8, 16], "twice as many with each round");
+        limiter.open_gently(&policy, now);
+        let dispatch = limiter.try_acquire(&policy, 0, now).unwrap();
+        limiter.release(&policy, &dispatch, Outcome::Dropped, now);
+        assert_eq!(limiter.limit(&policy), 1, "a failure is no step");
+        let seconds = [1, 2, 3, 4].map(|second| {
+            limiter.tick(&policy, now.after(Duration::from_secs(second)));
+            limiter.limit(&policy)
+        });
+        assert_eq!(seconds, [2, 4, 8, 16], "nobody waits for ever for slow answers");
     }
 
     #[test]

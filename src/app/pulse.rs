@@ -134,7 +134,7 @@ impl Pulse {
         for (name, cluster) in &live.clusters {
             let facts = cluster.gate.facts(now);
             let label = [name.as_str()];
-            metrics.limit.with_label_values(&label).set(i64::from(facts.limit));
+            metrics.limit.with_label_values(&label).set(i64::from(facts.limit_now));
             metrics.in_flight.with_label_values(&label).set(i64::from(facts.in_flight));
             metrics.tunnels.with_label_values(&label).set(i64::from(cluster.tunnels.open()));
             for (class, waiting) in Class::ALL.into_iter().zip(facts.waiting) {
@@ -143,7 +143,7 @@ impl Pulse {
             if let Some(knee) = cluster.gate.knee() {
                 self.measure_knee(name, &knee);
             }
-            metrics.upstream_up.with_label_values(&label).set(i64::from(!cluster.is_down(now)));
+            metrics.upstream_up.with_label_values(&label).set(i64::from(!cluster.is_down()));
         }
         for (name, room) in &live.rooms {
             self.measure_room(name, &room.line.facts(&room.settings.policy));
@@ -190,7 +190,7 @@ impl Pulse {
 }
 
 fn load(room: &Room, store_failed: bool, now: Moment) -> Load {
-    let facts = room.clusters.iter().map(|cluster| (cluster.gate.facts(now), cluster.is_down(now)));
+    let facts = room.clusters.iter().map(|cluster| (cluster.gate.facts(now), cluster.is_down()));
     let narrowest = facts.min_by_key(|(facts, down)| (!down, !facts.stalled, facts.limit));
     match narrowest {
         Some((facts, down)) => Load {

@@ -5,19 +5,23 @@
 //! probes.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
-use super::address::{Address, Visit};
+use super::address::{Address, Unreachable, Visit};
+use super::connection::{ConnectError, Connection};
+use super::pool::Need;
 use super::probe::probe;
 use super::transport::Transport;
 use super::tunnel::Tunnels;
-use crate::admission::Moment;
 use crate::clock::Clock;
-use crate::config::settings::UpstreamSettings;
+use crate::config::settings::{HealthSettings, UpstreamSettings};
 use crate::store::gate::Gate;
 
 /// An address may hold this many times its share of the limit.
@@ -25,8 +29,12 @@ const SHARE_SLACK: f64 = 1.5;
 /// Retries: a tenth of the requests, with a reserve of ten.
 const RETRY_COST: i64 = 10;
 const RETRY_RESERVE: i64 = 100;
-/// How often a cluster that is down is probed, at least.
+/// How often an address that cannot be reached, or a cluster that is down, is probed, at least.
 const PROBE_WHEN_DOWN: Duration = Duration::from_millis(500);
+/// Two rounds of probes are at least so far apart, whatever alarms there are.
+const PROBE_GAP: Duration = Duration::from_millis(50);
+/// Longest time in which a probe must reach an address that is in doubt.
+const DOUBT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often names are resolved.
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 
@@ -45,6 +53,8 @@ pub struct Cluster {
     addresses: ArcSwap<Vec<Arc<Address>>>,
     retries: AtomicI64,
     dice: AtomicU64,
+    /// An address is in doubt: time for a probe.
+    alarm: Arc<Notify>,
     /// A successor under newer rules looks after the addresses now.
     retired: AtomicBool,
 }
@@ -76,6 +86,7 @@ impl Cluster {
             addresses: ArcSwap::new(known),
             retries: AtomicI64::new(RETRY_RESERVE),
             dice: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
+            alarm: Arc::default(),
             retired: AtomicBool::new(false),
         })
     }
@@ -135,6 +146,9 @@ impl Cluster {
     /// the limit is used up the upstream is alive enough to be busy, and the probe is left out: no news.
     async fn probe_one(&self, address: &Address) {
         let rules = &self.settings.health;
+        if address.is_in_doubt() && !self.reaches(address, rules).await {
+            return;
+        }
         let permit = match rules.path {
             Some(_) => {
                 let Some(permit) = self.gate.try_permit() else { return };
@@ -145,45 +159,140 @@ impl Cluster {
         let result = probe(address.address, &address.entry, &self.transport, rules).await;
         // Dropped with its default outcome: a probe is no sample of what requests cost.
         drop(permit);
-        if self.retired.load(Ordering::Relaxed) {
-            return;
+        if !self.retired.load(Ordering::Relaxed) {
+            self.hear(address, result, rules);
         }
-        if let Some(up) = address.probed(result.is_ok(), rules) {
+    }
+
+    /// Whether a connection to an address in doubt opens. That tells whether it is there at all, takes no
+    /// permit, and none could be had where all are held by requests that the dead will never answer.
+    async fn reaches(&self, address: &Address, rules: &HealthSettings) -> bool {
+        let timeout = rules.timeout.min(address.slow().unwrap_or(DOUBT_TIMEOUT).max(DOUBT_TIMEOUT));
+        let quick = HealthSettings { path: None, timeout, ..rules.clone() };
+        let result = probe(address.address, &address.entry, &self.transport, &quick).await;
+        if self.retired.load(Ordering::Relaxed) {
+            return false;
+        }
+        let reached = result.is_ok();
+        if reached {
+            self.open_gently(|| address.reached());
+        } else {
+            self.unreachable(address, true, result.as_ref().err().map_or("", String::as_str));
+            self.hear(address, result, rules);
+        }
+        reached
+    }
+
+    /// Takes in what a probe found.
+    fn hear(&self, address: &Address, result: Result<(), String>, rules: &HealthSettings) {
+        let well = result.is_ok();
+        let change =
+            if well { self.open_gently(|| address.probed(well, rules)) } else { address.probed(well, rules) };
+        if let Some(up) = change {
             let state = if up { "up" } else { "down" };
             let why = result.err().unwrap_or_default();
             tracing::warn!(upstream = self.name, address = %address.address, state, why, "an address changed its state");
         }
     }
 
+    /// Where `good_news` end an outage, all who waited for that would come at once: the gate opens step by
+    /// step.
+    fn open_gently<T>(&self, good_news: impl FnOnce() -> T) -> T {
+        let down = self.is_down();
+        if down {
+            self.gate.open_gently();
+        }
+        let news = good_news();
+        if down && self.is_down() {
+            // Not the end of it.
+            return news;
+        }
+        if down {
+            tracing::info!(upstream = self.name, "requests are let through again, few at first");
+        }
+        news
+    }
+
+    /// No connection to an address could be opened.
+    pub(super) fn unreachable(&self, address: &Address, by_probe: bool, error: &str) {
+        let (name, at) = (&self.name, address.address);
+        match address.unreachable(by_probe) {
+            Unreachable::Out => {
+                tracing::warn!(upstream = name, address = %at, error, "no connection; the address is out until a probe reaches it");
+            }
+            Unreachable::First => self.alarm.notify_one(),
+            Unreachable::Again => tracing::debug!(upstream = name, address = %at, error, "no connection"),
+        }
+    }
+
+    /// Opens a connection to an address. One that takes unusually long raises doubts long before it is
+    /// given up, so that the dead are known for what they are within a second.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; it has been counted.
+    pub(super) async fn connect(
+        &self,
+        address: &Address,
+        need: &Need<'_>,
+        timeout: Duration,
+        clock: &Clock,
+    ) -> Result<Connection, ConnectError> {
+        let mut connecting = pin!(address.connect(need, timeout, clock));
+        let result = match address.slow() {
+            None => connecting.await,
+            Some(slow) => match tokio::time::timeout(slow, &mut connecting).await {
+                Ok(result) => result,
+                Err(_) => {
+                    if address.doubt() {
+                        self.alarm.notify_one();
+                    }
+                    connecting.await
+                }
+            },
+        };
+        if let Err(error) = &result {
+            self.unreachable(address, false, &error.0);
+        }
+        result
+    }
+
     /// Looks after a cluster until nobody uses it any more: names, probes, idle connections.
     pub async fn look_after(cluster: Weak<Self>, clock: Clock) {
         let mut resolved = clock.now();
+        let mut resolving: Option<JoinHandle<()>> = None;
         while let Some(cluster) = cluster.upgrade().filter(|one| !one.retired.load(Ordering::Relaxed)) {
             let now = clock.now();
-            if now.since(resolved) >= RESOLVE_EVERY {
+            // In a task of its own: a name server that is slow must not keep the probes back.
+            let free = resolving.as_ref().is_none_or(JoinHandle::is_finished);
+            if now.since(resolved) >= RESOLVE_EVERY && free {
                 resolved = now;
-                cluster.discover().await;
+                let cluster = Arc::clone(&cluster);
+                resolving = Some(tokio::spawn(async move { cluster.discover().await }));
             }
             cluster.probe().await;
             for address in cluster.addresses.load().iter() {
                 address.pool.sweep(cluster.settings.keep_alive, now);
             }
-            // A cluster that is down is looked at more often, so that service resumes within a second.
-            let down = cluster.is_down(clock.now());
+            // What is down is looked at more often, so that service resumes within a second.
+            let doubts = cluster.addresses.load().iter().any(|one| one.is_in_doubt());
+            let (down, alarm) = (doubts || cluster.is_down(), Arc::clone(&cluster.alarm));
             let interval = cluster.settings.health.interval;
             drop(cluster);
-            tokio::time::sleep(if down { interval.min(PROBE_WHEN_DOWN) } else { interval }).await;
+            tokio::time::sleep(PROBE_GAP).await;
+            let pause = if down { interval.min(PROBE_WHEN_DOWN) } else { interval };
+            let _ = tokio::time::timeout(pause.saturating_sub(PROBE_GAP), alarm.notified()).await;
         }
     }
 
     /// The address for the next request: of two drawn at random the one with less in flight for its
-    /// weight; not `avoid`, which was just tried, if there is another. `None` if the operator drained
-    /// them all.
+    /// weight; not `avoid`, which was just tried, if there is another. `None` if each is drained by the
+    /// operator or cannot be reached.
     #[must_use]
-    pub fn choose(&self, limit: u32, avoid: Option<SocketAddr>, now: Moment) -> Option<Visit> {
+    pub fn choose(&self, limit: u32, avoid: Option<SocketAddr>) -> Option<Visit> {
         let all = self.addresses.load();
         let usable = |strict: bool| {
-            let fit = all.iter().filter(move |one| !one.is_drained() && (!strict || one.is_fit(now)));
+            let fits = move |one: &Address| if strict { one.is_fit() } else { one.is_reachable() };
+            let fit = all.iter().filter(move |one| !one.is_drained() && fits(one));
             fit.collect::<Vec<_>>()
         };
         let mut fit = usable(true);
@@ -209,15 +318,15 @@ impl Cluster {
 
     /// No address takes requests: probes or connections fail everywhere.
     #[must_use]
-    pub fn is_down(&self, now: Moment) -> bool {
-        self.addresses.load().iter().all(|one| one.is_drained() || !one.is_fit(now))
+    pub fn is_down(&self) -> bool {
+        self.addresses.load().iter().all(|one| one.is_drained() || !one.is_fit())
     }
 
     /// Addresses with their state, for metrics: (address, fit, in flight).
     #[must_use]
-    pub fn addresses(&self, now: Moment) -> Vec<(SocketAddr, bool, u32)> {
+    pub fn addresses(&self) -> Vec<(SocketAddr, bool, u32)> {
         let all = self.addresses.load();
-        all.iter().map(|one| (one.address, one.is_fit(now), one.in_flight())).collect()
+        all.iter().map(|one| (one.address, one.is_fit(), one.in_flight())).collect()
     }
 
     /// A request was forwarded: earns a tenth of a retry.

@@ -291,7 +291,7 @@ async fn reach(
     let mut avoid = None;
     for _ in 0..REACH_ATTEMPTS {
         let now = clock.now();
-        let visit = cluster.choose(permit.limit(), avoid, now).ok_or(Fault::Unreachable)?;
+        let visit = cluster.choose(permit.limit(), avoid).ok_or(Fault::Unreachable)?;
         let keep_alive = cluster.settings.keep_alive;
         let need = Need { transport: &cluster.transport, repeatable, keep_alive };
         if let Some(connection) = visit.address.pool.take(&need, now) {
@@ -317,18 +317,7 @@ async fn fresh(
     let Sending { cluster, clock, .. } = *sending;
     let left = deadline.since(clock.now()).max(Duration::from_millis(1));
     let timeout = cluster.settings.connect_timeout.min(left);
-    match visit.address.connect(need, timeout, clock).await {
-        Ok(connection) => Ok(connection),
-        Err(error) => {
-            let (name, address, error) = (&cluster.name, visit.address.address, error.0);
-            if visit.address.unreachable(clock.now()) {
-                tracing::warn!(upstream = name, %address, error, "no connection; the address is avoided for a second");
-            } else {
-                tracing::debug!(upstream = name, %address, error, "no connection");
-            }
-            Err(Fault::Unreachable)
-        }
-    }
+    cluster.connect(&visit.address, need, timeout, clock).await.map_err(|_| Fault::Unreachable)
 }
 
 /// What an upstream of HTTP/2 says of a request that it ended: `true` that it did nothing with it (RFC

@@ -63,7 +63,7 @@ impl Admitted {
             personal: self.personal,
             route: self.route.route_class,
             share: self.route.settings.share,
-            optional: self.route.settings.optional,
+            optional: self.route.settings.optional && self.bypass.is_none(),
         }
     }
 }
@@ -154,7 +154,7 @@ fn admit(
     };
     let class = if bypass.is_some() { entry.class } else { route.class(entry.class) };
     record.class = class;
-    if route.cluster.is_down(now) {
+    if route.cluster.is_down() {
         session::undo(route.room.as_deref(), &entry);
         return Err(Refusal::UpstreamDown);
     }
@@ -286,7 +286,7 @@ pub(super) async fn permit(
 ) -> Result<Permit, Refusal> {
     let (cluster, begun) = (&admitted.route.cluster, proxy.clock.now());
     let metrics = &proxy.witness.metrics;
-    let labels = [cluster.name.as_str(), admitted.class.word()];
+    let (name, class) = (cluster.name.as_str(), admitted.class.word());
     let permit = match cluster.gate.knock(&admitted.asking(), begun) {
         Knock::Permit(permit) => Ok(permit),
         Knock::Wait(wait) => {
@@ -294,14 +294,14 @@ pub(super) async fn permit(
             let waited = proxy.clock.now().since(begun);
             record.waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
             if permit.is_ok() {
-                metrics.permit_wait.with_label_values(&labels).observe(waited.as_secs_f64());
+                metrics.permit_wait.with_label_values(&[name, class]).observe(waited.as_secs_f64());
             }
             permit
         }
         Knock::Turned(why) => Err(why),
     };
     permit.map_err(|why| {
-        metrics.permit_refused.with_label_values(&[labels[0], labels[1], why.word()]).inc();
+        metrics.permit_refused.with_label_values(&[name, class, why.word()]).inc();
         session::undo(admitted.route.room.as_deref(), &admitted.entry);
         // Those who are refused together do not come back together.
         let spread = Duration::from_millis(cluster.roll() % RETRY_SPREAD_MS);

@@ -77,8 +77,10 @@ pub enum Knock {
 /// What metrics and rooms see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateFacts {
-    /// Most requests that may be unfinished.
+    /// Most requests that may be unfinished, once the gate is open.
     pub limit: u32,
+    /// Most that may be unfinished now: less after an outage, while it opens step by step.
+    pub limit_now: u32,
     /// Requests unfinished.
     pub in_flight: u32,
     /// Requests in the queue.
@@ -176,6 +178,13 @@ impl Gate {
         send(grants);
     }
 
+    /// The upstream is there again after an outage.
+    pub fn open_gently(&self) {
+        let mut state = self.lock();
+        let State { policy, limiter, .. } = &mut *state;
+        limiter.open_gently(policy, self.clock.now());
+    }
+
     /// What the law believes, if it believes more than a limit.
     #[must_use]
     pub fn knee(&self) -> Option<KneeFacts> {
@@ -193,7 +202,8 @@ impl Gate {
     pub fn facts(&self, now: Moment) -> GateFacts {
         let state = self.lock();
         GateFacts {
-            limit: state.limiter.limit(&state.policy),
+            limit: state.limiter.goal(&state.policy),
+            limit_now: state.limiter.limit(&state.policy),
             in_flight: state.limiter.in_flight(),
             queued: state.queue.len(),
             waiting: state.queue.waiting(),

@@ -14,6 +14,7 @@ mod upstreams;
 mod accept;
 mod browser;
 mod caches;
+mod circuit;
 mod faults;
 mod forwarding;
 mod framing;

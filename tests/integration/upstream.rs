@@ -169,7 +169,7 @@ async fn probes_speak_what_requests_speak() {
     let gate = before(upstream.address, &good, "").await;
     let is_up = |gate: &Gate| {
         let live = gate.running.proxy.live.load();
-        !live.clusters["app"].is_down(gate.running.proxy.clock.now())
+        !live.clusters["app"].is_down()
     };
     let probed = upstream.connections.load(Ordering::SeqCst);
     until("it was probed twice", || async {
