@@ -127,7 +127,7 @@ fn admit(
     record: &mut Record,
 ) -> Result<Admitted, Refusal> {
     let (route, may_bypass) = live.judge(&asked.host, &asked.path, asked.bare())?;
-    record.route = Label::Configured(Arc::clone(&route.name));
+    record.route = Label::Configured(Arc::clone(route));
     if declared_length(fields) > route.settings.body_limit {
         return Err(Refusal::BodyTooLong);
     }

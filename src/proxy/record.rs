@@ -10,6 +10,7 @@ use crate::admission::{Class, Moment, UserKey};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::proxy::access_log::AccessLog;
+use crate::proxy::live::Route;
 
 /// What happened to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +52,19 @@ pub struct Witness {
 pub enum Label {
     /// A word of ours.
     Ours(&'static str),
-    /// A name of the configuration.
-    Configured(Arc<str>),
+    /// A route of the configuration.
+    Configured(Arc<Route>),
+}
+
+impl Label {
+    /// The route that was found for the request.
+    #[must_use]
+    pub fn route(&self) -> Option<&Arc<Route>> {
+        match self {
+            Self::Ours(_) => None,
+            Self::Configured(route) => Some(route),
+        }
+    }
 }
 
 impl std::ops::Deref for Label {
@@ -61,7 +73,7 @@ impl std::ops::Deref for Label {
     fn deref(&self) -> &str {
         match self {
             Self::Ours(word) => word,
-            Self::Configured(name) => name,
+            Self::Configured(route) => &route.name,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Refusals and faults as answers: a page for people who navigate, problem+json for everything else.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
@@ -16,12 +18,12 @@ use crate::pages::{Language, Problem, RateLimit, Reason, RetryAfter};
 
 /// Says no to a request that was understood.
 pub fn refuse(live: &Live, refusal: &Refusal, asked: &Asked, mut record: Record) -> Response<Answer> {
-    let route = live.route(&asked.host, asked.bare());
-    let room = route.and_then(|route| route.room.as_deref());
+    let route = record.route.route().map(Arc::clone);
+    let room = route.as_ref().and_then(|route| route.room.as_deref());
     let answer = match refusal {
         _ if asked.grpc => grpc::refusal(reason(refusal)),
         Refusal::Waiting { not_sent, .. } if asked.html && !not_sent => waiting(live, room, asked, &record),
-        Refusal::OverQuota { .. } => over_quota(live, refusal, asked, route.map(|route| &**route), &record),
+        Refusal::OverQuota { .. } => over_quota(live, refusal, asked, route.as_deref(), &record),
         Refusal::Ambiguous(why) => ambiguous(live, why, asked, &record),
         _ => told(live, reason(refusal), retry_after(refusal, room), asked, room, &record),
     };
