@@ -1,7 +1,8 @@
-//! A backend that answers at once and is wrong about caches: every page is somebody's own, and says that
-//! anybody may store it.
+//! A backend that is wrong about caches: every page is somebody's own, and says that anybody may store
+//! it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,14 +21,20 @@ impl Drop for Backend {
 }
 
 impl Backend {
+    /// Answers at once.
     pub(crate) async fn start() -> Result<Self, String> {
+        Self::taking(Duration::ZERO).await
+    }
+
+    /// Works so long on each request, on as many at a time as it is sent.
+    pub(crate) async fn taking(time: Duration) -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let accepting = tokio::spawn(async move {
             // Connections end with this task.
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(converse(stream));
+                connections.spawn(converse(stream, time));
                 while connections.try_join_next().is_some() {}
             }
         });
@@ -35,7 +42,7 @@ impl Backend {
     }
 }
 
-async fn converse(mut stream: TcpStream) {
+async fn converse(mut stream: TcpStream, time: Duration) {
     let _ = stream.set_nodelay(true);
     let mut bytes = Vec::new();
     loop {
@@ -57,6 +64,9 @@ async fn converse(mut stream: TcpStream) {
                  content-length: {}\r\n\r\n{body}",
                 body.len()
             );
+            if !time.is_zero() {
+                tokio::time::sleep(time).await;
+            }
             if stream.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }

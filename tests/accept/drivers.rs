@@ -127,6 +127,60 @@ pub(crate) async fn m18() -> Result<Judged, String> {
     ))
 }
 
+/// M20: payments ask for a quarter more than the backend can do, first alone, then with calls beside them
+/// that can be done without.
+pub(crate) async fn m20() -> Result<Judged, String> {
+    let backend = Backend::taking(Duration::from_millis(50)).await?;
+    let gateway = Gateway::start(&format!(
+        "[edge]\nmax_connections_per_prefix = 10000\n\n[upstream.app]\naddresses = [\"{}\"]\n\
+         limit = {{ law = \"fixed\", initial = 8, wait = \"300ms\" }}\n\n[route.pay]\npath = \"/pay\"\n\
+         upstream = \"app\"\nclass = \"finish\"\n\n[route.extra]\npath = \"/extra\"\nupstream = \"app\"\n\
+         class = \"optional\"\n",
+        backend.address
+    ))?;
+    let alone = served(gateway.site, &[("/pay", 5)], Duration::from_secs(4)).await;
+    let both = served(gateway.site, &[("/pay", 5), ("/extra", 10)], Duration::from_secs(4)).await;
+    let count =
+        |all: &[(&str, Duration)], wanted: &str| all.iter().filter(|(path, _)| *path == wanted).count();
+    let (before, with) = (count(&alone, "/pay"), count(&both, "/pay"));
+    let last = both.iter().filter(|(path, _)| *path == "/extra").map(|(_, at)| *at).max().unwrap_or_default();
+    if before < 300 {
+        return Err(format!("only {before} payments were served in four seconds: nothing was saturated"));
+    }
+    Ok(Judged::new(
+        last <= Duration::from_secs(1) && with as f64 >= 0.98 * before as f64,
+        format!(
+            "the last optional call served came {:.2} s after saturation began; {with} critical completions, {before} without optional calls",
+            last.as_secs_f64()
+        ),
+    ))
+}
+
+/// Asks for each path every so many milliseconds, answered or not; what was served, and when it had been
+/// asked for.
+async fn served(
+    site: SocketAddr,
+    paths: &[(&'static str, u64)],
+    time: Duration,
+) -> Vec<(&'static str, Duration)> {
+    let (begun, mut asked) = (now(), tokio::task::JoinSet::new());
+    let mut beat = tokio::time::interval(Duration::from_millis(5));
+    for turn in 0_u64.. {
+        beat.tick().await;
+        let at = begun.elapsed();
+        if at >= time {
+            break;
+        }
+        for &(path, _) in paths.iter().filter(|(_, every)| (turn * 5).is_multiple_of(*every)) {
+            asked.spawn(async move {
+                let answer = get(site, path, "").await;
+                answer.is_ok_and(|answer| answer.status == 200).then_some((path, at))
+            });
+        }
+    }
+    asked.join_all().await.into_iter().flatten().collect()
+}
+
 /// Identifiers of one person, none of which may be found anywhere.
 const TAX_CODE: &str = "RSSMRA80A01H501U";
 const DEVICE: &str = "device-5e1f0c77aa42";

@@ -127,7 +127,7 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
         "M17" => Ok(Judged::absent("no public, chained counters")),
         "M18" => drivers::m18().await,
         "M19" => Ok(Judged::absent("no lanes")),
-        "M20" => Ok(Judged::absent("no route can be called optional")),
+        "M20" => drivers::m20().await,
         "M21" => Ok(Judged::absent("no slots to come back in")),
         "M22" => judge::m22(&days.shipped("s-in")?, 45.0, 30.0),
         "M23" => {

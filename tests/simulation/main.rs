@@ -11,6 +11,7 @@
 mod dice;
 mod limit;
 mod person;
+mod queue;
 mod upstream;
 mod witness;
 mod world;
