@@ -10,7 +10,7 @@ CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 TARGETS = chain config head path proxy listener
 SECONDS = 60
 
-.PHONY: demo test accept build fuzz bench compare sweep deny screenshot
+.PHONY: demo test accept build fuzz bench fidelity compare sweep deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
@@ -41,6 +41,12 @@ fuzz:
 bench: build
 	@.ci/need nginx haproxy h2load:nghttp2-client openssl taskset:util-linux
 	/usr/bin/python3 benches/peers.py
+
+# Whether rehearsals can be believed: five seeds of each small form, live and rehearsed, then by sessions
+# and by requests. A quarter of an hour on a quiet machine. ARGS='--keep FOLDER' keeps the live legs.
+fidelity: build
+	/usr/bin/python3 benches/fidelity.py $(ARGS)
+	$(CARGO) test --release --locked --lib lab::rehearse::session::fit -- --ignored --nocapture
 
 # How near each law of the limit comes to the best limit set by hand, over SEEDS random upstreams in
 # virtual time; the distribution, and the worst ten. Minutes.

@@ -180,6 +180,9 @@ pub(super) fn account(stage: &Stage, played: &[Played]) -> Report {
     if report.interrupted {
         report.words.push("Interrupted: these figures are of a part of the day.".to_owned());
     }
+    report.notes.extend(played.iter().flat_map(|leg| {
+        leg.replaced.iter().map(|what| format!("{}: replaced for this leg: {what}", leg.record.title))
+    }));
     report.notes.extend(played.iter().flat_map(kills));
     report
 }

@@ -273,14 +273,38 @@ impl Cluster {
             for address in cluster.addresses.load().iter() {
                 address.pool.sweep(cluster.settings.keep_alive, now);
             }
-            // What is down is looked at more often, so that service resumes within a second.
-            let doubts = cluster.addresses.load().iter().any(|one| one.is_in_doubt());
-            let (down, alarm) = (doubts || cluster.is_down(), Arc::clone(&cluster.alarm));
-            let interval = cluster.settings.health.interval;
-            drop(cluster);
-            tokio::time::sleep(PROBE_GAP).await;
-            let pause = if down { interval.min(PROBE_WHEN_DOWN) } else { interval };
-            let _ = tokio::time::timeout(pause.saturating_sub(PROBE_GAP), alarm.notified()).await;
+            Self::rest(cluster).await;
+        }
+    }
+
+    /// Until the next round of probes. What is down is looked at more often, so that service resumes
+    /// within a second; doubts that arise begin the next round at once.
+    async fn rest(cluster: Arc<Self>) {
+        let doubts = cluster.addresses.load().iter().any(|one| one.is_in_doubt());
+        let (down, alarm) = (doubts || cluster.is_down(), Arc::clone(&cluster.alarm));
+        let interval = cluster.settings.health.interval;
+        drop(cluster);
+        tokio::time::sleep(PROBE_GAP).await;
+        let pause = if down { interval.min(PROBE_WHEN_DOWN) } else { interval };
+        let _ = tokio::time::timeout(pause.saturating_sub(PROBE_GAP), alarm.notified()).await;
+    }
+
+    /// Looks after a cluster of supposed addresses: the probes find what `is_up` says, by the rules and
+    /// at the times of real ones.
+    pub async fn suppose_probes(cluster: Weak<Self>, is_up: impl Fn() -> bool + Send) {
+        const REFUSED: &str = "connection refused";
+        while let Some(cluster) = cluster.upgrade().filter(|one| !one.retired.load(Ordering::Relaxed)) {
+            let up = is_up();
+            for address in cluster.addresses.load().iter() {
+                if address.is_in_doubt() && up {
+                    cluster.open_gently(|| address.reached());
+                } else if address.is_in_doubt() {
+                    cluster.unreachable(address, true, REFUSED);
+                }
+                let found = if up { Ok(()) } else { Err(REFUSED.to_owned()) };
+                cluster.hear(address, found, &cluster.settings.health);
+            }
+            Self::rest(cluster).await;
         }
     }
 

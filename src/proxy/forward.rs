@@ -306,7 +306,7 @@ async fn reach(
 }
 
 /// Addresses tried for one request; nothing was sent to those that could not be reached.
-const REACH_ATTEMPTS: usize = 2;
+pub(super) const REACH_ATTEMPTS: usize = 2;
 
 async fn fresh(
     sending: &Sending<'_>,

@@ -15,7 +15,8 @@ use hyper::body::Body;
 
 use super::Proxy;
 use super::body::Answer;
-use super::forward::{Fault, Head};
+use super::cluster::Cluster;
+use super::forward::{Fault, Head, REACH_ATTEMPTS};
 use super::handle::{Judged, judge, make_fit, permit, storing, take_in};
 use super::headers;
 use super::live::Bypass;
@@ -31,6 +32,9 @@ pub type Pending = Pin<Box<dyn Future<Output = Option<Response<Bytes>>> + Send>>
 
 /// Answers in the place of every upstream.
 pub trait StandIn: Send + Sync {
+    /// A connection could be opened now.
+    fn is_there(&self) -> bool;
+
     /// Takes a request in.
     fn ask(&self, head: Head) -> Pending;
 }
@@ -60,6 +64,11 @@ async fn go_on<B>(proxy: &Arc<Proxy>, judged: Judged<B>, upstream: &dyn StandIn)
         Err(refusal) => return refuse::refuse(&live, &refusal, &asked, record),
     };
     let route = Arc::clone(&admitted.route);
+    if !upstream.is_there() {
+        unreachable(&route.cluster, &permit);
+        drop(permit);
+        return refuse::fault(&live, Fault::Unreachable, &asked, record);
+    }
     let (parts, _) = request.into_parts();
     let mut fields = parts.headers;
     make_fit(&mut fields, &live, &asked, &record);
@@ -94,6 +103,16 @@ async fn go_on<B>(proxy: &Arc<Proxy>, judged: Judged<B>, upstream: &dyn StandIn)
     record.sent(response.body().len());
     record.complete();
     response.map(|body| Answer::Own(Some(body)))
+}
+
+/// No connection can be opened: noted against the addresses that a real request would have tried.
+fn unreachable(cluster: &Cluster, permit: &Permit) {
+    let mut avoid = None;
+    for _ in 0..REACH_ATTEMPTS {
+        let Some(visit) = cluster.choose(permit.limit(), avoid) else { return };
+        cluster.unreachable(&visit.address, false, "connection refused");
+        avoid = Some(visit.address.address);
+    }
 }
 
 /// What is under way at the stand-in.

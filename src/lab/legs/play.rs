@@ -82,6 +82,8 @@ pub struct Played {
     pub interrupted: bool,
     /// For each kill, the requests of the crowd that were in flight.
     pub in_flight: Vec<Vec<UnderWay>>,
+    /// What of an operator's own configuration was replaced for the leg, in words.
+    pub replaced: Vec<String>,
 }
 
 /// What goes on beside the crowd.
@@ -136,6 +138,10 @@ impl Stage {
         let mut peer = match target {
             Target::Peer(setup) => Some(setup.start(&self.scenario, origin.address).await?),
             _ => None,
+        };
+        let (gateway, replaced) = match gateway {
+            Some((gateway, gauges, replaced)) => (Some((gateway, gauges)), replaced),
+            None => (None, Vec::new()),
         };
         let (site, kind) = match (&gateway, &peer, target) {
             (Some((gateway, _)), ..) => (gateway.site, Kind::Gateway),
@@ -220,7 +226,8 @@ impl Stage {
         record.cpu.extend(remains.map(|remains| ("gateway".to_owned(), remains.cpu_s)));
         record.cpu.extend(peer_cpu);
         (record.memory, record.kills, record.agreement) = (side.memory, side.kills, agreement);
-        Ok(Played { record, interrupted: *self.interrupted.borrow(), in_flight: side.in_flight })
+        let interrupted = *self.interrupted.borrow();
+        Ok(Played { record, interrupted, in_flight: side.in_flight, replaced })
     }
 
     /// Origin and gateway without a crowd, for somebody with a browser; until interrupted.
@@ -231,7 +238,7 @@ impl Stage {
         let folder = Folder::new()?;
         let mut origin = self.origin(&folder).await?;
         origin.begin().await?;
-        if let Some((gateway, _)) = self.gateway(target, origin.address).await? {
+        if let Some((gateway, ..)) = self.gateway(target, origin.address).await? {
             meet(&gateway);
             let _ = self.interrupted.clone().wait_for(|enough| *enough).await;
             gateway.end().await?;
@@ -255,15 +262,20 @@ impl Stage {
         OriginProcess::start(command).await
     }
 
-    /// The gateway of the leg, if one is started for it, and where its gauges are.
+    /// The gateway of the leg, if one is started for it, where its gauges are, and what of an operator's
+    /// own configuration was replaced.
     async fn gateway(
         &self,
         target: &Target,
         origin: SocketAddr,
-    ) -> Result<Option<(Gateway, Gauges)>, Trouble> {
+    ) -> Result<Option<(Gateway, Gauges, Vec<String>)>, Trouble> {
         let Target::Gateway { configuration, ports } = target else { return Ok(None) };
         let generated = || service::configuration(&self.scenario, origin);
-        let (mut table, _) = service::rewritten(&configuration.clone().unwrap_or_else(generated), origin)?;
+        let (mut table, mut replaced) =
+            service::rewritten(&configuration.clone().unwrap_or_else(generated), origin)?;
+        if configuration.is_none() {
+            replaced.clear();
+        }
         let gateway = Gateway::start(&self.program, table.clone(), *ports).await?;
         let mut listen = Table::new();
         listen.insert("http".to_owned(), gateway.site.to_string().into());
@@ -273,7 +285,7 @@ impl Stage {
         let settings = config::parse(&text, "the gateway's configuration");
         let (settings, _) = settings.map_err(|wrong| Trouble(config::render(&wrong, &text, false)))?;
         let gauges = Gauges::new(gateway.admin, &settings);
-        Ok(Some((gateway, gauges)))
+        Ok(Some((gateway, gauges, replaced)))
     }
 }
 

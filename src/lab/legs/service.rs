@@ -11,6 +11,8 @@ use super::Trouble;
 use crate::lab::Scenario;
 use crate::lab::scenario::{Class, Conduct, Endpoint};
 
+/// A pool of more workers than this is known to who writes its limit.
+const KNOWN_FROM: usize = 200;
 /// What is not behind a pool.
 const REST: &str = "rest";
 
@@ -28,12 +30,18 @@ pub fn configuration(scenario: &Scenario, origin: SocketAddr) -> String {
         let slowest = scenario.endpoints.iter().filter(|end| end.pool == Some(index));
         let slowest_s = slowest.map(|end| end.service.mean_s()).fold(0.010, f64::max);
         let name = name(&pool.id);
+        // Wide enough for the pool, whatever it is: a ceiling is there for what nobody foresaw.
+        let limit = (4 * pool.slots).max(200);
+        // Who runs hundreds of workers knows about how many; a limit found from 20 would take its time.
+        let known = if pool.slots > KNOWN_FROM { pool.slots } else { 0 };
+        let (initial, floor) = (known.max(20), known.max(4));
+        let seats = (limit as f64 * rest_per_work(scenario, index)).ceil().max(500.0);
         let _ = write!(
             text,
             "\n[upstream.{name}]\naddresses = [\"{origin}\"]\nannounce_limit = true\n\
-             limit = {{ initial = 20, floor = 4, ceiling = 200, wait = \"400ms\", stall = \"{:.0}ms\" }}\n\
-             \n[room.{name}]\ntitle = \"{}\"\nseats = {{ floor = 4, ceiling = 500 }}\ncall = {}\nidle = {}\nsession = {}\n\
-             poll = {{ min = {}, max = {}, divisor = 10 }}\n",
+             limit = {{ initial = {initial}, floor = {floor}, ceiling = {limit}, wait = \"400ms\", stall = \"{:.0}ms\" }}\n\
+             \n[room.{name}]\ntitle = \"{}\"\nseats = {{ floor = 4, ceiling = {seats} }}\ncall = {}\nidle = {}\nsession = {}\n\
+             poll = {{ min = {}, max = {}, divisor = 10, budget = {} }}\n",
             (slowest_s * 9_000.0).max(3_000.0),
             scenario.name,
             scaled(600.0),
@@ -41,6 +49,7 @@ pub fn configuration(scenario: &Scenario, origin: SocketAddr) -> String {
             scaled(1_800.0),
             scaled(5.0),
             scaled(120.0),
+            polling_budget(scenario),
         );
     }
     let _ = write!(
@@ -60,6 +69,27 @@ pub fn configuration(scenario: &Scenario, origin: SocketAddr) -> String {
         }
     }
     text
+}
+
+/// How long a session lasts for each second that the pool works on it, on average over those who come
+/// for the pool; at least 1.
+fn rest_per_work(scenario: &Scenario, pool: usize) -> f64 {
+    let (mut lasts_s, mut work_s) = (0.0, 0.0);
+    for class in &scenario.classes {
+        let Conduct::People(people) = &class.conduct else { continue };
+        let work = scenario.work_in_pool_s(people, pool);
+        if work > 0.0 {
+            lasts_s += class.people as f64 * scenario.session_s(people);
+            work_s += class.people as f64 * work;
+        }
+    }
+    if work_s > 0.0 { (lasts_s / work_s).max(1.0) } else { 1.0 }
+}
+
+/// Looks a second that are borne: 5,000 by the gateway itself. Whoever expects so many people that each
+/// would look less than once a minute has a cache in front of the board.
+fn polling_budget(scenario: &Scenario) -> usize {
+    (scenario.seekers() / 60).max(5_000)
 }
 
 /// How long a pass may rest: ten sessions of those who come for the pool, and never longer than the
@@ -144,7 +174,16 @@ pub(super) fn routes(scenario: &Scenario) -> BTreeMap<String, Way> {
 /// If it is no TOML.
 pub fn rewritten(text: &str, origin: SocketAddr) -> Result<(Table, Vec<String>), Trouble> {
     let mut table: Table = toml::from_str(text).map_err(|error| Trouble(error.to_string()))?;
-    let mut words = vec!["listen: addresses and state directory are this machine's".to_owned()];
+    let listen = table.get("listen").and_then(Value::as_table).cloned().unwrap_or_default();
+    let mut words: Vec<String> = listen
+        .iter()
+        .filter(|(key, _)| *key != "threads")
+        .map(|(key, was)| match key.as_str() {
+            "http" | "admin" => format!("listen.{key}: a free port of 127.0.0.1, instead of {was}"),
+            "state_directory" => format!("listen.{key}: a new folder, gone after the leg, instead of {was}"),
+            _ => format!("listen.{key}: left out, it was {was}"),
+        })
+        .collect();
     if table.remove("tls").is_some() {
         words.push("tls: left out; the crowd comes in the clear".to_owned());
     }

@@ -21,7 +21,8 @@ pub(super) struct Gauges {
     upstreams: BTreeSet<String>,
 }
 
-/// What a gateway says of itself. Sums over its rooms, and over the upstreams behind them.
+/// What a gateway says of itself. Sums over its rooms; of the upstreams behind them the lowest limit,
+/// which is the one that seats follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reading {
     issued: Option<u64>,
@@ -47,16 +48,17 @@ impl Gauges {
     }
 
     fn reading(&self, status: &Value) -> Reading {
-        let sum = |table: &str, names: &BTreeSet<String>, key: &str| {
-            let one = |name: &String| status.get(table)?.get(name)?.get(key)?.as_u64();
-            names.iter().map(one).try_fold(0, |sum, one| Some(sum + one?)).filter(|_| !names.is_empty())
+        let one = |table: &str, name: &str, key: &str| status.get(table)?.get(name)?.get(key)?.as_u64();
+        let sum = |key: &str| {
+            let rooms = self.rooms.iter().map(|name| one("rooms", name, key));
+            rooms.reduce(|sum, one| Some(sum? + one?)).flatten()
         };
         Reading {
-            issued: sum("rooms", &self.rooms, "issued"),
-            called: sum("rooms", &self.rooms, "cursor"),
-            seats: sum("rooms", &self.rooms, "seats"),
-            active: sum("rooms", &self.rooms, "active"),
-            limit: sum("upstreams", &self.upstreams, "limit"),
+            issued: sum("issued"),
+            called: sum("cursor"),
+            seats: sum("seats"),
+            active: sum("active"),
+            limit: self.upstreams.iter().filter_map(|name| one("upstreams", name, "limit")).min(),
         }
     }
 }
@@ -103,7 +105,7 @@ mod tests {
         });
         let reading = gauges.reading(&status);
         let whole =
-            Reading { issued: Some(5), called: Some(3), seats: Some(9), active: Some(2), limit: Some(50) };
+            Reading { issued: Some(5), called: Some(3), seats: Some(9), active: Some(2), limit: Some(20) };
         assert_eq!(reading, whole);
         assert_eq!(gauges.reading(&Value::Null), Reading::default());
     }

@@ -145,8 +145,8 @@ fn held_by(found: &Findings, binding: Binding, share: f64) -> String {
             count(found.limit)
         ),
         Binding::IdleSeats => format!(
-            "Seats are held by people who have finished, {held}. Let the service end sessions, or shorten the \
-             room's `idle`."
+            "Seats are held by people who ask for nothing, {held}: they have finished, or never came for a seat that \
+             fell to them. Let the service end sessions, or shorten the room's `idle`."
         ),
         Binding::PollingBudget => format!(
             "The polling budget of {} looks a second binds, {held}: the board makes everybody look up to {:.0} times \

@@ -27,6 +27,7 @@ use crate::lab::flag::Flag;
 use crate::lab::origin::Origin;
 use crate::lab::site::{Answering, Line, Opening, Site};
 use crate::metrics::Metrics;
+use crate::proxy::cluster::Cluster;
 use crate::proxy::forward::Head;
 use crate::proxy::stand_in::{self, Pending, StandIn};
 use crate::proxy::{AccessLog, Peer, Proxy, Random, Witness};
@@ -126,6 +127,11 @@ impl Gateway {
         let log = AccessLog::start(false, Arc::clone(&metrics));
         let witness = Witness { log, metrics, clock: self.clock };
         let proxy = bring_together(live, &secrets, witness, self.random.clone(), None);
+        for cluster in proxy.live.load().clusters.values() {
+            let (origin, cluster) = (Arc::clone(&self.origin), Arc::downgrade(cluster));
+            let is_up = move || origin.alive().is_up();
+            tokio::spawn(Cluster::suppose_probes(cluster, is_up));
+        }
         let (stop, stopped) = watch::channel(false);
         let mut pulse = Pulse::new(Arc::clone(&proxy), Arc::clone(&self.journal), workshop.hungry);
         pulse.beat().await;
@@ -229,6 +235,10 @@ struct Played {
 }
 
 impl StandIn for Played {
+    fn is_there(&self) -> bool {
+        self.origin.alive().is_up()
+    }
+
     fn ask(&self, head: Head) -> Pending {
         let (origin, over) = (Arc::clone(&self.origin), Arc::clone(&self.over));
         let (there, back) = both_ways(&self.way);

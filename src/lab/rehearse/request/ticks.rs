@@ -62,7 +62,7 @@ impl Watched<'_> {
         tick
     }
 
-    /// Sums over the rooms, and over the upstreams behind them.
+    /// Sums over the rooms; of the upstreams behind them the lowest limit, which seats follow.
     fn gauges(&self, tick: &mut Tick, live: &crate::proxy::live::Live, now: Moment) {
         if live.rooms.is_empty() {
             return;
@@ -78,6 +78,6 @@ impl Watched<'_> {
             .flat_map(|room| room.clusters.iter().map(|cluster| cluster.name.as_str()))
             .collect();
         let limits = behind.iter().filter_map(|name| live.clusters.get(*name));
-        tick.limit = Some(limits.map(|cluster| u64::from(cluster.gate.facts(now).limit)).sum());
+        tick.limit = limits.map(|cluster| u64::from(cluster.gate.facts(now).limit)).min();
     }
 }

@@ -3,8 +3,11 @@
 //! A `fixed` limit is what it is. `aimd` settles where the mean time to the first byte is the latency
 //! that the operator bears: with `slots` workers and `s` of service a request that is at `slots ·
 //! latency / s` requests in flight (Little's law), times [`AIMD_SETTLES`] because it saws below that.
-//! Any other law looks for the knee, and settles at [`KNEE_SETTLES`] times the workers. A limit rises
-//! only while it holds somebody back, and both ways it goes most of the way in [`RAMP_S`].
+//! Any other law looks for the knee, and settles at [`KNEE_SETTLES`] times the workers. A limit moves
+//! only while it holds somebody back, and then goes 63 % of the way in [`RAMP_S`].
+//!
+//! Both were fitted to the small forms, rehearsed request by request from a limit that began at a
+//! quarter of the workers; the test `fit` makes the fit again. `AIMD_SETTLES` is theory.
 //!
 //! The seats of the room, κ included, are not modelled: the room measures what this says is in flight.
 
@@ -13,15 +16,17 @@ use crate::admission::policy::{LawPolicy, LimitPolicy};
 /// Mean of the sawtooth over where it is cut: between 0.9 and 1.
 const AIMD_SETTLES: f64 = 0.95;
 /// Limit over workers where a law that looks for the knee settles.
-const KNEE_SETTLES: f64 = 1.15;
+pub(super) const KNEE_SETTLES: f64 = 1.5;
 /// So many standard deviations above the mean is what requests in flight touch within a second.
 const TOUCHES: f64 = 3.0;
 /// Time constant of the way there, in seconds.
-const RAMP_S: f64 = 2.0;
+pub(super) const RAMP_S: f64 = 16.0;
 
 /// What a report says of it.
-pub const NOTE: &str = "limiter: modelled, not played (settles where its law puts it for this pool; first-order ramp \
-     of 2 s)";
+pub const NOTE: &str = "limiter: modelled, not played. A law that looks for the knee settles at 1.5 times the workers, and \
+     goes 63 % of the way in 16 s: fitted to S-CB, S-BB and S-IN, rehearsed request by request from a limit of a \
+     quarter of the workers, where single runs settled between 0.8 and 4.4 times. It moves only while it holds \
+     somebody back, as the law does";
 
 /// The limit of one upstream, over time.
 #[derive(Clone, Debug)]
@@ -61,7 +66,7 @@ impl LimitModel {
         // What is in flight varies by nature, and a law grows when it touched the limit at any time.
         let wanted = wanted as f64 + TOUCHES * (wanted as f64).sqrt();
         let held_back = wanted >= self.limit.floor();
-        if slots > 0 && (target < self.limit || held_back) {
+        if slots > 0 && held_back {
             self.limit += (target - self.limit) * (1.0 - (-elapsed_s / RAMP_S).exp());
         }
         self.limit = self.limit.clamp(f64::from(policy.floor), f64::from(policy.ceiling));

@@ -46,4 +46,6 @@ pub fn rehearse(day: &Day, progress: impl FnMut(f64)) -> Outcome {
 }
 
 #[cfg(test)]
+mod fit;
+#[cfg(test)]
 mod tests;

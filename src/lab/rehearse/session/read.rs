@@ -160,7 +160,11 @@ fn workers(scenario: &Scenario, index: usize) -> Pool {
 /// What is not played, in words.
 fn absent(scenario: &Scenario, pool: usize) -> Vec<String> {
     let mut absent = vec![
-        "the leg WITHOUT a gateway: only the request level plays it".to_owned(),
+        "the leg WITHOUT a gateway: what a crowd does to a service that nobody protects is decided by single \
+         requests, by which of them time out and are sent again, and this level has none; a model of it would be a \
+         guess. Where the day can be made smaller (people and slots divided by the same number, until at most \
+         20,000 people are left), `--level request` plays both legs"
+            .to_owned(),
         "slots to come back at, a draw among those present at the opening, one place for each person: the \
          gateway does not have them yet"
             .to_owned(),
