@@ -24,9 +24,10 @@ use crate::lab::{Kind, LegSummary, Scenario};
 /// by its own code and the configuration. Days of up to 20,000 people are played request by request,
 /// without and with the gateway; larger ones by sessions.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Rehearse {
-    /// Scenario: the name of a shipped one (s-cb, s-bb, s-in, cashback, bonus-bici, inps, national), or
-    /// a file.
+    /// Scenario: the name of a shipped one (minimal, s-cb, s-bb, s-in, cashback, bonus-bici, inps,
+    /// national), or a file.
     pub scenario: String,
     /// The configuration that is rehearsed, instead of one written for the scenario.
     #[arg(long, value_name = "FILE")]
@@ -43,6 +44,9 @@ pub struct Rehearse {
     /// Play the day once more with more workers, to see what they buy: so many, or 1 % if that is more.
     #[arg(long, value_name = "WORKERS", default_value_t = 1)]
     pub more: usize,
+    /// Print the scenario as it is written, to begin a day of your own from, and play nothing.
+    #[arg(long)]
+    pub print: bool,
     /// One JSON object (an array of them for several seeds), and nothing else on standard output.
     #[arg(long)]
     pub json: bool,
@@ -50,6 +54,17 @@ pub struct Rehearse {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 }
+
+const EXAMPLES: &str = "\
+Nothing is sent anywhere: people, service and time are virtual; what the gateway decides is decided by
+its own code and the configuration. Days of up to 20,000 people are played request by request, without
+and with the gateway; larger ones by sessions.
+
+A day of your own:
+  tornello rehearse minimal --print > mine.toml     # then change it
+  tornello check --scenario mine.toml               # all that is wrong with it
+  tornello rehearse mine.toml --config tornello.toml --html mine.html
+  tornello rush mine.toml                           # the same, live, on this machine";
 
 /// How finely a day is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -76,6 +91,10 @@ impl Rehearse {
                 return CONFIGURATION;
             }
         };
+        if self.print {
+            print!("{text}");
+            return OK;
+        }
         let Some(settings) = self.settings(&scenario) else { return CONFIGURATION };
         let first = self.seed.unwrap_or(scenario.seed);
         let seeds = (first..).take(usize::try_from(self.seeds.get()).unwrap_or(usize::MAX));

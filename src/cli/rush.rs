@@ -27,7 +27,7 @@ use crate::lab::{LegSummary, Report, Scenario};
 /// This is a load generator. It calls loopback addresses only: 127.0.0.0/8 and ::1.
 #[derive(Debug, clap::Args)]
 pub struct Rush {
-    /// Scenario: the name of a shipped one (s-cb, s-bb, s-in), or a file.
+    /// Scenario: the name of a shipped one (minimal, s-cb, s-bb, s-in), or a file.
     pub scenario: String,
     /// Only one of the legs.
     #[arg(long, value_enum)]

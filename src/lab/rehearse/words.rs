@@ -50,6 +50,8 @@ pub struct Findings {
     pub scale: f64,
     /// Looks a second that the operator allows.
     pub polling_budget: u64,
+    /// Somebody was given a place to wait in. `None` if requests were not played one by one.
+    pub queued: Option<bool>,
     /// Share of waits inside the announced interval.
     pub announced_inside: Option<f64>,
     /// Changes a second that the biggest network sends, and that the door lets it.
@@ -80,7 +82,9 @@ pub fn words(found: &Findings) -> Vec<String> {
         .into_iter()
         .flatten()
         .chain(held.map(|(_, (binding, share))| held_by(found, *binding, *share)))
-        .chain([workers(found), honesty(found), door(found), more(found)].into_iter().flatten())
+        .chain(
+            [no_line(found), workers(found), honesty(found), door(found), more(found)].into_iter().flatten(),
+        )
         .collect()
 }
 
@@ -179,6 +183,15 @@ fn held_by(found: &Findings, binding: Binding, share: f64) -> String {
             format!("The line stood still {held}: the service did not answer, or the room was held.")
         }
     }
+}
+
+fn no_line(found: &Findings) -> Option<String> {
+    (found.queued == Some(false) && found.left + found.still_there > 0).then(|| {
+        "Nobody was given a place to wait in, though people went without. A place is offered with a page, not with a \
+         form: the page before whatever is scarce must be behind the room, too. In a scenario without a \
+         configuration of its own, that page wants `personal = true`."
+            .to_owned()
+    })
 }
 
 fn workers(found: &Findings) -> Option<String> {
@@ -349,6 +362,13 @@ mod tests {
         let door = |sends| said(&Findings { door: Some((sends, 100.0)), ..found(Binding::Pool) });
         assert!(door(150.0).contains("sends 150 joins and claims a second, and `door.prefix` allows 100"));
         assert!(!door(50.0).contains("door"));
+    }
+
+    #[test]
+    fn a_room_that_nobody_meets_is_told() {
+        let day = |queued, left| said(&Findings { queued, left, still_there: 0, ..found(Binding::Pool) });
+        assert!(day(Some(false), 9).contains("`personal = true`"));
+        assert!(!day(Some(true), 9).contains("personal") && !day(Some(false), 0).contains("personal"));
     }
 
     #[test]

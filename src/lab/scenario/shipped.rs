@@ -5,8 +5,9 @@ use std::path::Path;
 use super::Scenario;
 use crate::config::{self, Diagnostic};
 
-/// The shipped scenarios: name, and text of `config/scenarios/NAME.toml`. Small forms first.
-pub const SHIPPED: [(&str, &str); 7] = [
+/// The shipped scenarios: name, and text of `config/scenarios/NAME.toml`. The smallest first, then the small forms.
+pub const SHIPPED: [(&str, &str); 8] = [
+    ("minimal", include_str!("../../../config/scenarios/minimal.toml")),
     ("s-cb", include_str!("../../../config/scenarios/s-cb.toml")),
     ("s-bb", include_str!("../../../config/scenarios/s-bb.toml")),
     ("s-in", include_str!("../../../config/scenarios/s-in.toml")),
