@@ -33,7 +33,7 @@ pub struct Tick {
     pub seats: Option<u64>,
     /// Passes in use, now.
     pub active: Option<u64>,
-    /// The gateway's limit for the scarce upstream, now.
+    /// The lowest limit of the upstreams behind the rooms, now: the one that seats follow.
     pub limit: Option<u64>,
     /// Requests of the pools unfinished at the origin, now, queued ones included.
     pub in_flight: u64,

@@ -24,6 +24,11 @@ impl Days {
         self.play(name, &[name])
     }
 
+    /// The report on a shipped scenario, only the leg with the gateway.
+    pub(crate) fn protected(&mut self, name: &str) -> Result<Value, String> {
+        self.play(name, &[name, "--only", "with"])
+    }
+
     /// The report on a variant of a shipped scenario: `change` is made to its text, as TOML. Only the
     /// leg with the gateway. With a configuration, the gateway runs that.
     pub(crate) fn variant(

@@ -90,8 +90,8 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
         "M6" => judge::m6(&days.shipped("s-cb")?),
         "M7" => judge::m7(&days.shipped("s-cb")?),
         "M8" => Ok(Judged::absent("no lots are drawn")),
-        "M9" => judge::m9(&days.shipped("s-bb")?),
-        "M10" => judge::m10(&days.shipped("s-bb")?),
+        "M9" => judge::m9(&days.protected("s-bb")?),
+        "M10" => judge::m10(&days.protected("s-bb")?),
         "M11" => Ok(Judged::absent(
             "nothing warns before a pass ends, and citizens cannot extend one (the service behind can)",
         )),
@@ -110,7 +110,7 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
         "M13" => Ok(Judged::absent("places of one person are not merged")),
         "M14" => Ok(Judged::absent("a room cannot say that nothing is left")),
         "M15" => {
-            let leaked = judge::foreign(&days.shipped("s-in")?)?;
+            let leaked = judge::foreign(&days.protected("s-in")?)?;
             let seen = canaries::play().await?;
             let (own, none) = (seen.own.load(Relaxed), seen.none.load(Relaxed));
             let foreign = leaked + seen.foreign.load(Relaxed) as f64;
@@ -129,7 +129,7 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
         "M19" => Ok(Judged::absent("no lanes")),
         "M20" => drivers::m20().await,
         "M21" => Ok(Judged::absent("no slots to come back in")),
-        "M22" => judge::m22(&days.shipped("s-in")?, 45.0, 30.0),
+        "M22" => judge::m22(&days.protected("s-in")?, 45.0, 30.0),
         "M23" => {
             let gain = judge::bots(&days.shipped("s-cb")?)?;
             let day = days.variant("one address", "s-cb", one_address, None)?;

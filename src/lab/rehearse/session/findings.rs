@@ -28,6 +28,7 @@ pub fn findings(day: &Day, outcome: &Outcome, more: Option<(usize, &Outcome)>) -
         call_to_seat_s: outcome.call_to_seat.at(0.5),
         scale: outcome.scale_peak,
         polling_budget: u64::from(day.room.poll.budget),
+        queued: None,
         announced_inside: outcome.announced.share_inside(),
         door: Some((outcome.door_peak * day.door.network_share, day.door.network_per_s)),
         more: more.map(|(workers, then)| More {
