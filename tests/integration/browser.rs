@@ -85,17 +85,17 @@ fn count(shown: Option<&String>) -> Option<u64> {
 async fn the_page_shows_the_place_counts_down_and_lets_in() {
     let Some(browser) = Browser::open(ENGLISH).await else { return };
     let day = Day::begin(ONE_SEAT).await;
-    let (mut inside, mut line) = crowded(&day, 20).await;
+    let (mut inside, mut line) = crowded(&day, 60).await;
     browser.goto(&day.url(WISH)).await.unwrap();
     let place = browser.sees("its place", |page| page.ahead.is_some()).await;
-    assert_eq!((place.ahead.as_deref(), place.number.as_deref()), (Some("20"), Some("21")));
+    assert_eq!((place.ahead.as_deref(), place.number.as_deref()), (Some("60"), Some("61")));
     assert_eq!(place.heading, "You are in the queue");
-    assert_eq!(place.title, "20 ahead of you · Bonus Mobilità");
+    assert_eq!(place.title, "60 ahead of you · Bonus Mobilità");
     let sizes = browser.run("return performance.getEntriesByType('navigation')[0].toJSON()").await;
     assert!(sizes["encodedBodySize"].as_u64().unwrap() <= FIRST_FLIGHT, "{sizes}");
     assert!(sizes["decodedBodySize"].as_u64() > sizes["encodedBodySize"].as_u64(), "{sizes}");
 
-    let mut shown = vec![20];
+    let mut shown = vec![60];
     let mut look = async |what: &str, enough: &dyn Fn(&Sight, u64) -> bool| {
         until(what, async || {
             let page = browser.sight().await;
@@ -104,7 +104,8 @@ async fn the_page_shows_the_place_counts_down_and_lets_in() {
         })
         .await;
     };
-    for goal in [15, 8] {
+    // Calls go ahead of the seats: what is shown may be far below those who are not in yet.
+    for goal in [50, 15] {
         while line.len() as u64 > goal {
             let mut next = line.pop_front().unwrap();
             inside.goes().await;
@@ -242,7 +243,8 @@ async fn a_halt_and_a_message_reach_those_who_wait() {
 
     day.reload(ONE_SEAT).await;
     line[0].comes_in().await;
-    let moved = |page: &Sight| count(page.ahead.as_ref()).is_some_and(|ahead| ahead < 2);
+    // Calls go ahead of the seats: it may be next, and then there is no count.
+    let moved = |page: &Sight| page.note.is_none() && page.ahead.as_deref() != Some("2");
     let moving = browser.sees("the line moves", moved).await;
     assert_eq!((moving.note, moving.message), (None, None));
 }
