@@ -27,11 +27,6 @@ use crate::proxy::{Peer, Proxy};
 /// After a failure to accept (no files left), this long nobody is accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Most bytes of an answer that the kernel keeps for a client before it has sent them. What a client does
-/// not read is then the upstream's to keep: where its default is megabytes, two thousand slow readers took
-/// gigabytes of it, and the filling kept others waiting.
-const UNSENT: u32 = 128 << 10;
-
 /// The crowd's side of the process.
 #[derive(Clone, Debug)]
 pub struct Crowd {
@@ -139,8 +134,6 @@ impl Crowd {
 async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listener, crowd: Crowd, place: Place) {
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    // Best effort, as above: where it cannot be set, the kernel's own bounds hold.
-    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
     let metrics = &crowd.proxy.witness.metrics;
     let link = Arc::clone(place.link());
     let counted = Counted::new(place, &crowd);
