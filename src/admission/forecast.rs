@@ -94,7 +94,8 @@ impl Forecast {
     }
 
     /// How uncertain a wait at this pace is: between the wait divided by one plus this and the wait
-    /// times one plus this, in eight of ten cases. `None` while that is not known.
+    /// times one plus this. Eight of ten waits shall lie inside; rehearsed days come to five to eight.
+    /// `None` while that is not known.
     #[must_use]
     pub fn spread(&self) -> Option<f64> {
         self.told.then_some(SPREAD)
