@@ -18,6 +18,7 @@ use hyper::client::conn::TrySendError;
 
 use super::address::Visit;
 use super::connection::Connection;
+use super::forward::says_overload;
 use super::live::Bypass;
 use super::tunnel::Place;
 use super::upload::{Upload, UploadState};
@@ -82,6 +83,22 @@ impl Exchange {
         self.tunnel = Some(place);
     }
 
+    /// The head came after the client had left. It tells of the upstream what any other does: were the
+    /// work for those who lost patience not counted, an upstream would look the quicker the slower it is.
+    fn answered(&mut self, status: StatusCode, outcome: Outcome) -> Outcome {
+        if outcome != Outcome::Ignored {
+            return outcome;
+        }
+        if let Some(when) = self.upload.finished_at() {
+            self.permit.sent_whole(when);
+        }
+        self.permit.first_byte();
+        if says_overload(status) {
+            self.permit.overloaded();
+        }
+        Outcome::Served
+    }
+
     /// An event stream without a reader is never worth it: it holds no permit, and has no end.
     fn is_worth_finishing(&self) -> bool {
         self.on_client_gone == OnClientGone::Finish && self.upload.is_finished() && self.tunnel.is_none()
@@ -103,7 +120,7 @@ impl Awaiting {
     /// Starts to wait.
     #[must_use]
     pub fn new(pending: Pending, exchange: Exchange) -> Self {
-        // A client that leaves says nothing about the upstream; a timeout does, see `timed_out`.
+        // A client that leaves says nothing about the upstream; its answer and a timeout do.
         Self { pending: Some(pending), exchange: Some(exchange), outcome: Outcome::Ignored }
     }
 
@@ -139,13 +156,17 @@ impl Drop for Awaiting {
             return;
         }
         tokio::spawn(async move {
+            let mut exchange = exchange;
             let abandon_at = exchange.clock.instant(exchange.abandon_at);
             match tokio::time::timeout_at(abandon_at, pending).await {
                 // Whoever wanted to switch is gone, and this is no HTTP any more.
                 Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     exchange.close(outcome);
                 }
-                Ok(Ok(response)) => read_on(response.into_body(), exchange, outcome).await,
+                Ok(Ok(response)) => {
+                    let outcome = exchange.answered(response.status(), outcome);
+                    read_on(response.into_body(), exchange, outcome).await;
+                }
                 Ok(Err(_)) => exchange.close(outcome),
                 Err(_) => exchange.close(Outcome::Dropped),
             }

@@ -387,7 +387,7 @@ fn settle_in(
 
 /// Answers by which an upstream, or what stands before it, says that it cannot: 500 is a defect, and 429
 /// is about one user.
-fn says_overload(status: StatusCode) -> bool {
+pub(super) fn says_overload(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 

@@ -152,7 +152,9 @@ impl Exchange {
 impl Drop for Exchange {
     /// The client left: the upstream is still at work, so the permit stays with it.
     fn drop(&mut self) {
-        let (Some(pending), Some((permit, bypass))) = (self.pending.take(), self.held.take()) else { return };
+        let (Some(pending), Some((mut permit, bypass))) = (self.pending.take(), self.held.take()) else {
+            return;
+        };
         let outcome = self.outcome;
         if self.on_client_gone == OnClientGone::Cancel {
             drop(pending);
@@ -162,7 +164,16 @@ impl Drop for Exchange {
         let abandon_at = self.clock.instant(self.abandon_at);
         tokio::spawn(async move {
             let finished = tokio::time::timeout_at(abandon_at, pending).await;
-            permit.settle(if finished.is_ok() { outcome } else { Outcome::Dropped });
+            let outcome = match finished {
+                // Whoever left because it took so long must not make it look quick.
+                Ok(Some(_)) if outcome == Outcome::Ignored => {
+                    permit.first_byte();
+                    Outcome::Served
+                }
+                Ok(_) => outcome,
+                Err(_) => Outcome::Dropped,
+            };
+            permit.settle(outcome);
             drop(bypass);
         });
     }
