@@ -205,10 +205,17 @@ impl Limiter {
     /// The law's number within today's floor and ceiling.
     #[must_use]
     pub fn goal(&self, policy: &LimitPolicy) -> u32 {
-        let wanted = match policy.law {
-            LawPolicy::Fixed => f64::from(policy.initial),
-            _ => self.limit,
-        };
+        Self::within(policy, self.limit)
+    }
+
+    /// The goal without the law's short experiments: what a room may fill with sessions.
+    #[must_use]
+    pub fn standing(&self, policy: &LimitPolicy) -> u32 {
+        Self::within(policy, self.law.standing(self.limit))
+    }
+
+    fn within(policy: &LimitPolicy, limit: f64) -> u32 {
+        let wanted = if policy.law == LawPolicy::Fixed { f64::from(policy.initial) } else { limit };
         let clamped = wanted.clamp(f64::from(policy.floor), f64::from(policy.ceiling));
         #[expect(clippy::cast_possible_truncation, reason = "clamped to two u32")]
         let whole = clamped as u32;

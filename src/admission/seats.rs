@@ -1,24 +1,41 @@
 //! From an upstream's limit to the seats of a room.
 //!
-//! Seats follow Little's law at the level of sessions: `seats = 0.75 · limit · share / κ`, where κ is
-//! the measured number of requests in flight per active pass (research note on adaptive concurrency,
-//! §6.4). A quarter of the limit stays free for bursts. Until something is measured, κ is 1: a pass
-//! is assumed to keep one request unfinished all the time, the most cautious guess.
+//! Seats follow Little's law at the level of sessions: `seats = u · limit · share / κ`, where κ is the
+//! number of requests that a session holds at the upstream on average, when it need not wait for permits
+//! (research note on adaptive concurrency, §6.4, where waits are left in and u = 0.75). Of `active`
+//! sessions those that wait for a permit do nothing else, so `κ = in flight ÷ (active − waiting)`: the same
+//! whether the limit is reached or not. With u a little above 1 those inside ask for hardly more than what may be
+//! in flight: some wait a moment for a permit, and workers do not idle by chance. With a quarter less a limit that
+//! stands hardly above what the upstream can do leaves a fifth of it idle; and one that is too low
+//! is never reached, and so never learns that it is.
+//!
+//! Until something is measured, κ is 1: a pass is assumed to keep one request unfinished all the time, the
+//! most cautious guess. What is learnt of people is counted in *cycles*, the time from one request of a
+//! session to its next: after one cycle the load of those who came in last can be seen.
 
 use std::time::Duration;
 
 use super::policy::RoomPolicy;
+use super::tempo::Tempo;
 
 /// Part of the limit that sessions may fill.
-const UTILISATION: f64 = 0.75;
-/// Memory of κ.
-const KAPPA_MEMORY: Duration = Duration::from_secs(30);
+const UTILISATION: f64 = 1.1;
+/// Of those inside at least this part is taken not to wait: with several requests at once per session,
+/// more may wait than are inside.
+const NOT_WAITING: f64 = 0.125;
+/// Memory of κ in cycles, and at least and at most.
+const KAPPA_CYCLES: f64 = 10.0;
+const KAPPA_MEMORY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(30));
+/// Memory of how often people ask.
+const PACE_MEMORY: Duration = Duration::from_secs(2);
 /// What the first guess of κ weighs, as time of measuring.
 const KAPPA_GUESS: Duration = Duration::from_secs(2);
 /// κ below this would promise more seats than a browser's parallel requests allow.
 const KAPPA_MIN: f64 = 0.01;
-/// Seats may grow by this part of themselves a second (and by one), and shrink at once.
-const GROWTH_PER_SECOND: f64 = 0.1;
+/// Seats may grow by this part of themselves in a cycle (and by one a second), and shrink at once.
+const GROWTH_PER_CYCLE: f64 = 0.3;
+/// And by this part of themselves a second, at least and at most.
+const GROWTH_PER_SECOND: (f64, f64) = (0.1, 1.0);
 
 /// How much of a new measurement counts after `elapsed`, for a memory of `memory`.
 fn weight(elapsed: Duration, memory: Duration) -> f64 {
@@ -26,26 +43,43 @@ fn weight(elapsed: Duration, memory: Duration) -> f64 {
 }
 
 /// The seats of one room.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Seats {
     kappa: Option<f64>,
     /// Time over which κ was learnt.
     learnt: Duration,
+    /// Requests of those inside.
+    asked: Tempo,
+    active: f64,
     seats: f64,
 }
 
+impl Default for Seats {
+    fn default() -> Self {
+        Self { kappa: None, learnt: Duration::ZERO, asked: Tempo::new(PACE_MEMORY), active: 0.0, seats: 0.0 }
+    }
+}
+
 impl Seats {
-    /// Takes one look: `in_flight` requests of this room's upstream, `active` passes, `elapsed` since
-    /// the last look. Nothing is learnt while nobody is inside.
-    pub fn observe(&mut self, in_flight: u32, active: usize, elapsed: Duration) {
+    /// Somebody inside asked for something.
+    pub fn asked(&mut self) {
+        self.asked.add(1);
+    }
+
+    /// Takes one look: requests of this room's upstream that are in flight, and those of people inside
+    /// that wait for a permit, `active` passes, `elapsed` since the last look. Nothing is learnt while
+    /// nobody is inside.
+    pub fn observe(&mut self, in_flight: u32, waiting: u32, active: usize, elapsed: Duration) {
+        self.asked.step(elapsed);
+        self.active = f64::from(u32::try_from(active).unwrap_or(u32::MAX));
         if active == 0 {
             return;
         }
-        let active = u32::try_from(active).unwrap_or(u32::MAX);
-        let measured = f64::from(in_flight) / f64::from(active);
+        let going = (self.active - f64::from(waiting)).max(NOT_WAITING * self.active);
+        let measured = f64::from(in_flight) / going;
         let old = self.kappa();
         // The first guess weighs as much as a few seconds of measuring; then the memory grows.
-        let memory = KAPPA_MEMORY.min(KAPPA_GUESS + self.learnt);
+        let memory = self.memory().min(KAPPA_GUESS + self.learnt);
         self.learnt = self.learnt.saturating_add(elapsed);
         self.kappa = Some(old + weight(elapsed, memory) * (measured - old));
     }
@@ -57,10 +91,22 @@ impl Seats {
         let reach = if self.seats < 1.0 {
             target
         } else {
-            self.seats + (1.0 + GROWTH_PER_SECOND * self.seats) * elapsed.as_secs_f64()
+            self.seats + (1.0 + self.growth() * self.seats) * elapsed.as_secs_f64()
         };
         self.seats = target.min(reach).clamp(floor, ceiling);
         self.seats()
+    }
+
+    fn memory(&self) -> Duration {
+        let (least, most) = KAPPA_MEMORY;
+        let cycle = self.active / self.asked.per_second().max(f64::MIN_POSITIVE);
+        Duration::try_from_secs_f64(KAPPA_CYCLES * cycle).unwrap_or(most).clamp(least, most)
+    }
+
+    /// Part of themselves by which the seats may grow in a second.
+    fn growth(&self) -> f64 {
+        let (least, most) = GROWTH_PER_SECOND;
+        (GROWTH_PER_CYCLE * self.asked.per_second() / self.active.max(1.0)).clamp(least, most)
     }
 
     /// Seats as last followed; rounded down.
@@ -71,7 +117,7 @@ impl Seats {
         whole
     }
 
-    /// Requests in flight per active pass; 1 until measured.
+    /// Requests in flight per session that does not wait for a permit; 1 until measured.
     #[must_use]
     pub fn kappa(&self) -> f64 {
         self.kappa.unwrap_or(1.0)
@@ -102,9 +148,9 @@ mod tests {
     #[test]
     fn seats_follow_the_limit_down_at_once_and_up_by_and_by() {
         let (mut seats, policy) = (Seats::default(), policy());
-        assert_eq!(seats.follow(&policy, 80, SECOND), 30, "0.75 · 80 · 0.5 / 1");
-        assert_eq!(seats.follow(&policy, 40, SECOND), 15);
-        assert_eq!(seats.follow(&policy, 80, SECOND), 17, "one, and a tenth");
+        assert_eq!(seats.follow(&policy, 80, SECOND), 44, "1.1 · 80 · 0.5 / 1");
+        assert_eq!(seats.follow(&policy, 40, SECOND), 22);
+        assert_eq!(seats.follow(&policy, 80, SECOND), 25, "one, and a tenth");
         assert_eq!(seats.follow(&policy, 0, SECOND), 2, "the floor");
         (0..1_000).for_each(|_| _ = seats.follow(&policy, 1_000_000, SECOND));
         assert_eq!(seats.seats(), 500, "the ceiling");
@@ -113,11 +159,44 @@ mod tests {
     #[test]
     fn those_who_think_between_requests_leave_room_for_others() {
         let (mut seats, policy) = (Seats::default(), policy());
-        seats.observe(0, 0, SECOND * 100);
+        seats.observe(0, 0, 0, SECOND * 100);
         assert!((seats.kappa() - 1.0).abs() < 1e-9, "an empty room teaches nothing");
-        (0..300).for_each(|_| seats.observe(10, 100, SECOND));
+        (0..300).for_each(|_| seats.observe(10, 0, 100, SECOND));
         assert!((seats.kappa() - 0.1).abs() < 0.01, "{}", seats.kappa());
         (0..300).for_each(|_| _ = seats.follow(&policy, 80, SECOND));
-        assert!((290..=300).contains(&seats.seats()), "{}", seats.seats());
+        assert!((430..=440).contains(&seats.seats()), "{}", seats.seats());
+    }
+
+    #[test]
+    fn a_limit_that_is_reached_looks_like_no_other_session() {
+        let kappa = |in_flight, waiting, active| {
+            let mut seats = Seats::default();
+            (0..300).for_each(|_| seats.observe(in_flight, waiting, active, SECOND));
+            seats.kappa()
+        };
+        let free = kappa(10, 0, 100);
+        assert!((kappa(8, 20, 100) - free).abs() < 0.01, "8 of 80 that do not wait are the same part");
+        let many = kappa(10, 300, 100);
+        assert!(many.is_finite() && many <= 0.81, "several requests at once each: {many}");
+    }
+
+    #[test]
+    fn seats_grow_by_the_cycle_of_those_inside() {
+        let policy = RoomPolicy { seats_ceiling: 100_000, ..policy() };
+        let tenfold = |asked_per_second: u64| {
+            let mut seats = Seats::default();
+            let mut seconds = 0;
+            seats.follow(&policy, 40, SECOND);
+            while seats.seats() < 220 {
+                (0..asked_per_second).for_each(|_| seats.asked());
+                seats.observe(10, 0, 10, SECOND);
+                seats.follow(&policy, 4_000, SECOND);
+                seconds += 1;
+            }
+            seconds
+        };
+        let (slow, quick) = (tenfold(1), tenfold(20));
+        assert!((15..=25).contains(&slow), "a request of each every ten seconds: {slow} s");
+        assert!((4..=8).contains(&quick), "two a second: {quick} s");
     }
 }

@@ -194,12 +194,18 @@ fn load(room: &Room, store_failed: bool, now: Moment) -> Load {
     let narrowest = facts.min_by_key(|(facts, down)| (!down, !facts.stalled, facts.limit));
     match narrowest {
         Some((facts, down)) => Load {
-            limit: facts.limit,
+            limit: facts.standing,
             in_flight: facts.in_flight,
+            waiting: inside(facts.waiting),
             hold: hold(down, facts.stalled, store_failed),
         },
-        None => Load { limit: 0, in_flight: 0, hold: hold(false, false, store_failed) },
+        None => Load { limit: 0, in_flight: 0, waiting: 0, hold: hold(false, false, store_failed) },
     }
+}
+
+/// Requests that wait for a permit and belong to people inside: P0 and P1.
+fn inside([finishing, passes, ..]: [usize; Class::ALL.len()]) -> u32 {
+    u32::try_from(finishing + passes).unwrap_or(u32::MAX)
 }
 
 async fn write(journal: &Arc<Journal>, marks: Vec<(String, RoomMarks)>) -> bool {

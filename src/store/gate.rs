@@ -79,6 +79,8 @@ pub enum Knock {
 pub struct GateFacts {
     /// Most requests that may be unfinished, once the gate is open.
     pub limit: u32,
+    /// The same without the law's short experiments, see [`Limiter::standing`].
+    pub standing: u32,
     /// Most that may be unfinished now: less after an outage, while it opens step by step.
     pub limit_now: u32,
     /// Requests unfinished.
@@ -203,6 +205,7 @@ impl Gate {
         let state = self.lock();
         GateFacts {
             limit: state.limiter.goal(&state.policy),
+            standing: state.limiter.standing(&state.policy),
             limit_now: state.limiter.limit(&state.policy),
             in_flight: state.limiter.in_flight(),
             queued: state.queue.len(),

@@ -185,7 +185,7 @@ fn no_shows_leave_no_seat_empty() {
 #[test]
 fn a_crowd_that_suddenly_shows_up_takes_no_seat_twice_and_burns_no_call() {
     for seed in 1..=2 {
-        let mut world = World::new(plain(2_000, 0.7), Dice::new(seed));
+        let mut world = World::new(plain(2_600, 0.7), Dice::new(seed));
         let before = busy(&mut world, 60, 100);
         world.no_show = 0.0;
         let after = busy(&mut world, 100, 160);

@@ -45,6 +45,10 @@ const HIGH: (f64, f64) = (0.20, 0.8);
 const DIP: f64 = 0.75;
 const DEEP_DIP: f64 = 0.5;
 const IN_DOUBT: f64 = 0.25;
+/// Never below this part of the limit. One that goes less deep than to the other part of what is at work
+/// would take long to tell anything.
+const DEEPEST: f64 = 0.35;
+const SHALLOW: f64 = 0.85;
 /// Standard errors by which a queue must be too long to be looked at again, and to be cut at once.
 const SURE: f64 = 1.0;
 const OBVIOUS: f64 = 4.0;
@@ -266,7 +270,9 @@ impl Knee {
     }
 
     fn cut(&mut self, cause: Cause, before: Reading, limit: f64, to: f64, now: Moment) -> f64 {
-        self.anchor.get_or_insert((before, limit));
+        if self.anchor.is_none_or(|(anchor, _)| Trial::is_void(&anchor, &before)) {
+            self.anchor = Some((before, limit));
+        }
         self.trial = Some(Trial { cause, before, limit_before: limit });
         self.last_cut = Some(Cut { cause, verdict: None, from: limit, to });
         self.growth = 0;
@@ -284,7 +290,7 @@ impl Knee {
     /// Where a dip goes.
     fn dip(&self, at_work: f64, limit: f64) -> f64 {
         let part = if self.doubt > IN_DOUBT { DEEP_DIP } else { DIP };
-        (part * at_work).floor().max(DEEP_DIP * limit).max(1.0)
+        (part * at_work).floor().max(DEEPEST * limit).max(1.0)
     }
 
     /// The next dip comes after so many seconds, or later.
@@ -388,6 +394,14 @@ impl Knee {
                 class::shift(&mut *self.classes, Move { gain: 1.0, bounds: (0.5, 1.0) });
                 let back = if self.fast_start { back } else { aim };
                 self.conclude(Some(verdict), back);
+                // Most of what is left still waits: a deeper cut tells more than a way back would.
+                if !is_dip && (reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high) {
+                    let at_work = (reading.in_flight - reading.queue.max(0.0)).max(0.0);
+                    let to = (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).max(1.0);
+                    if to < 0.95 * limit {
+                        return self.cut(trial.cause, reading, limit, to, now);
+                    }
+                }
                 self.schedule_dip(2.0 * experiment, now);
                 back
             }
@@ -582,7 +596,12 @@ impl Knee {
                 if !reading.limited || reading.answers < ANSWERS {
                     return limit;
                 }
-                if to > 0.9 * limit {
+                if reading.queue - SURE * reading.queue_error > band(at_work, HIGH, 1.0) {
+                    // No need to ask whether less would do.
+                    let to = (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).min(limit);
+                    return self.cut(Cause::Latency, reading, limit, to, now);
+                }
+                if to > SHALLOW * at_work {
                     self.schedule_dip(reading.seconds, now);
                     return limit;
                 }
@@ -668,6 +687,13 @@ impl Law for Knee {
             self.open(load, now);
         }
         limit
+    }
+
+    fn standing(&self, limit: f64) -> f64 {
+        match self.trial {
+            Some(trial) if trial.cause == Cause::Dip => trial.limit_before.max(limit),
+            _ => limit,
+        }
     }
 
     fn facts(&self) -> Option<KneeFacts> {

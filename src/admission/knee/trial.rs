@@ -47,6 +47,8 @@ pub(super) struct Elasticity {
 
 pub(super) const COSTLY: f64 = 0.75;
 const FREE: f64 = 0.5;
+/// Standard errors by which throughput must have moved too far.
+const VOID: f64 = 1.5;
 /// Least variance of what the wait says: it rests on the baselines.
 const WAIT_DOUBT: f64 = 0.01;
 
@@ -59,6 +61,15 @@ impl Trial {
         let error = (noise(anchor) + noise(after)).sqrt() / reach.abs().max(1e-9);
         let value = (after.throughput.max(1e-9) / anchor.throughput.max(1e-9)).ln() / reach;
         (reach.abs() > 0.6 && error < 0.2).then_some(value)
+    }
+
+    /// Throughput moved more than the limit can explain between the two: the upstream itself has changed,
+    /// and what was measured at first says nothing about it any more.
+    pub(super) fn is_void(anchor: &Reading, later: &Reading) -> bool {
+        let reach = (later.in_flight.max(0.05) / anchor.in_flight.max(0.05)).ln();
+        let moved = (later.throughput.max(1e-9) / anchor.throughput.max(1e-9)).ln();
+        let error = VOID * (noise(anchor) + noise(later)).sqrt();
+        moved < reach.min(0.0) - error || moved > reach.max(0.0) + error
     }
 
     /// What was at work before the cut, by throughput alone: if the cut went below the knee, all that is

@@ -70,6 +70,12 @@ pub trait Law: Send + std::fmt::Debug {
         limit
     }
 
+    /// The limit that those may count on who plan for longer than a moment: a short experiment by which
+    /// the law asks whether less would do is left out of it.
+    fn standing(&self, limit: f64) -> f64 {
+        limit
+    }
+
     /// What the law believes, if it believes more than a limit.
     fn facts(&self) -> Option<KneeFacts> {
         None

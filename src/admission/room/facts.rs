@@ -81,6 +81,8 @@ pub struct Load {
     pub limit: u32,
     /// Requests unfinished there.
     pub in_flight: u32,
+    /// Requests of people inside that wait for a permit.
+    pub waiting: u32,
     /// Why nobody may be called, if so.
     pub hold: Option<HoldReason>,
 }

@@ -170,6 +170,7 @@ impl Room {
     /// method): on a pass that ran out a short while ago it is let through once more.
     pub fn touch(&mut self, policy: &RoomPolicy, shown: &ShownPass, now: Moment) -> Touch {
         let clock = self.clock(now);
+        self.seats.asked();
         if let Some(known) = self.passes.touch(shown, clock) {
             return known;
         }
@@ -240,7 +241,7 @@ impl Room {
             return self.marks().cursor;
         }
         // Learnt while the line moves: a service that is down has nothing in flight, and needs no seats.
-        self.seats.observe(load.in_flight, self.passes.len(), elapsed);
+        self.seats.observe(load.in_flight, load.waiting, self.passes.len(), elapsed);
         self.seats.follow(policy, load.limit, elapsed);
         self.passes.step(elapsed);
         self.calls.step(elapsed);

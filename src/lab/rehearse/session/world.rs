@@ -304,8 +304,9 @@ impl<'a> World<'a> {
         self.stalled_s = if slots == 0 { self.stalled_s + self.day.beat_s } else { 0.0 };
         let limit = self.limit.limit();
         let stalled = self.stalled_s > self.day.limit.stall.as_secs_f64();
-        let in_flight = u32::try_from(self.works.asking()).unwrap_or(u32::MAX).min(limit);
-        let load = Load { limit, in_flight, hold: stalled.then_some(HoldReason::Upstream) };
+        let asking = u32::try_from(self.works.asking()).unwrap_or(u32::MAX);
+        let (in_flight, waiting) = (asking.min(limit), asking.saturating_sub(limit));
+        let load = Load { limit, in_flight, waiting, hold: stalled.then_some(HoldReason::Upstream) };
         if let Some(units) = self.stock {
             self.room.remain(units);
         }
