@@ -28,10 +28,11 @@ impl Day {
         }
         let pool = scarcest(scenario, &seekers);
         let (room, limit) = {
-            let mut rooms = seekers.iter().map(|(class, people)| room_of(scenario, settings, class, people));
-            let first = rooms.next().unwrap_or_else(|| Err("nobody wants anything".to_owned()))?;
-            for other in rooms {
-                let other = other?;
+            let mut routes =
+                seekers.iter().map(|(class, people)| route_of(scenario, settings, class, people, pool));
+            let (first, route) = routes.next().unwrap_or_else(|| Err("nobody wants anything".to_owned()))?;
+            for other in routes {
+                let (other, _) = other?;
                 if other != first {
                     return Err(format!(
                         "people wait in two rooms, `{first}` and `{other}`: the session level rehearses one; \
@@ -39,11 +40,8 @@ impl Day {
                     ));
                 }
             }
-            let limits = settings.routes.values().filter(|route| route.room.as_deref() == Some(first));
-            let limit = limits
-                .filter_map(|route| settings.upstreams.get(&route.upstream))
-                .map(|upstream| upstream.limit)
-                .min_by_key(|limit| limit.ceiling);
+            // Of all that stands behind the room, the limit of what is scarce is the one that is played.
+            let limit = settings.upstreams.get(&route.upstream).map(|upstream| upstream.limit);
             let room = settings.rooms.get(first).ok_or_else(|| format!("no room is called `{first}`"))?;
             (room, limit.ok_or_else(|| format!("room `{first}` stands before no upstream"))?)
         };
@@ -82,15 +80,18 @@ fn scarcest(scenario: &Scenario, seekers: &[(&Class, &People)]) -> usize {
     (0..scenario.pools.len()).max_by(|a, b| load(*a).total_cmp(&load(*b))).unwrap_or(0)
 }
 
-/// The room in which these people wait: that of the route of the first step that a pool answers.
-fn room_of<'s>(
+/// The room in which these people wait, and the route that leads to what is scarce: that of the first
+/// step that the pool answers, else of the first that any does.
+fn route_of<'s>(
     scenario: &Scenario,
     settings: &'s Settings,
     class: &Class,
     people: &People,
-) -> Result<&'s str, String> {
-    let mut ends = people.steps.iter().filter_map(|step| scenario.endpoints.get(*step));
-    let path = ends.find(|end| end.pool.is_some()).map_or("/", |end| end.path.as_str());
+    pool: usize,
+) -> Result<(&'s str, &'s RouteSettings), String> {
+    let ends = || people.steps.iter().filter_map(|step| scenario.endpoints.get(*step));
+    let scarce = ends().find(|end| end.pool == Some(pool)).or_else(|| ends().find(|end| end.pool.is_some()));
+    let path = scarce.map_or("/", |end| end.path.as_str());
     let fits = |route: &&RouteSettings| is_under(path, &route.path);
     let longest =
         settings.routes.values().filter(fits).max_by_key(|route| (route.path.len(), route.host.is_none()));
@@ -100,12 +101,13 @@ fn room_of<'s>(
             class.id
         )
     })?;
-    route.room.as_deref().ok_or_else(|| {
+    let room = route.room.as_deref().ok_or_else(|| {
         format!(
             "the route `{}` to `{path}` has no room, and the session level rehearses rooms: write `room = \"…\"`",
             route.path
         )
-    })
+    })?;
+    Ok((room, route))
 }
 
 fn group(scenario: &Scenario, class: &Class, people: &People, pool: usize, beat_s: f64) -> Group {
