@@ -112,6 +112,8 @@ const NEVER_RETURNED: Duration = Duration::from_secs(60);
 /// this: people with several devices claim with one and go in with another.
 const NEVER_USED: Duration = Duration::from_secs(10);
 const NEVER_USED_PART: u32 = 5;
+/// For each pass that is looked at to see whether it is over, nobody looks for so long.
+const LOOK_EACH: Duration = Duration::from_micros(10);
 /// Memory of how many sessions end.
 const DEPARTURES_MEMORY: Duration = Duration::from_secs(10);
 
@@ -298,7 +300,9 @@ impl Passes {
             clock > runs_out
         });
         let over: Vec<(PassId, Session)> = over.collect();
-        (self.nobody_before, self.looked) = (next, Some((needed, policy.idle)));
+        // Among very many there is always one: a hundred thousand are looked through once a second.
+        let grain = LOOK_EACH.saturating_mul(u32::try_from(self.live.len()).unwrap_or(u32::MAX));
+        (self.nobody_before, self.looked) = (next.max(clock.after(grain)), Some((needed, policy.idle)));
         self.departures.add(over.len() as u64);
         let mut unused = Vec::new();
         for (id, session) in over {
