@@ -62,6 +62,8 @@ pub struct Metrics {
     pub room_active: IntGaugeVec,
     /// Claims without a seat yet.
     pub room_front_row: IntGaugeVec,
+    /// Missed calls that will be made again.
+    pub room_late: IntGaugeVec,
     /// Part of those called that come.
     pub room_show_rate: GaugeVec,
     /// Requests in flight per active pass.
@@ -113,6 +115,7 @@ pub const NAMES: &[&str] = &[
     "tornello_room_seats",
     "tornello_room_active_passes",
     "tornello_room_front_row",
+    "tornello_room_late",
     "tornello_room_show_rate",
     "tornello_room_kappa",
     "tornello_bucket_keys",
@@ -259,6 +262,7 @@ impl Metrics {
             room_seats: gauges("tornello_room_seats", "Seats.", &["room"])?,
             room_active: gauges("tornello_room_active_passes", "Passes in use.", &["room"])?,
             room_front_row: gauges("tornello_room_front_row", "Claims without a seat yet.", &["room"])?,
+            room_late: gauges("tornello_room_late", "Missed calls that will be made again.", &["room"])?,
             room_show_rate: floats("tornello_room_show_rate", "Part of those called that come.", &["room"])?,
             room_kappa: floats("tornello_room_kappa", "Requests in flight per active pass.", &["room"])?,
             bucket_keys: gauge("tornello_bucket_keys", "Token buckets in memory.")?,

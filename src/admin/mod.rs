@@ -5,10 +5,13 @@
 //! - `GET /ready`: 200 while it takes connections; 503 from the stop signal on.
 //! - `GET /metrics`: Prometheus text.
 //! - `GET /status`: rooms, upstreams and the last reload, JSON.
+//! - `POST /rooms/ROOM/revoke`, a ticket or pass as body: it is worth nothing from now on.
 //! - `POST /reload`: reads the configuration again; 200 if it is in force, 422 if it is refused.
 //!
-//! Bind it to loopback or a private network: who reaches it may reload. Requests that a browser makes
-//! for a web page are refused, so that no page can reload from an operator's desk.
+//! Bind it to loopback or a private network: who reaches it may reload and revoke. Requests that a browser makes
+//! for a web page are refused, so that no page can do either from an operator's desk.
+
+mod revoke;
 
 use std::sync::Arc;
 
@@ -55,6 +58,7 @@ pub fn serve(listener: TcpListener, desk: Desk) -> std::io::Result<()> {
                 .route("/metrics", get(metrics))
                 .route("/status", get(status))
                 .route("/reload", post(reload))
+                .route("/rooms/{room}/revoke", post(revoke::revoke))
                 .with_state((desk, data_path));
             let serve = axum::serve(listener, routes);
             tokio::select! {
@@ -103,7 +107,7 @@ async fn status(State((desk, _)): Shared) -> Json<Value> {
                 "issued": facts.issued, "waiting": facts.issued - facts.cursor, "seats": facts.seats,
                 "active": facts.active, "front_row": facts.front_row, "outstanding_calls": facts.outstanding,
                 "calls_per_second": facts.rate, "show_rate": facts.show_rate, "kappa": facts.kappa,
-                "remaining": facts.remaining,
+                "late": facts.late, "remaining": facts.remaining,
             });
             (name.clone(), told)
         })
@@ -147,9 +151,12 @@ fn knee(facts: KneeFacts) -> Value {
     })
 }
 
+fn is_from_a_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
+}
+
 async fn reload(State((desk, data_path)): Shared, headers: HeaderMap) -> Response {
-    let from_a_page = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
-    if from_a_page {
+    if is_from_a_page(&headers) {
         return (StatusCode::FORBIDDEN, "not from a web page\n").into_response();
     }
     // On the data path's runtime: what a reload starts must live there.

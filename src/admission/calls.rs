@@ -79,8 +79,9 @@ impl Calls {
     }
 
     /// Learns from calls that are old enough, at the latest after `looks`, in which whoever follows the
-    /// poll rule has looked several times; and closes the accounts of those past `expiry`.
-    pub fn judge(&mut self, expiry: Duration, looks: Duration, clock: Moment) {
+    /// poll rule has looked several times; and closes the accounts of those past `expiry`. Returns the
+    /// numbers of those.
+    pub fn judge(&mut self, expiry: Duration, looks: Duration, clock: Moment) -> Vec<RangeInclusive<u64>> {
         let judged_after = self.judged_after().min(looks).min(expiry);
         for batch in self.batches.iter_mut().filter(|batch| batch.judged.is_none()) {
             if clock.since(batch.called) >= judged_after {
@@ -90,12 +91,19 @@ impl Calls {
                 batch.judged = Some(self.shows.faded());
             }
         }
-        while let Some(oldest) = self.batches.front()
-            && clock.since(oldest.called) >= expiry
-        {
+        let mut over = Vec::new();
+        while let Some(oldest) = self.batches.pop_front_if(|batch| clock.since(batch.called) >= expiry) {
             self.outstanding -= oldest.open;
-            self.batches.pop_front();
+            over.push(oldest.numbers);
         }
+        over
+    }
+
+    /// When a number was called, if its call is not past its time.
+    #[must_use]
+    pub fn called_at(&self, number: u64) -> Option<Moment> {
+        let at = self.batches.partition_point(|batch| *batch.numbers.end() < number);
+        self.batches.get(at).filter(|batch| batch.numbers.contains(&number)).map(|batch| batch.called)
     }
 
     /// Closes a step of `elapsed`.

@@ -104,6 +104,11 @@ impl FrontRow {
         before + self.comers.range(block * BLOCK..number).count() as u64
     }
 
+    /// The numbers here, in order.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.comers.keys().copied()
+    }
+
     /// The highest number here.
     #[must_use]
     pub fn last(&self) -> Option<u64> {

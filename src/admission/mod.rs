@@ -10,12 +10,15 @@
 
 pub mod calls;
 pub mod chance;
+pub mod extensions;
 pub mod forecast;
 pub mod front_row;
 pub mod knee;
+pub mod late;
 pub mod law;
 pub mod limiter;
 pub mod moment;
+pub mod number_set;
 pub mod numbers;
 pub mod pace;
 pub mod passes;

@@ -5,8 +5,10 @@
 //!
 //! Invariant: `cursor ≤ issued ≤ reserved`, and none of the three ever falls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+
+use super::number_set::NumberSet;
 
 /// What survives a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub struct BlockUsedUp;
 pub struct Numbers {
     marks: RoomMarks,
     uncertain: RangeInclusive<u64>,
-    used: BTreeMap<u64, u64>,
+    used: NumberSet,
     left: BTreeSet<u64>,
 }
 
@@ -46,7 +48,7 @@ impl Numbers {
         Self {
             marks: RoomMarks { epoch: marks.epoch.max(1), issued, reserved: issued, cursor },
             uncertain: marks.issued + 1..=marks.reserved,
-            used: BTreeMap::new(),
+            used: NumberSet::default(),
             left: BTreeSet::new(),
         }
     }
@@ -92,6 +94,12 @@ impl Numbers {
         self.uncertain.contains(&number)
     }
 
+    /// Somebody was called by it and it is not used: its turn has come and nobody took it.
+    #[must_use]
+    pub fn is_unclaimed(&self, number: u64) -> bool {
+        self.is_called(number) && !self.is_uncertain(number) && !self.is_spent(number)
+    }
+
     /// The holder of an uncalled number gives it up.
     pub fn give_up(&mut self, number: u64) {
         self.left.insert(number);
@@ -100,20 +108,12 @@ impl Numbers {
     /// Given up before its call, or used since.
     #[must_use]
     pub fn is_spent(&self, number: u64) -> bool {
-        let bit = 1 << (number % 64);
-        self.left.contains(&number) || self.used.get(&(number / 64)).is_some_and(|word| word & bit != 0)
+        self.used.contains(number) || self.left.contains(&number)
     }
 
     /// Marks a called number as used; false if it was already. 0 is no number and is never used up.
     pub fn mark_used(&mut self, number: u64) -> bool {
-        if number == 0 {
-            return true;
-        }
-        let word = self.used.entry(number / 64).or_insert(0);
-        let bit = 1 << (number % 64);
-        let fresh = *word & bit == 0;
-        *word |= bit;
-        fresh
+        number == 0 || self.used.insert(number)
     }
 
     /// Where the cursor stands after calling `wanted` people. Numbers that were given up, and those

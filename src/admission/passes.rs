@@ -164,6 +164,11 @@ impl Passes {
         self.live.contains_key(id)
     }
 
+    /// The numbers of those inside; 0 for whoever did not wait.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.live.values().map(|session| session.number)
+    }
+
     /// Sessions that end, a second.
     #[must_use]
     pub fn departures(&self) -> f64 {
@@ -261,6 +266,18 @@ impl Passes {
         self.spent(*id, &session, clock);
         self.departures.add(1);
         true
+    }
+
+    /// A pass is over for good, whatever became of its session. A number that was used says so by itself;
+    /// a pass without one is remembered for as long as its token is good.
+    pub fn revoke(&mut self, policy: &RoomPolicy, id: PassId, number: u64, clock: Moment) {
+        self.end(&id, clock);
+        self.forget(&id);
+        if number == 0 {
+            let until = clock.after(policy.session);
+            self.ended.insert(id, Ended { older_than_we: true, spent: true, until });
+            self.ends.insert((until, id));
+        }
     }
 
     /// A session that its holder never heard of is taken back, as if it had not begun.

@@ -208,6 +208,7 @@ fn build_room(
     let mut names: Vec<&String> = behind.map(|route| &route.upstream).collect();
     names.sort();
     names.dedup();
+    let depends_on = room.depends_on.iter().filter_map(|name| clusters.get(name)).map(Arc::clone).collect();
     let clusters = names.into_iter().filter_map(|name| clusters.get(name)).map(Arc::clone).collect();
     let message_id = message_id(room);
     let messages = serde_json::json!({ "id": message_id, "text": room.messages });
@@ -215,6 +216,7 @@ fn build_room(
         line,
         settings: room.clone(),
         clusters,
+        depends_on,
         message_id,
         messages: Bytes::from(messages.to_string()),
     })

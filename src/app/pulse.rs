@@ -16,6 +16,7 @@ use crate::admission::{Class, Moment};
 use crate::edge::stopped;
 use crate::proxy::Proxy;
 use crate::proxy::board::{Notice, state};
+use crate::proxy::cluster::Cluster;
 use crate::proxy::live::{Live, Room};
 use crate::store::journal::Journal;
 use crate::store::line::{Line, Pending, hold};
@@ -172,6 +173,7 @@ impl Pulse {
         metrics.room_seats.with_label_values(&label).set(i64::from(facts.seats));
         metrics.room_active.with_label_values(&label).set(count(facts.active));
         metrics.room_front_row.with_label_values(&label).set(count(facts.front_row));
+        metrics.room_late.with_label_values(&label).set(i64::try_from(facts.late).unwrap_or(i64::MAX));
         metrics.room_show_rate.with_label_values(&label).set(facts.show_rate);
         metrics.room_kappa.with_label_values(&label).set(facts.kappa);
         let (now, _) = state(facts.state);
@@ -192,14 +194,16 @@ impl Pulse {
 fn load(room: &Room, store_failed: bool, now: Moment) -> Load {
     let facts = room.clusters.iter().map(|cluster| (cluster.gate.facts(now), cluster.is_down()));
     let narrowest = facts.min_by_key(|(facts, down)| (!down, !facts.stalled, facts.limit));
+    let out = |cluster: &Arc<Cluster>| cluster.is_down() || cluster.gate.facts(now).stalled;
+    let hold = |upstream_out| hold(store_failed, upstream_out, room.depends_on.iter().any(out));
     match narrowest {
         Some((facts, down)) => Load {
             limit: facts.standing,
             in_flight: facts.in_flight,
             waiting: inside(facts.waiting),
-            hold: hold(down, facts.stalled, store_failed),
+            hold: hold(down || facts.stalled),
         },
-        None => Load { limit: 0, in_flight: 0, waiting: 0, hold: hold(false, false, store_failed) },
+        None => Load { limit: 0, in_flight: 0, waiting: 0, hold: hold(false) },
     }
 }
 

@@ -238,7 +238,7 @@ impl Values {
     }
 
     fn room(&mut self, path: &str, room: &RoomSettings) {
-        let RoomSettings { policy, messages, status, title } = room;
+        let RoomSettings { policy, depends_on, messages, status, title } = room;
         let RoomPolicy { seats_floor, seats_ceiling, share, call, idle, session, poll, hold, open } = policy;
         self.put(format!("{path}.seats.floor"), seats_floor);
         self.put(format!("{path}.seats.ceiling"), seats_ceiling);
@@ -251,6 +251,7 @@ impl Values {
         self.put_time(format!("{path}.poll.max"), *max);
         self.put(format!("{path}.poll.divisor"), divisor);
         self.put(format!("{path}.poll.budget"), budget);
+        self.put(format!("{path}.depends_on"), depends_on.join(", "));
         self.put(format!("{path}.hold"), hold);
         self.put(format!("{path}.open"), open);
         self.put(format!("{path}.status"), status.as_u16());

@@ -236,6 +236,8 @@ pub struct UpstreamSettings {
 pub struct RoomSettings {
     /// The rules of the line.
     pub policy: RoomPolicy,
+    /// Names in `upstreams` without which nobody inside gets on: the room is held while one is out.
+    pub depends_on: Vec<String>,
     /// Operator's message by language tag.
     pub messages: BTreeMap<String, String>,
     /// Status of the waiting page: 503, 429, 202 or 200.

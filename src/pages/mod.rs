@@ -35,7 +35,7 @@ pub use coding::Coding;
 pub use estimate::Estimate;
 pub use language::Language;
 pub use negotiate::{is_html_form, is_navigation, wants_html};
-pub use place::{PlaceFacts, PlaceState, Standstill};
+pub use place::{CallMinutes, PlaceFacts, PlaceState, Standstill};
 pub use problem::Problem;
 pub use rate_limit::RateLimit;
 pub use reason::Reason;

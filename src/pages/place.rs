@@ -22,12 +22,16 @@ pub enum PlaceState {
     Called,
     /// Has claimed; the next free seat.
     FrontRow,
+    /// Missed the call; called again.
+    Late,
     /// Holds a pass.
     Admitted,
     /// The pass is over.
     Done,
     /// No valid ticket came with the request.
     Unknown,
+    /// The place was just given up.
+    Left,
     /// Nothing is left of what people wait for.
     SoldOut,
     /// The room is over.
@@ -41,8 +45,19 @@ pub enum Standstill {
     Operator,
     /// The upstream does not answer.
     Upstream,
+    /// What people need on the way does not answer.
+    Dependency,
     /// We are recovering.
     Recovery,
+}
+
+/// How long a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallMinutes {
+    /// Whole minutes that are left.
+    pub minutes: u64,
+    /// It can be extended.
+    pub more: bool,
 }
 
 /// What the place page shows.
@@ -58,6 +73,8 @@ pub struct PlaceFacts<'a> {
     pub ahead: u64,
     /// The wait, if it is known.
     pub wait: Option<Estimate>,
+    /// The time of the call, if the number is called.
+    pub call: Option<CallMinutes>,
     /// Why nobody goes in, if so.
     pub standstill: Option<Standstill>,
     /// The time of these facts, written for people.
@@ -95,6 +112,8 @@ fn pane(
         PlaceState::Waiting => "",
         PlaceState::Called => place("called_text"),
         PlaceState::FrontRow => place("front_row_text"),
+        PlaceState::Late => texts.live("late"),
+        PlaceState::Left => place("left_text"),
         PlaceState::Admitted => place("admitted_text"),
         PlaceState::Done => texts.live("done"),
         PlaceState::Unknown => place("unknown_text"),
@@ -102,16 +121,19 @@ fn pane(
         PlaceState::Ended => texts.live("ended"),
     };
     let (end, button) = match facts.state {
-        PlaceState::Called | PlaceState::FrontRow => ("claims", texts.live("enter")),
-        PlaceState::Done => ("tickets", texts.live("rejoin")),
+        PlaceState::Called | PlaceState::FrontRow | PlaceState::Late => ("claims", texts.live("enter")),
+        PlaceState::Done | PlaceState::Left => ("tickets", texts.live("rejoin")),
         PlaceState::Unknown => ("tickets", texts.waiting.get("join").map_or("", String::as_str)),
         PlaceState::Waiting | PlaceState::Admitted | PlaceState::SoldOut | PlaceState::Ended => ("", ""),
     };
     let note = facts.standstill.filter(|_| waiting_now).map(|why| match why {
         Standstill::Operator => texts.live("held_operator"),
         Standstill::Upstream => texts.live("held_upstream"),
+        Standstill::Dependency => texts.live("held_dependency"),
         Standstill::Recovery => texts.live("held_recovery"),
     });
+    let base = room.base();
+    let call = facts.call.filter(|_| facts.state == PlaceState::Called);
     let (message, message_language) = room.message(language);
     layout.render(
         "place.html",
@@ -124,8 +146,11 @@ fn pane(
             number => texts.figure(facts.number),
             wait => wait(texts, facts),
             note,
-            action => (!end.is_empty()).then(|| format!("{}/{end}", room.base())),
+            action => (!end.is_empty()).then(|| format!("{base}/{end}")),
             button,
+            call => call.map(|call| texts.counted(&texts.place, "call", call.minutes.max(1))),
+            extension => call.filter(|call| call.more).map(|_| format!("{base}/extension")),
+            leave => leaves(facts.state).then(|| format!("{base}/leave")),
             return => facts.back.as_str(),
             go => facts.state == PlaceState::Admitted,
             look => waiting_now.then(|| place_link(facts.room, facts.back, Some(language))),
@@ -144,12 +169,20 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
     match state {
         PlaceState::Waiting => texts.live("heading_waiting"),
         PlaceState::Called | PlaceState::FrontRow => texts.live("heading_turn"),
+        PlaceState::Late => texts.live("heading_late"),
+        PlaceState::Left => place("left_heading"),
         PlaceState::Admitted => place("admitted_heading"),
         PlaceState::Done => texts.live("heading_done"),
         PlaceState::Unknown => place("unknown_heading"),
         PlaceState::SoldOut => texts.live("heading_sold_out"),
         PlaceState::Ended => texts.live("heading_ended"),
     }
+}
+
+/// There is a place to give up.
+fn leaves(state: PlaceState) -> bool {
+    use PlaceState as State;
+    matches!(state, State::Waiting | State::Called | State::FrontRow | State::Late | State::Admitted)
 }
 
 /// The wait in words, as `waiting_view.js` says it.

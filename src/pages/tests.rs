@@ -51,9 +51,11 @@ fn every_page(pages: &Pages, room: &str) -> Vec<Response<Bytes>> {
             State::Waiting,
             State::Called,
             State::FrontRow,
+            State::Late,
             State::Admitted,
             State::Done,
             State::Unknown,
+            State::Left,
             State::Ended,
         ];
         for state in states {
@@ -74,7 +76,8 @@ fn facts<'a>(
 ) -> PlaceFacts<'a> {
     let wait = Some(Estimate { low: 12, high: 18 });
     let time = Some("10:03");
-    PlaceFacts { room, state, number: 4711, ahead: 1032, wait, standstill, time, back, language }
+    let call = Some(CallMinutes { minutes: 7, more: true });
+    PlaceFacts { room, state, number: 4711, ahead: 1032, wait, call, standstill, time, back, language }
 }
 
 /// The contents of all inline blocks `<tag>...</tag>` that a browser runs.
@@ -291,7 +294,8 @@ fn the_place_page_shows_where_one_stands() {
     ] {
         assert!(waiting.contains(part), "{part} not in {waiting}");
     }
-    assert!(!waiting.contains("<form"));
+    assert!(!waiting.contains("claims") && !waiting.contains("tickets") && !waiting.contains("extension"));
+    assert!(waiting.contains("rooms&#x2f;sala&#x2f;leave") && waiting.contains("Rinuncio al posto"));
     let held = show(PlaceState::Waiting, Some(Standstill::Upstream), "it");
     assert!(held.contains("La coda è ferma perché") && !held.contains("tra 12"));
     let called = show(PlaceState::Called, None, "en");

@@ -127,6 +127,7 @@ pub fn reason_name(reason: HoldReason) -> &'static str {
     match reason {
         HoldReason::Operator => "operator",
         HoldReason::Upstream => "upstream",
+        HoldReason::Dependency => "dependency",
         HoldReason::Store => "recovery",
     }
 }
@@ -155,6 +156,7 @@ mod tests {
             active: 10,
             front_row: 2,
             outstanding: 5,
+            late: 3,
             seats: 12,
             kappa: 0.5,
             remaining: Some(558_000),

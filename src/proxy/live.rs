@@ -24,6 +24,8 @@ pub struct Room {
     pub settings: RoomSettings,
     /// The clusters behind its routes; its seats follow the narrowest.
     pub clusters: Vec<Arc<Cluster>>,
+    /// The clusters without which nobody inside gets on; the room is held while one is out.
+    pub depends_on: Vec<Arc<Cluster>>,
     /// Id of the operator's message; `None` if there is none.
     pub message_id: Option<String>,
     /// Its messages as JSON.

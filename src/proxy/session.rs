@@ -87,7 +87,7 @@ pub fn check_in(
                     return Door::Granted(*pass, "claimed");
                 }
                 Claim::Done => {}
-                Claim::FrontRow { .. } | Claim::Waiting { .. } | Claim::SoldOut => {
+                Claim::FrontRow { .. } | Claim::Late { .. } | Claim::Waiting { .. } | Claim::SoldOut => {
                     return Door::Waits(line.state(policy));
                 }
             }

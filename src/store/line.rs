@@ -137,14 +137,13 @@ impl Line {
     }
 }
 
-/// Why a room must not call now, as its upstream and its store stand.
+/// Why a room must not call now, as its store stands, and what is behind it and needed on the way.
 #[must_use]
-pub fn hold(upstream_down: bool, stalled: bool, store_failed: bool) -> Option<HoldReason> {
-    if store_failed {
-        Some(HoldReason::Store)
-    } else if upstream_down || stalled {
-        Some(HoldReason::Upstream)
-    } else {
-        None
-    }
+pub fn hold(store_failed: bool, upstream_out: bool, dependency_out: bool) -> Option<HoldReason> {
+    let reasons = [
+        (store_failed, HoldReason::Store),
+        (upstream_out, HoldReason::Upstream),
+        (dependency_out, HoldReason::Dependency),
+    ];
+    reasons.into_iter().find_map(|(is, reason)| is.then_some(reason))
 }

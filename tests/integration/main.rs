@@ -31,6 +31,7 @@ mod nginx;
 mod panics;
 mod paths;
 mod permits;
+mod places;
 mod process;
 mod proxy_protocol;
 mod queue;

@@ -57,16 +57,17 @@ fn crowds() {
     let next = AtomicU64::new(first);
     let work = || {
         let mut failed = Vec::new();
-        let (mut let_in, mut kills, mut front) = (0, 0, 0);
+        let (mut let_in, mut kills, mut late, mut front) = (0, 0, 0, 0);
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= first + seeds {
-                return (failed, let_in, kills, front);
+                return (failed, [let_in, kills, late], front);
             }
             match story(seed, STEPS, None) {
                 Ok(tally) => {
                     let_in += tally.let_in;
                     kills += u64::from(tally.kills);
+                    late += tally.late;
                     front = front.max(tally.front_row);
                 }
                 Err(what) => failed.push(what),
@@ -79,9 +80,12 @@ fn crowds() {
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let failed: Vec<&String> = told.iter().flat_map(|(failed, ..)| failed).collect();
-    let let_in: u64 = told.iter().map(|(_, let_in, ..)| let_in).sum();
-    let kills: u64 = told.iter().map(|(_, _, kills, _)| kills).sum();
-    println!("{seeds} seeds, {STEPS} steps each: {let_in} let in, {kills} kills, {} failed", failed.len());
+    let sum = |which: usize| -> u64 { told.iter().map(|(_, counts, _)| counts[which]).sum() };
+    let (let_in, kills, late) = (sum(0), sum(1), sum(2));
+    println!(
+        "{seeds} seeds, {STEPS} steps each: {let_in} let in, {kills} kills, {late} times late, {} failed",
+        failed.len()
+    );
     for what in failed.iter().take(20) {
         println!("{what}");
     }
@@ -104,6 +108,8 @@ fn planted_faults_are_seen() {
         (Fault::PermitLeaks, "permits for"),
         (Fault::CallsLost, "nobody called for"),
         (Fault::StrangerLeaves, "is told that it is done"),
+        (Fault::CallsBurnt, "was burnt after"),
+        (Fault::ClockRunsWhileHeld, "after"),
     ];
     for (fault, words) in faults {
         let seen = (1..=20).find_map(|seed| story(seed, STEPS, Some(fault)).err());
@@ -211,6 +217,24 @@ fn a_stock_is_sold_to_the_last_unit_and_in_time() {
         println!("seed {seed}: sold out after {sold_out:?} s, {ideal} s at best");
         let in_time = sold_out.is_some_and(|at| at <= ideal * 1.25);
         assert!(in_time, "seed {seed}: {:?} left, sold out {sold_out:?}", world.left);
+    }
+}
+
+/// Four in ten do not come when called, and a third of them much later: they are called again, while the
+/// others go on.
+#[test]
+fn who_missed_a_call_is_called_again() {
+    for seed in 1..=3 {
+        let mut setting = plain(600, 0.4);
+        (setting.manners, setting.policy.call) = (true, Duration::from_secs(5));
+        // Some look away for three times this long.
+        setting.policy.idle = Duration::from_secs(10);
+        let mut world = World::new(setting, Dice::new(seed));
+        world.run_until(Moment(60 * 1_000_000_000)).unwrap();
+        let late = world.tally.late;
+        everybody_got_in(&mut world, seed);
+        println!("seed {seed}: {late} times told that a call was missed, in the first minute");
+        assert!(late > 0, "seed {seed}: nobody was late");
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) enum Doing {
     Waiting,
     /// Claimed, and waits for a seat.
     InFront,
+    /// Missed the call, and waits for another.
+    Late,
     /// Holds a pass.
     Inside,
     /// Holds a pass and waits for an answer.
@@ -32,6 +34,10 @@ pub(crate) struct Person {
     pub(crate) errand: u32,
     pub(crate) dispatch: Option<Dispatch>,
     pub(crate) missed_call: bool,
+    /// The room's clock when it was seen to be called first, in this life of the gateway, and how long a
+    /// call stood then.
+    pub(crate) called: Duration,
+    pub(crate) call: Duration,
     /// Was told that it is inside, in this life of the gateway.
     pub(crate) told_inside: bool,
     pub(crate) left: bool,
@@ -54,6 +60,8 @@ impl Person {
             errand,
             dispatch: None,
             missed_call: false,
+            called: Duration::ZERO,
+            call: Duration::ZERO,
             told_inside: false,
             left: false,
             revived_in: 0,

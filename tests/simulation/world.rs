@@ -41,6 +41,10 @@ pub(crate) enum Fault {
     CallsLost,
     /// Somebody's ticket is given up by somebody else.
     StrangerLeaves,
+    /// Calls stand for a quarter of the time that was promised.
+    CallsBurnt,
+    /// Time runs for those who are called while nobody can come in.
+    ClockRunsWhileHeld,
 }
 
 /// How a world is made.
@@ -140,6 +144,8 @@ enum Event {
 pub(crate) struct Tally {
     pub(crate) let_in: u64,
     pub(crate) kills: u32,
+    /// How often somebody was told that the call was missed.
+    pub(crate) late: u64,
     pub(crate) front_row: usize,
 }
 
@@ -234,6 +240,7 @@ impl World {
             Event::HangEnds => self.hung = false,
         }
         self.witness.marks(self.room.marks(), self.durable)?;
+        self.room.check()?;
         let (counted, really) = (self.limiter.in_flight(), self.upstream.unfinished);
         must!(counted == really, "{counted} permits for {really} unfinished requests");
         Ok(())
@@ -294,7 +301,18 @@ impl World {
         // An emergency `open` overrides what holds a room, but not its operator.
         let held = self.setting.policy.hold || (!self.setting.policy.open && load.hold.is_some());
         let before = self.facts();
-        let cursor = self.room.step(&self.setting.policy, load, self.now);
+        let mut policy = self.setting.policy.clone();
+        if self.plants(Fault::CallsBurnt) {
+            policy.call /= 4;
+        }
+        if held && self.plants(Fault::ClockRunsWhileHeld) {
+            self.room.step(
+                &RoomPolicy { hold: false, ..policy.clone() },
+                Load { hold: None, ..load },
+                self.now,
+            );
+        }
+        let cursor = self.room.step(&policy, load, self.now);
         if held {
             self.still += self.now.since(self.last_beat);
             must!(cursor == before.cursor, "calls up to {cursor} from {} while held", before.cursor);
@@ -347,6 +365,7 @@ impl World {
             let marks = self.room.marks();
             self.durable.cursor = (marks.cursor + 1).min(marks.issued);
             self.room.call_up_to(self.durable.cursor, self.now);
+            self.called(marks.cursor + 1);
         }
         let called = self.room.marks().cursor;
         must!(!held || called == marks.cursor, "called {} to {called} while held", marks.cursor);
@@ -358,7 +377,18 @@ impl World {
         self.durable = marks;
         self.writing = None;
         self.room.reserve(marks.reserved);
+        let before = self.room.marks().cursor;
         self.room.call_up_to(marks.cursor, self.now);
+        self.called(before + 1);
+    }
+
+    /// Those from this number on who are called: their time begins.
+    fn called(&mut self, first: u64) {
+        let (clock, call, last) = (self.clock(), self.setting.policy.call, self.room.marks().cursor);
+        let called = |person: &&mut Person| (first..=last).contains(&person.number);
+        for person in self.people.iter_mut().filter(called) {
+            (person.called, person.call) = (clock, call);
+        }
     }
 
     fn arrive(&mut self) {
@@ -382,7 +412,7 @@ impl World {
         match self.people[who].doing {
             Doing::Arriving => self.come(who),
             Doing::Waiting => self.wait(who),
-            Doing::InFront => self.claim(who),
+            Doing::InFront | Doing::Late => self.claim(who),
             Doing::Inside => self.ask(who),
             Doing::Asking | Doing::Gone => Ok(()),
         }
@@ -445,6 +475,14 @@ impl World {
             }
             self.look_again(who);
             return Ok(());
+        }
+        if !missed_call && self.setting.manners && self.dice.chance(0.1) {
+            let (before, policy) = (self.facts(), &self.setting.policy);
+            let told = self.room.call_time(policy, number, self.now);
+            let more = self.room.extend_call(policy, number, self.now);
+            must!(told.is_some() == more.is_some(), "{number} is called: {told:?}, then {more:?}");
+            must!(more.is_none_or(|more| more.left >= policy.call), "{number} asked for more: {more:?}");
+            must!(self.facts() == before, "asking for more time changed the room");
         }
         if !missed_call && self.dice.chance(self.no_show) {
             self.people[who].missed_call = true;
@@ -525,6 +563,10 @@ impl World {
                 let wait = wait.mul_f64(0.5 + self.dice.part());
                 self.after(wait, Event::Wakes(who));
             }
+            Some(Claim::Late { ahead }) => {
+                must!(ahead < self.facts().late, "{ahead} ahead of {number} in the late lane");
+                self.late(who)?;
+            }
             Some(Claim::Waiting { .. }) => {
                 must!(number > self.room.marks().cursor, "{number} is called and told to wait");
                 self.look_again(who);
@@ -537,6 +579,18 @@ impl World {
                 must!(false, "{number} never was inside, never left, and is told that it is done");
             }
         }
+        Ok(())
+    }
+
+    /// Told that the call was missed: then it stood for its whole time, as the room's clock counts it.
+    fn late(&mut self, who: usize) -> Result<(), String> {
+        let Person { number, called, call, .. } = self.people[who];
+        let (stood, promised) = (self.clock().saturating_sub(called), call.min(self.setting.policy.call));
+        must!(stood + BEAT * 2 >= promised, "the call of {number} was burnt after {stood:?} of {promised:?}");
+        self.tally.late += 1;
+        self.people[who].doing = Doing::Late;
+        let wait = Duration::from_millis(900).mul_f64(0.5 + self.dice.part());
+        self.after(wait, Event::Wakes(who));
         Ok(())
     }
 
@@ -619,7 +673,7 @@ impl World {
                 self.sit_down(who);
                 self.witness.let_in(number)
             }
-            Claim::FrontRow { .. } => {
+            Claim::FrontRow { .. } | Claim::Late { .. } => {
                 // Only after a kill: the bit that says "used" is lost then, as documented.
                 must!(self.life > 1, "{number} is in the front row after its session");
                 self.room.leave(number, &pass, self.now);
@@ -721,7 +775,10 @@ impl World {
                 limits.ceiling = limits.floor + self.dice.count(0, 60);
             }
             8 => self.setting.limits.law = any_law(&mut self.dice),
-            9 => policy.call = self.dice.millis(3_000, 60_000),
+            9 => {
+                policy.call = self.dice.millis(3_000, 60_000);
+                self.people.iter_mut().for_each(|person| person.call = person.call.min(policy.call));
+            }
             _ if self.setting.jumping => self.no_show = self.dice.part() * 0.9,
             _ => policy.open = false,
         }
@@ -752,6 +809,7 @@ impl World {
         self.witness.restarted();
         self.still = Duration::ZERO;
         self.last_beat = self.now;
+        self.called(1);
         let clock = self.clock();
         for who in 0..self.people.len() {
             let person = &mut self.people[who];
@@ -769,7 +827,7 @@ impl World {
     /// Everybody who waits and looks is told a place.
     fn check_nobody_lost(&self) -> Result<(), String> {
         for person in &self.people {
-            if !matches!(person.doing, Doing::Waiting | Doing::InFront) {
+            if !matches!(person.doing, Doing::Waiting | Doing::InFront | Doing::Late) {
                 continue;
             }
             let looked = self.room.look(person.number, &person.pass);
@@ -781,7 +839,8 @@ impl World {
 
     /// Those who hold a ticket and are not inside.
     pub(crate) fn waiting(&self) -> usize {
-        let outside = |person: &&Person| matches!(person.doing, Doing::Waiting | Doing::InFront);
+        let outside =
+            |person: &&Person| matches!(person.doing, Doing::Waiting | Doing::InFront | Doing::Late);
         self.people.iter().filter(outside).count()
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Demand {
     pub(super) on_their_way: f64,
     /// Calls of which nothing is known yet.
     pub(super) fresh: u64,
-    /// Numbers given and not called.
+    /// Numbers given and not called, and those to be called again.
     pub(super) waiting: u64,
     /// Units that are left and that nobody has, may take, or is called for; `None` if they are not counted.
     pub(super) unclaimed: Option<u64>,

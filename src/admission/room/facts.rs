@@ -7,6 +7,8 @@ pub enum HoldReason {
     Operator,
     /// The upstream is down or does not answer.
     Upstream,
+    /// What people need on the way, a login for one, is down or does not answer.
+    Dependency,
     /// State could not be made durable.
     Store,
 }
@@ -35,6 +37,11 @@ pub enum Claim {
     /// Not called yet; so many numbers are called before.
     Waiting {
         /// Uncalled numbers that go first.
+        ahead: u64,
+    },
+    /// Its call was missed. It is called again, in the late lane, where so many came back before.
+    Late {
+        /// Lower numbers that came back and wait to be called again.
         ahead: u64,
     },
     /// Nothing is left of what people wait for. The number stays good in case something comes back.
@@ -66,6 +73,8 @@ pub struct RoomFacts {
     pub front_row: usize,
     /// Calls not claimed and not expired.
     pub outstanding: u64,
+    /// Missed calls that will be called again.
+    pub late: u64,
     /// Seats.
     pub seats: u32,
     /// Requests in flight per active pass.

@@ -3,12 +3,11 @@
 //! First come, first served. A number is given once and never changes; the cursor, the highest number
 //! called, only rises. Being called uses nothing up: only a *claim* takes a seat, once. A claim that
 //! finds no seat joins the front row, in number order, and gets the next one. A call that its holder
-//! misses expires for the accounts only: the number stays good, and a late claim stands in the front
-//! row by its number. So silence costs nobody a place.
+//! misses is lost, the number is not: it is called again in the late lane. A call can be extended.
 //!
-//! Memory: counters, one bit per *called* number, a record per pass. Nothing per waiting person.
-//! The parts: [`Numbers`] (given, called, used), [`Calls`] (on their way), [`FrontRow`] (here), [`Passes`]
-//! (inside), [`Seats`], and [`Forecast`] (how long it may take).
+//! Memory: counters, some bits per *called* number, a record per pass and extension. Nothing per waiting
+//! person. The parts: [`Numbers`] (given, called, used), [`Calls`] (on their way), [`LateLane`] (missed),
+//! [`FrontRow`] (here), [`Passes`] (inside), [`Seats`], and [`Forecast`] (how long it may take).
 //!
 //! Calls go ahead of the free seats by the time that people take to come, so that the next of the front row
 //! is there when a seat falls free. Where what people wait for is counted, passes, front row and calls
@@ -20,13 +19,17 @@
 
 mod calling;
 mod facts;
+mod invariants;
+mod lateness;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::calls::Calls;
+use super::extensions::Extensions;
 use super::forecast::Forecast;
 use super::front_row::{FrontRow, Next};
+use super::late::LateLane;
 use super::moment::{Moment, nanos};
 use super::numbers::Numbers;
 use super::passes::Passes;
@@ -35,7 +38,9 @@ use super::seats::Seats;
 
 use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
+use lateness::LeftCalled;
 
+pub use super::extensions::CallTime;
 pub use super::numbers::{BlockUsedUp, RoomMarks};
 pub use super::passes::{PassId, ShownPass, Touch};
 
@@ -44,6 +49,10 @@ pub use super::passes::{PassId, ShownPass, Touch};
 pub struct Room {
     numbers: Numbers,
     calls: Calls,
+    /// Calls of an earlier process, whose times are not known.
+    left_called: Option<LeftCalled>,
+    extensions: Extensions,
+    late: LateLane,
     front: FrontRow,
     /// Numbers that were heard and whose holders were not there when it was their turn, and when they
     /// looked last.
@@ -64,9 +73,13 @@ impl Room {
     /// A room as it was left, at `now`; see [`Numbers::restore`].
     #[must_use]
     pub fn restore(policy: &RoomPolicy, marks: RoomMarks, now: Moment) -> Self {
+        let numbers = Numbers::restore(marks);
         Self {
-            numbers: Numbers::restore(marks),
+            left_called: LeftCalled::up_to(numbers.marks().cursor, now),
+            numbers,
             calls: Calls::new(policy.poll.min),
+            extensions: Extensions::default(),
+            late: LateLane::default(),
             front: FrontRow::default(),
             absent: BTreeMap::new(),
             passes: Passes::default(),
@@ -100,6 +113,8 @@ impl Room {
 
     /// A holder gives the number up.
     pub fn leave(&mut self, number: u64, pass: &PassId, now: Moment) {
+        self.late.forget(number);
+        self.extensions.forget(number);
         if !self.numbers.is_called(number) {
             self.numbers.give_up(number);
         } else if self.front.remove(number).is_none()
@@ -109,6 +124,14 @@ impl Room {
         {
             self.close_call(number);
         }
+    }
+
+    /// An operator takes a place away: whatever became of it, it is over, and a pass of it as well.
+    pub fn revoke(&mut self, policy: &RoomPolicy, number: u64, pass: &PassId, now: Moment) {
+        if number > 0 {
+            self.leave(number, pass, now);
+        }
+        self.passes.revoke(policy, *pass, number, self.clock(now));
     }
 
     /// The holder of a called number comes in, or asks again. Idempotent.
@@ -128,9 +151,15 @@ impl Room {
             if self.is_sold_out() {
                 return Claim::SoldOut;
             }
+            if self.late.is_late(number) && !self.nobody_competes(policy) {
+                self.late.come_back(number);
+                return Claim::Late { ahead: self.late.ahead_of(number) };
+            }
             if self.numbers.mark_used(number) {
                 self.take_up_call(number, clock);
             }
+            self.late.forget(number);
+            self.extensions.forget(number);
             self.absent.remove(&number);
             self.front.insert(number, pass, seen, clock);
         }
@@ -150,6 +179,8 @@ impl Room {
             Claim::Done
         } else if self.is_sold_out() {
             Claim::SoldOut
+        } else if self.late.is_late(number) {
+            Claim::Late { ahead: self.late.ahead_of(number) }
         } else {
             Claim::Waiting { ahead: number.saturating_sub(self.marks().cursor + 1) }
         }
@@ -197,6 +228,8 @@ impl Room {
             return Touch::Over;
         }
         self.front.remove(shown.number);
+        self.late.forget(shown.number);
+        self.extensions.forget(shown.number);
         self.passes.take_up(policy, shown, clock);
         Touch::Live
     }
@@ -247,14 +280,19 @@ impl Room {
         self.calls.step(elapsed);
         let clock = self.clock(now);
         let line = self.numbers.waiting() > 0;
-        let needed = !self.front.is_empty() || line;
+        let needed = !self.front.is_empty() || line || self.late.back() > 0;
         self.absent.extend(self.passes.expire(policy, needed, clock));
-        self.calls.judge(policy.call, policy.poll.max * LOOKS_BEFORE_MISSING, clock);
+        let over = self.calls.judge(policy.call, policy.poll.max * LOOKS_BEFORE_MISSING, clock);
+        self.miss_calls(policy, over, clock);
         self.seat_front_row(policy, clock);
         self.forecast.step(elapsed, line, self.free() == 0);
-        let wanted =
-            if policy.open { self.numbers.waiting() } else { self.demand(clock).calls(self.calls.shows()) };
-        self.numbers.reach(wanted)
+        if policy.open {
+            return self.numbers.reach(self.numbers.waiting());
+        }
+        let wanted = self.demand(policy, clock).calls(self.calls.shows());
+        let late = self.late.part(wanted, self.numbers.waiting());
+        self.late.call(late, clock);
+        self.numbers.reach(wanted - late)
     }
 
     /// Calls all numbers up to `cursor`, which is durable by now.
@@ -262,6 +300,7 @@ impl Room {
         let before = self.marks().cursor;
         if let Some((numbers, people)) = self.numbers.call_up_to(cursor) {
             self.forecast.called(cursor - before);
+            self.late.earn(people);
             self.calls.call(numbers, people, self.clock(now));
         }
         self.check_invariants();
@@ -282,6 +321,7 @@ impl Room {
             active: self.passes.len(),
             front_row: self.front.len(),
             outstanding: self.calls.outstanding(),
+            late: self.late.len(),
             seats: self.seats.seats(),
             kappa: self.seats.kappa(),
             remaining: self.remaining,
@@ -297,7 +337,7 @@ impl Room {
         if let Some(reason) = self.hold {
             return RoomState::Held(reason);
         }
-        let nobody_waits = self.numbers.waiting() == 0 && self.front.is_empty();
+        let nobody_waits = self.numbers.waiting() == 0 && self.front.is_empty() && self.late.back() == 0;
         if policy.open || nobody_waits && self.free() > self.calls.fresh() {
             RoomState::Open
         } else {
@@ -320,9 +360,10 @@ impl Room {
         Moment(now.0.saturating_sub(nanos(self.stood_still)))
     }
 
-    fn demand(&self, clock: Moment) -> Demand {
+    fn demand(&self, policy: &RoomPolicy, clock: Moment) -> Demand {
         // Nothing is kept for a call that was judged missing: the last units would wait for its end.
-        let taken = self.passes.len() as u64 + self.front.len() as u64 + self.calls.fresh();
+        let again = self.late.fresh(policy.poll.max * LOOKS_BEFORE_MISSING, clock);
+        let taken = self.passes.len() as u64 + self.front.len() as u64 + self.calls.fresh() + again;
         Demand {
             seats: u64::from(self.seats.seats()),
             free: self.free(),
@@ -330,7 +371,7 @@ impl Room {
             front: self.front.len() as u64,
             on_their_way: self.calls.on_their_way(clock),
             fresh: self.calls.fresh(),
-            waiting: self.numbers.waiting(),
+            waiting: self.numbers.waiting() + self.late.len(),
             unclaimed: self.remaining.map(|units| units.saturating_sub(taken)),
         }
     }
@@ -369,14 +410,6 @@ impl Room {
         if !self.numbers.is_uncertain(number) {
             self.calls.close(number);
         }
-    }
-
-    /// Checked at the end of what moves the cursor, in debug builds.
-    pub fn check_invariants(&self) {
-        let marks = self.marks();
-        debug_assert!(marks.cursor <= marks.issued, "called a number that was not given");
-        debug_assert!(marks.issued <= marks.reserved, "gave a number that is not durable");
-        debug_assert!(self.front.last().is_none_or(|number| number <= marks.cursor), "uncalled in front");
     }
 }
 

@@ -99,18 +99,138 @@ fn the_front_row_is_seated_by_number_however_they_came() {
     assert_eq!((bench.look(3), bench.look(7)), (Claim::Admitted, Claim::FrontRow { ahead: 1 }));
 }
 
-#[test]
-fn a_late_claim_stands_by_its_number() {
-    let mut bench = Bench::waiting(1, 5);
-    bench.call(5);
-    assert_eq!((bench.claim(4), bench.claim(5)), (Claim::Admitted, Claim::FrontRow { ahead: 0 }));
+/// One is inside, and nine stand in front of the only seat when the calls of 2 to 5 are out of time.
+fn missed() -> Bench {
+    let mut bench = Bench::waiting(1, 100);
+    bench.call(15);
+    assert_eq!(bench.claim(1), Claim::Admitted);
     for _ in 0..700 {
         bench.step(SECOND);
-        assert_eq!(bench.touch(4), Touch::Live);
+        bench.touch(1);
+        (6..=15).for_each(|number| _ = bench.claim(number));
     }
+    bench
+}
+
+#[test]
+fn a_missed_call_keeps_its_number_and_is_called_again_from_a_tenth_of_the_calls() {
+    let mut bench = missed();
     assert_eq!(bench.room.facts(&bench.policy).outstanding, 0, "all calls are past their time");
-    assert_eq!(bench.claim(2), Claim::FrontRow { ahead: 0 });
-    assert_eq!(bench.claim(5), Claim::FrontRow { ahead: 1 });
+    assert_eq!(bench.look(3), Claim::Late { ahead: 0 });
+    assert_eq!((bench.claim(4), bench.claim(3)), (Claim::Late { ahead: 0 }, Claim::Late { ahead: 0 }));
+    assert_eq!(bench.claim(4), Claim::Late { ahead: 1 });
+    assert_eq!(bench.room.call_time(&bench.policy, 3, bench.now), None);
+    let mut in_order = Vec::new();
+    let mut last = 1;
+    for _ in 0..40 {
+        bench.room.end(&pass(last), bench.now);
+        bench.step(SECOND);
+        let called = bench.room.marks().cursor;
+        (3..=4).chain(6..=called).for_each(|number| _ = bench.claim(number));
+        last = (2..=called).find(|number| bench.look(*number) == Claim::Admitted).unwrap();
+        in_order.push(last);
+    }
+    let at = |number| in_order.iter().position(|it| *it == number);
+    assert!(at(3) < at(4) && at(3).is_some() && at(6) < at(7), "{in_order:?}");
+    assert!(at(3) > at(13), "not before those who came when they were called: {in_order:?}");
+    bench.room.check().unwrap();
+}
+
+#[test]
+fn where_nobody_else_waits_who_is_late_goes_in_at_once() {
+    let mut bench = Bench::waiting(2, 3);
+    bench.call(3);
+    assert_eq!(bench.claim(1), Claim::Admitted);
+    let wait = |bench: &mut Bench| {
+        for _ in 0..700 {
+            bench.step(SECOND);
+            bench.touch(1);
+        }
+    };
+    wait(&mut bench);
+    assert_eq!(bench.look(2), Claim::Waiting { ahead: 0 }, "missed, and called again");
+    (0..3).for_each(|_| wait(&mut bench));
+    assert_eq!(bench.look(2), Claim::Late { ahead: 0 }, "missed three times");
+    assert_eq!(bench.claim(2), Claim::Admitted);
+    assert_eq!(bench.claim(3), Claim::Late { ahead: 0 }, "no seat is free");
+    bench.room.end(&pass(2), bench.now);
+    bench.step(SECOND);
+    assert_eq!(bench.claim(3), Claim::Admitted);
+}
+
+#[test]
+fn a_call_is_extended_ten_times_and_stands_still_while_the_room_is_held() {
+    let mut bench = Bench::waiting(1, 20);
+    bench.call(2);
+    assert_eq!(bench.claim(1), Claim::Admitted);
+    let left = |bench: &Bench| bench.room.call_time(&bench.policy, 2, bench.now);
+    assert_eq!(left(&bench), Some(CallTime { left: SECOND * 600, extensions: 10 }));
+    bench.load.hold = Some(HoldReason::Dependency);
+    for _ in 0..900 {
+        bench.step(SECOND);
+    }
+    assert_eq!(left(&bench).unwrap().left, SECOND * 600, "a login that is down burns no call");
+    bench.load.hold = None;
+    for times in (0..10).rev() {
+        for _ in 0..500 {
+            bench.step(SECOND);
+            bench.touch(1);
+        }
+        let more = bench.room.extend_call(&bench.policy, 2, bench.now);
+        assert_eq!(more, Some(CallTime { left: SECOND * 600, extensions: times }));
+    }
+    assert_eq!(bench.room.extend_call(&bench.policy, 99, bench.now), None, "not called");
+    let seconds = (0..).take_while(|_| {
+        bench.step(SECOND);
+        bench.touch(1);
+        bench.room.extend_call(&bench.policy, 2, bench.now);
+        bench.room.late.misses(2) == 0
+    });
+    assert_eq!(seconds.count(), 599, "ten times, not more");
+    bench.room.check().unwrap();
+}
+
+#[test]
+fn a_restart_burns_no_call() {
+    let mut bench = Bench::new(1, RoomMarks { epoch: 1, issued: 9, reserved: 9, cursor: 5 });
+    let left = |bench: &Bench, number| bench.room.call_time(&bench.policy, number, bench.now);
+    assert_eq!(left(&bench, 4).map(|time| time.left), Some(SECOND * 600));
+    assert_eq!(left(&bench, 6), None);
+    for _ in 0..599 {
+        bench.step(SECOND);
+    }
+    assert_eq!(bench.claim(1), Claim::Admitted);
+    bench.step(SECOND * 2);
+    assert_eq!(bench.look(4), Claim::Late { ahead: 0 });
+}
+
+/// Its name, and how it is planted.
+type Plant = (&'static str, fn(&mut Bench));
+
+/// Each is a bug of one line that was planted where the room keeps its people.
+#[test]
+fn the_checker_finds_what_is_planted() {
+    let plants: [Plant; 7] = [
+        ("let in uncalled", |bench| bench.room.passes.begin(&bench.policy, pass(90), 90, SECOND, bench.now)),
+        ("in front and inside", |bench| bench.room.front.insert(1, pass(1), None, bench.now)),
+        ("inside twice", |bench| bench.room.passes.begin(&bench.policy, pass(77), 1, SECOND, bench.now)),
+        ("away and in front", |bench| _ = bench.room.absent.insert(7, bench.now)),
+        ("late and in front", |bench| {
+            bench.room.late.miss(7);
+            bench.room.late.come_back(7);
+        }),
+        ("late and uncalled", |bench| bench.room.late.miss(99)),
+        ("extended and inside", |bench| _ = bench.room.extensions.extend(1, bench.now)),
+    ];
+    for (name, plant) in plants {
+        let mut bench = missed();
+        bench.claim(3);
+        bench.room.check().unwrap();
+        plant(&mut bench);
+        let found = bench.room.check();
+        println!("{name}: {found:?}");
+        assert!(found.is_err(), "{name} was not found");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
 use crate::config::raw::RawRoom;
 use crate::config::settings::RoomSettings;
+use crate::config::spelling::{did_you_mean, list};
 
 /// Languages that the waiting page speaks.
 const LANGUAGES: [&str; 2] = ["it", "en"];
@@ -23,6 +24,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         times(judge, &path, room);
         switches(judge, &path, room);
         messages(judge, &path, room);
+        dependencies(judge, &path, room);
         let used = raw.route.values().any(|route| route.room.as_ref() == Some(name));
         judge.refuse_if(!used, || {
             let help = format!("write `room = \"{name}\"` in a route, or remove the room");
@@ -87,6 +89,22 @@ fn switches(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     });
 }
 
+fn dependencies(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    let upstreams: Vec<&String> = judge.raw.upstream.keys().collect();
+    for (at, wanted) in room.depends_on.iter().enumerate() {
+        if upstreams.contains(&wanted) {
+            continue;
+        }
+        let message = format!("there is no upstream `{wanted}`");
+        let near = did_you_mean(wanted, upstreams.iter().map(|name| name.as_str()));
+        let help = near.map_or_else(
+            || format!("add `[upstream.{wanted}]`, or use {}", list(&upstreams)),
+            |near| format!("did you mean `{near}`?"),
+        );
+        judge.add(Finding::error(path.key("depends_on").index(at), message, help));
+    }
+}
+
 fn messages(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     for (language, text) in &room.message {
         let path = path.key("message").key(language);
@@ -121,7 +139,7 @@ fn shares(judge: &mut Judge<'_, '_>) {
             continue;
         };
         let names: Vec<&str> = rooms.keys().map(|name| name.as_str()).collect();
-        let names = crate::config::spelling::list(&names);
+        let names = list(&names);
         let help = format!(
             "set `seats.share` so that the sum is at most 1, as in `seats = {{ share = {:.2} }}`",
             1.0 / f64::from(u32::try_from(rooms.len()).unwrap_or(u32::MAX))
@@ -152,6 +170,7 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
             hold: raw.hold,
             open: raw.open,
         },
+        depends_on: raw.depends_on.clone(),
         messages: raw.message.clone(),
         status: http::StatusCode::from_u16(raw.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE),
         title: raw.title.clone().unwrap_or_else(|| name.to_owned()),

@@ -26,7 +26,8 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         limit(judge, &path.key("limit"), &upstream.limit);
         queue(judge, &path, upstream);
         health(judge, &path.key("health"), &upstream.health);
-        let used = raw.route.values().any(|route| &route.upstream == name);
+        let used = raw.route.values().any(|route| &route.upstream == name)
+            || raw.room.values().any(|room| room.depends_on.contains(name));
         judge.refuse_if(!used, || {
             let help = format!("write `upstream = \"{name}\"` in a route, or remove the upstream");
             Finding::warning(path, format!("no route uses the upstream `{name}`"), help).about(at(&["route"]))

@@ -20,7 +20,12 @@ const SHAPE: &[Bad] = &[
     // Keys.
     ("drain = ", "drian = ", "drian", "did you mean `drain`?"),
     ("[door]", "[rooms.vip]\nhold = false\n[door]", "[rooms.vip]", "did you mean `room`?"),
-    ("call = ", "seat_ceiling = 3\ncall = ", "seat_ceiling", "the keys here are `call`, `hold`"),
+    (
+        "call = ",
+        "seat_ceiling = 3\ncall = ",
+        "seat_ceiling",
+        "the keys here are `call`, `depends_on`, `hold`",
+    ),
     ("call = ", "rate = \"1/s\"\ncall = ", "rate = \"1/s\"", "it is a key of `[door]`"),
     ("floor = 5, ", "flor = 5, ", "flor", "did you mean `floor`?"),
     ("weight = 2", "wieght = 2", "wieght", "did you mean `weight`?"),
@@ -240,6 +245,7 @@ const MEANING: &[Bad] = &[
     ),
     ("[\"/login/return\"]", "[\"/\"]", "bypass_paths", "leave `room` and `quota` out"),
     ("[\"/login/return\"]", "[\"/a\", \"/a\"]", "bypass_paths", "remove one of the two"),
+    ("call = \"10m\"", "call = \"10m\"\ndepends_on = [\"ap\"]", "depends_on", "did you mean `app`?"),
     ("limit = { law", "queue = { per_user = 200 }\nlimit = { law", "per_user", "less than 200"),
     ("room = \"main\"", "room = \"main\"\nbypass_limit = 500", "bypass_limit = 500", "less than 200"),
     ("room = \"main\"", "room = \"main\"\nshared = true", "shared = true", "can have a route without a room"),

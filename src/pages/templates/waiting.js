@@ -108,8 +108,8 @@ const next = () => {
 const claim = async () => {
   const answer = await ask("POST", "/claims", me.ticket);
   if (answer.status === 202) {
-    phase = "front";
-    me.state = "front_row";
+    phase = answer.body.state === "late" ? "late" : "front";
+    me.state = phase === "late" ? "late" : "front_row";
     front = Math.min(front === null ? Infinity : front, answer.body.ahead || 0);
     return answer.body.poll_after_ms || 1000;
   }

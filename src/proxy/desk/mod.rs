@@ -5,6 +5,7 @@
 
 mod answers;
 mod form;
+mod holder;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +26,12 @@ use super::live::{Live, Room};
 use super::record::{Decision, Label, Record};
 use super::refuse;
 use crate::admission::Moment;
-use crate::admission::room::{Claim, HoldReason, RoomFacts, RoomState};
+use crate::admission::late::SHARE;
+use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState};
 use crate::admission::ticket::{Claims, Kind};
 use crate::pages::{
-    Estimate, Language, PlaceFacts, PlaceState, Reason, ReturnPath, Standstill, is_html_form, place_link,
+    CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, ReturnPath, Standstill, is_html_form,
+    place_link,
 };
 use answers::{json_answer, problem_answer, see_other, shared_json};
 use form::{Form, is_cross_site, query_value, read_form};
@@ -57,6 +60,8 @@ struct Standing {
     ticket: Claims,
     claim: Claim,
     called: bool,
+    /// What is left of its call.
+    time: Option<CallTime>,
     facts: RoomFacts,
 }
 
@@ -101,14 +106,14 @@ where
             None => refuse::problem(live, asked, record, Reason::NoTicket, None),
         },
         ("place", true) => visit.place(record),
-        ("tickets" | "claims", false) if asked.method == Method::POST => {
+        ("tickets" | "claims" | "extension" | "leave", false) if asked.method == Method::POST => {
             visit.change(endpoint, request, record).await
         }
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
-        ("board" | "messages" | "ticket" | "place" | "tickets" | "claims", _) => {
+        ("board" | "messages" | "ticket" | "place" | "tickets" | "claims" | "extension" | "leave", _) => {
             let mut refused = refuse::problem(live, asked, record, Reason::MethodNotAllowed, None);
             let allowed = match endpoint {
-                "tickets" | "claims" => "POST",
+                "tickets" | "claims" | "extension" | "leave" => "POST",
                 "ticket" => "GET, HEAD, DELETE",
                 _ => "GET, HEAD",
             };
@@ -140,7 +145,8 @@ impl Visit<'_> {
         match step {
             "tickets" => self.join(form.as_ref(), record).await,
             "claims" => self.claim(form.as_ref(), record),
-            _ => self.leave(record),
+            "extension" => self.extend(form.as_ref(), record),
+            _ => self.leave(form.as_ref(), record),
         }
     }
 
@@ -203,6 +209,13 @@ impl Visit<'_> {
                 });
                 (json_answer(StatusCode::ACCEPTED, &body), "front_row")
             }
+            (Claim::Late { ahead }, None) => {
+                let body = json!({
+                    "room": self.room.line.name, "state": "late", "ahead": ahead,
+                    "poll_after_ms": self.late_poll_ms(ahead, &facts),
+                });
+                (json_answer(StatusCode::ACCEPTED, &body), "late")
+            }
             (Claim::Waiting { ahead }, None) => {
                 let body = json!({
                     "type": "about:blank", "title": "Not called yet", "status": 409, "reason": "not_called",
@@ -233,16 +246,6 @@ impl Visit<'_> {
         own(record, reason, answer)
     }
 
-    fn leave(&self, record: Record) -> Response<Answer> {
-        let Some(ticket) = self.who.ticket else {
-            return refuse::problem(self.live, self.asked, record, Reason::NoTicket, None);
-        };
-        let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
-        self.room.line.with(|line| line.leave(ticket.number, &pass.id, self.now));
-        let body = json!({ "room": self.room.line.name, "state": "left", "number": ticket.number });
-        own(record, "left", json_answer(StatusCode::OK, &body))
-    }
-
     fn standing(&self) -> Option<Standing> {
         self.who.ticket.map(|ticket| self.stand(ticket))
     }
@@ -250,9 +253,11 @@ impl Visit<'_> {
     fn stand(&self, ticket: Claims) -> Standing {
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
         let policy = &self.room.settings.policy;
-        let (claim, facts) =
-            self.room.line.with(|line| (line.look(ticket.number, &pass.id), line.facts(policy)));
-        Standing { ticket, claim, called: ticket.number <= facts.cursor, facts }
+        let (claim, facts, time) = self.room.line.with(|line| {
+            let time = line.call_time(policy, ticket.number, self.now);
+            (line.look(ticket.number, &pass.id), line.facts(policy), time)
+        });
+        Standing { ticket, claim, called: ticket.number <= facts.cursor, time, facts }
     }
 
     /// The state of a ticket, as JSON.
@@ -262,15 +267,20 @@ impl Visit<'_> {
             Claim::FrontRow { ahead } => ("front_row", ahead),
             Claim::Waiting { .. } if standing.called => ("called", 0),
             Claim::Waiting { ahead } => ("waiting", ahead),
+            Claim::Late { ahead } => ("late", ahead),
             Claim::SoldOut => ("sold_out", 0),
             Claim::Done => ("done", 0),
         };
         let waits = !standing.called || standing.claim == Claim::SoldOut;
-        let poll = if waits { self.poll_after_ms(ahead, &standing.facts) } else { self.front_row_poll_ms() };
+        let poll = match standing.claim {
+            Claim::Late { .. } => self.late_poll_ms(ahead, &standing.facts),
+            _ if waits => self.poll_after_ms(ahead, &standing.facts),
+            _ => self.front_row_poll_ms(),
+        };
         let body = json!({
             "room": self.room.line.name, "state": state, "epoch": standing.ticket.epoch,
             "number": standing.ticket.number, "ticket": self.proxy.ring.sign(&standing.ticket),
-            "ahead": ahead, "poll_after_ms": poll,
+            "ahead": ahead, "poll_after_ms": poll, "call": standing.time.map(told_time),
         });
         json_answer(status, &body)
     }
@@ -280,6 +290,11 @@ impl Visit<'_> {
         let rule = &self.room.settings.policy.poll;
         let scale = rule.scale(facts.issued - facts.cursor, facts.rate);
         millis(rule.pause(ahead, facts.rate, scale))
+    }
+
+    /// The lane of those who missed their call has a tenth of all calls.
+    fn late_poll_ms(&self, ahead: u64, facts: &RoomFacts) -> u64 {
+        millis(self.room.settings.policy.poll.pause(ahead, facts.rate * SHARE, 1.0))
     }
 
     fn front_row_poll_ms(&self) -> u64 {
@@ -297,20 +312,25 @@ impl Visit<'_> {
             None => self.room.line.facts(&self.room.settings.policy),
         };
         let (state, ahead) = match standing.as_ref().map(|standing| (standing.claim, standing.called)) {
+            None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
             None => (PlaceState::Unknown, 0),
             Some((Claim::Admitted, _)) => (PlaceState::Admitted, 0),
             Some((Claim::Done, _)) => (PlaceState::Done, 0),
             Some((Claim::SoldOut, _)) => (PlaceState::SoldOut, 0),
             Some((Claim::FrontRow { ahead }, _)) => (PlaceState::FrontRow, ahead),
+            Some((Claim::Late { ahead }, _)) => (PlaceState::Late, ahead),
             Some((Claim::Waiting { .. }, true)) => (PlaceState::Called, 0),
             Some((Claim::Waiting { ahead }, false)) => (PlaceState::Waiting, ahead),
         };
+        let time = standing.as_ref().and_then(|standing| standing.time);
         let place = PlaceFacts {
             room: &self.room.line.name,
             state,
             number: standing.map_or(0, |standing| standing.ticket.number),
             ahead,
             wait: Estimate::of(ahead, facts.rate, facts.spread),
+            call: time
+                .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
             standstill: standstill(facts.state),
             time: None,
             back: &back,
@@ -330,6 +350,10 @@ impl Visit<'_> {
     }
 }
 
+fn told_time(time: CallTime) -> serde_json::Value {
+    json!({ "ends_in_ms": millis(time.left), "extensions": time.extensions })
+}
+
 fn millis(pause: Duration) -> u64 {
     u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
 }
@@ -338,6 +362,7 @@ fn standstill(state: RoomState) -> Option<Standstill> {
     match state {
         RoomState::Held(HoldReason::Operator) => Some(Standstill::Operator),
         RoomState::Held(HoldReason::Upstream) => Some(Standstill::Upstream),
+        RoomState::Held(HoldReason::Dependency) => Some(Standstill::Dependency),
         RoomState::Held(HoldReason::Store) => Some(Standstill::Recovery),
         RoomState::Open | RoomState::Queueing => None,
     }

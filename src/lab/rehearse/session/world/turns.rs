@@ -102,7 +102,7 @@ impl World<'_> {
                 self.room.touch(&self.day.room, &shown(number, false), at(at_s));
                 self.seat(place, number, at_s);
             }
-            Claim::FrontRow { .. } => {
+            Claim::FrontRow { .. } | Claim::Late { .. } => {
                 self.front.insert(number, at_s);
             }
             Claim::SoldOut => {}

@@ -1,0 +1,42 @@
+//! Takes a place or a pass away: for whoever sold one, or has two.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::{Shared, is_from_a_page};
+use crate::admission::ticket::{Claims, Kind};
+
+/// The ticket, or the pass that it turned into, of `room`: the session ends, the number is not called.
+pub(super) async fn revoke(
+    State((desk, _)): Shared,
+    Path(room): Path<String>,
+    headers: HeaderMap,
+    token: Bytes,
+) -> Response {
+    if is_from_a_page(&headers) {
+        return (StatusCode::FORBIDDEN, "not from a web page\n").into_response();
+    }
+    let proxy = &desk.proxy;
+    let live = proxy.live.load_full();
+    let Some(room) = live.rooms.get(&room) else {
+        return (StatusCode::NOT_FOUND, "there is no such room\n").into_response();
+    };
+    let token = token.trim_ascii();
+    let read = |kind| proxy.ring.verify(kind, token).ok().filter(|claims| claims.room == room.line.id);
+    let pass: Option<Claims> = match read(Kind::Ticket) {
+        Some(ticket) => Some(ticket.pass(&proxy.ring, proxy.clock.unix())),
+        None => read(Kind::Pass),
+    };
+    let Some(pass) = pass else {
+        let why = "neither a ticket nor a pass of this room\n";
+        return (StatusCode::UNPROCESSABLE_ENTITY, why).into_response();
+    };
+    let (policy, now) = (&room.settings.policy, proxy.clock.now());
+    room.line.with(|line| line.revoke(policy, pass.number, &pass.id, now));
+    tracing::warn!(room = room.line.name, number = pass.number, "revoked by an operator");
+    Json(json!({ "room": room.line.name, "number": pass.number, "state": "revoked" })).into_response()
+}

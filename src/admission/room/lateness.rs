@@ -1,0 +1,91 @@
+//! Calls that are missed, extended, and made again.
+
+use std::ops::RangeInclusive;
+
+use super::{CallTime, Room};
+use crate::admission::extensions::EXTENSIONS;
+use crate::admission::moment::Moment;
+use crate::admission::policy::RoomPolicy;
+
+/// Numbers of an earlier process that are looked at in one step.
+const LOOKS_A_STEP: u64 = 1 << 16;
+
+/// Calls of an earlier process. Nobody knows when they were made, so their time runs from the start of
+/// this one: a restart burns no call.
+#[derive(Debug)]
+pub(super) struct LeftCalled {
+    next: u64,
+    last: u64,
+    since: Moment,
+}
+
+impl LeftCalled {
+    /// All up to `cursor`.
+    pub(super) fn up_to(cursor: u64, now: Moment) -> Option<Self> {
+        (cursor > 0).then_some(Self { next: 1, last: cursor, since: now })
+    }
+}
+
+impl Room {
+    /// What is left of a call's time. `None` if the number is not called now, or its call was taken.
+    #[must_use]
+    pub fn call_time(&self, policy: &RoomPolicy, number: u64, now: Moment) -> Option<CallTime> {
+        let until = self.call_ends(policy, number)?;
+        let extensions = EXTENSIONS - self.extensions.times(number);
+        Some(CallTime { left: until.since(self.clock(now)), extensions })
+    }
+
+    /// The holder of a call asks for more time: it is as long again as a new one, from now on. `None` if
+    /// the number is not called now; after ten times nothing changes any more.
+    pub fn extend_call(&mut self, policy: &RoomPolicy, number: u64, now: Moment) -> Option<CallTime> {
+        let clock = self.clock(now);
+        let until = self.call_ends(policy, number)?.max(clock.after(policy.call));
+        if self.extensions.extend(number, until) {
+            self.late.extend(number, clock);
+        }
+        self.call_time(policy, number, now)
+    }
+
+    /// Nobody else wants the seat that somebody late would take.
+    pub(super) fn nobody_competes(&self, policy: &RoomPolicy) -> bool {
+        let alone = self.numbers.waiting() == 0 && self.front.is_empty() && self.late.back() == 0;
+        policy.open || (alone && self.hold.is_none() && self.free() > 0)
+    }
+
+    /// Calls that are out of time, `over` in the line: their numbers go to the late lane.
+    pub(super) fn miss_calls(&mut self, policy: &RoomPolicy, over: Vec<RangeInclusive<u64>>, clock: Moment) {
+        for number in self.late.expire(policy.call, clock) {
+            self.extensions.forget(number);
+        }
+        while let Some(number) = self.extensions.next_over(clock) {
+            self.late.miss(number);
+        }
+        let left = self.calls_left_over(policy, clock);
+        for number in over.into_iter().chain(left).flatten() {
+            if self.numbers.is_unclaimed(number) && self.extensions.until(number).is_none() {
+                self.late.miss(number);
+            }
+        }
+    }
+
+    /// Those of an earlier process that are out of time, some at each step.
+    fn calls_left_over(&mut self, policy: &RoomPolicy, clock: Moment) -> Option<RangeInclusive<u64>> {
+        let left = self.left_called.as_mut().filter(|left| clock.since(left.since) >= policy.call)?;
+        let range = left.next..=left.last.min(left.next + LOOKS_A_STEP - 1);
+        left.next = range.end() + 1;
+        if left.next > left.last {
+            self.left_called = None;
+        }
+        Some(range)
+    }
+
+    fn call_ends(&self, policy: &RoomPolicy, number: u64) -> Option<Moment> {
+        if !self.numbers.is_called(number) || self.numbers.is_spent(number) || self.late.is_late(number) {
+            return None;
+        }
+        let left = self.left_called.as_ref().filter(|left| (left.next..=left.last).contains(&number));
+        let called = self.late.called_at(number).or_else(|| self.calls.called_at(number));
+        let called = called.or_else(|| left.map(|left| left.since));
+        self.extensions.until(number).or_else(|| called.map(|called| called.after(policy.call)))
+    }
+}
