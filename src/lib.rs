@@ -33,5 +33,6 @@ pub mod edge;
 pub mod lab;
 pub mod metrics;
 pub mod pages;
+pub mod proof;
 pub mod proxy;
 pub mod store;

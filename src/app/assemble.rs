@@ -12,9 +12,13 @@ use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher13;
 use tokio::sync::Notify;
 
+use crate::admission::extensions::EXTENSIONS;
+use crate::admission::late::{CALLS_UNASKED, SHARE};
+use crate::admission::policy::RoomPolicy;
 use crate::clock::Clock;
 use crate::config::settings::{QuotaSettings, RoomSettings, Settings};
 use crate::pages::{Pages, RoomPage};
+use crate::proof::hex;
 use crate::proxy::cluster::Cluster;
 use crate::proxy::live::{Live, Quota, Room, Route, sort_routes};
 use crate::proxy::transport::{Transport, TransportError};
@@ -212,6 +216,7 @@ fn build_room(
     let clusters = names.into_iter().filter_map(|name| clusters.get(name)).map(Arc::clone).collect();
     let message_id = message_id(room);
     let messages = serde_json::json!({ "id": message_id, "text": room.messages });
+    let rules = rules(name, &room.policy);
     Ok(Room {
         line,
         settings: room.clone(),
@@ -219,7 +224,21 @@ fn build_room(
         depends_on,
         message_id,
         messages: Bytes::from(messages.to_string()),
+        rules_hash: hex(&Sha256::digest(&rules)),
+        rules: Bytes::from(rules),
     })
+}
+
+/// The rules by which people are called, in full and in one writing, so that a receipt can name them.
+fn rules(name: &str, policy: &RoomPolicy) -> String {
+    let RoomPolicy { call, idle, session, .. } = policy;
+    serde_json::json!({
+        "v": 1, "room": name, "order": "arrival", "one_place_for_each": "browser",
+        "call_ms": call.as_millis(), "extensions": EXTENSIONS,
+        "late": { "share": SHARE, "calls_unasked": CALLS_UNASKED },
+        "idle_ms": idle.as_millis(), "session_ms": session.as_millis(),
+    })
+    .to_string()
 }
 
 /// Names a message by its content, so that pages fetch it again only when it changed.

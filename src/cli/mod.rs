@@ -10,6 +10,7 @@ pub mod reload;
 pub mod run;
 pub mod rush;
 pub mod status;
+pub mod verify;
 
 mod ask;
 mod interrupt;
@@ -58,6 +59,8 @@ pub enum Command {
     LabOrigin(lab_origin::LabOrigin),
     /// Show what a running gateway does.
     Status(status::Status),
+    /// Check, offline, what a gateway signed: receipts, boards.
+    Verify(verify::Verify),
 }
 
 /// Which running gateway is meant.
@@ -86,6 +89,7 @@ impl Command {
             Self::Rush(rush) => rush.execute(),
             Self::LabOrigin(origin) => origin.execute(),
             Self::Status(status) => status.execute(),
+            Self::Verify(verify) => verify.execute(),
         }
     }
 }

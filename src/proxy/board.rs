@@ -6,12 +6,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::SigningKey;
 use serde::Serialize;
 
 use crate::admission::UnixTime;
 use crate::admission::policy::PollRule;
 use crate::admission::room::{HoldReason, RoomFacts, RoomState};
+use crate::admission::ticket::Claims;
+use crate::proof::receipt;
+use crate::proof::sealed::seal;
 
 /// Signs boards.
 #[derive(Clone)]
@@ -106,8 +109,13 @@ impl BoardKey {
         };
         // Numbers and short strings only: this cannot fail.
         let board = serde_json::to_string(&board).unwrap_or_default();
-        let signature = STANDARD.encode(self.0.sign(board.as_bytes()).to_bytes());
-        Bytes::from(format!(r#"{{"board":{board},"key":"b1","sig":"{signature}"}}"#))
+        Bytes::from(seal("board", &board, &self.0))
+    }
+
+    /// The receipt of a ticket's place in `room`, taken under the rules with this hash.
+    #[must_use]
+    pub fn receipt(&self, room: &str, rules: &str, ticket: &Claims) -> Bytes {
+        Bytes::from(seal("receipt", &receipt::body(room, rules, ticket), &self.0))
     }
 }
 

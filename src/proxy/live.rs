@@ -30,6 +30,10 @@ pub struct Room {
     pub message_id: Option<String>,
     /// Its messages as JSON.
     pub messages: bytes::Bytes,
+    /// The rules of the line, as JSON.
+    pub rules: bytes::Bytes,
+    /// SHA-256 of `rules`, in hex.
+    pub rules_hash: String,
 }
 
 /// A quota with the salt that keeps its buckets apart from others'.

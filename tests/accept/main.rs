@@ -21,6 +21,7 @@ mod gateway;
 mod judge;
 #[path = "../integration/nginx.rs"]
 mod nginx;
+mod proofs;
 mod row;
 mod stage;
 
@@ -93,7 +94,7 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
         "M9" => judge::m9(&days.protected("s-bb")?),
         "M10" => judge::m10(&days.protected("s-bb")?),
         "M11" => Ok(Judged::absent(
-            "nothing warns before a pass ends, and citizens cannot extend one (the service behind can)",
+            "a call says when it ends and is extended ten times; nothing warns before a pass ends, and citizens cannot extend one (the service behind can)",
         )),
         "M12" => {
             let [inside, error_s] = judge::honesty(&days.shipped("s-cb")?)?;
@@ -135,7 +136,7 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
             let day = days.variant("one address", "s-cb", one_address, None)?;
             judge::m23(gain, &day)
         }
-        "M24" => Ok(Judged::absent("no receipts")),
+        "M24" => proofs::m24().await,
         "M25" => drivers::m25().await,
         _ => Err("there is no such row".to_owned()),
     }

@@ -18,6 +18,13 @@ pub(super) fn json_answer(status: StatusCode, body: &serde_json::Value) -> Respo
     typed(status, body, "application/json")
 }
 
+/// Bytes for one person.
+pub(super) fn personal_json(body: Bytes) -> Response<Answer> {
+    let mut answer = shared_json(body);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
 pub(super) fn problem_answer(status: StatusCode, body: &serde_json::Value) -> Response<Answer> {
     typed(status, body, "application/problem+json")
 }

@@ -3,9 +3,10 @@
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::answers::{json_answer, problem_answer, see_other};
+use super::answers::{json_answer, personal_json, problem_answer, see_other};
 use super::form::Form;
 use super::{Visit, own, told_time};
+use crate::admission::ticket::Claims;
 use crate::pages::{Reason, place_link};
 use crate::proxy::body::Answer;
 use crate::proxy::headers::{cookie, set_cookie};
@@ -13,6 +14,12 @@ use crate::proxy::record::Record;
 use crate::proxy::refuse;
 
 impl Visit<'_> {
+    /// A signed receipt of the place.
+    pub(super) fn receipt(&self, ticket: &Claims) -> Response<Answer> {
+        let room = self.room;
+        personal_json(self.proxy.board_key.receipt(&room.line.name, &room.rules_hash, ticket))
+    }
+
     /// The place is given up, and the browser forgets it.
     pub(super) fn leave(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
         let Some(ticket) = self.who.ticket else {

@@ -101,6 +101,11 @@ where
     match (endpoint, look) {
         ("board", true) => own(record, "board", shared_json(room.line.board())),
         ("messages", true) => own(record, "messages", shared_json(Bytes::clone(&room.messages))),
+        ("rules", true) => own(record, "rules", shared_json(Bytes::clone(&room.rules))),
+        ("receipt", true) => match &visit.who.ticket {
+            Some(ticket) => own(record, "receipt", visit.receipt(ticket)),
+            None => refuse::problem(live, asked, record, Reason::NoTicket, None),
+        },
         ("ticket", true) => match visit.standing() {
             Some(standing) => own(record, "ticket", visit.told(StatusCode::OK, &standing)),
             None => refuse::problem(live, asked, record, Reason::NoTicket, None),
@@ -110,7 +115,11 @@ where
             visit.change(endpoint, request, record).await
         }
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
-        ("board" | "messages" | "ticket" | "place" | "tickets" | "claims" | "extension" | "leave", _) => {
+        (
+            "board" | "messages" | "rules" | "receipt" | "ticket" | "place" | "tickets" | "claims"
+            | "extension" | "leave",
+            _,
+        ) => {
             let mut refused = refuse::problem(live, asked, record, Reason::MethodNotAllowed, None);
             let allowed = match endpoint {
                 "tickets" | "claims" | "extension" | "leave" => "POST",

@@ -1,0 +1,103 @@
+//! `tornello verify`: checks, offline, what a gateway signed. Needs no gateway and no trust in one.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::{CONFIGURATION, Failure, OK, RUNTIME, complain};
+use crate::proof::{receipt, sealed};
+
+/// Check, offline, what a gateway signed.
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    /// What is checked.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What can be checked.
+#[derive(Debug, clap::Subcommand)]
+pub enum What {
+    /// A receipt of a place, as `/.tornello/v1/rooms/ROOM/receipt` gives it.
+    Receipt {
+        /// The file; `-` reads from standard input.
+        file: PathBuf,
+        /// The rules of the room, as `rules` gives them: the receipt must name them.
+        #[arg(long)]
+        rules: Option<PathBuf>,
+        /// The public key.
+        #[command(flatten)]
+        key: PublicKey,
+    },
+    /// A board that somebody kept.
+    Board {
+        /// The file; `-` reads from standard input.
+        file: PathBuf,
+        /// The public key.
+        #[command(flatten)]
+        key: PublicKey,
+    },
+}
+
+/// Whose signature is expected.
+#[derive(Debug, clap::Args)]
+pub struct PublicKey {
+    /// The gateway's public key, base64, or a file with it, or with the answer of `/.tornello/v1/keys`.
+    #[arg(long)]
+    key: String,
+}
+
+impl Verify {
+    /// Says what holds; 1 if it does not, 2 if it cannot be read at all.
+    #[must_use]
+    pub fn execute(self) -> u8 {
+        match self.what.check() {
+            Ok(sentence) => {
+                // A reader that has gone needs no more.
+                let _ = writeln!(std::io::stdout().lock(), "{sentence}");
+                OK
+            }
+            Err(error) => {
+                complain(&*error);
+                if error.is::<std::io::Error>() { CONFIGURATION } else { RUNTIME }
+            }
+        }
+    }
+}
+
+impl What {
+    fn check(self) -> Result<String, Failure> {
+        match self {
+            Self::Receipt { file, rules, key } => {
+                let rules = rules.as_deref().map(read).transpose()?;
+                let told = receipt::verify(&read(&file)?, &key.read()?, rules.as_deref())?;
+                let time = jiff::Timestamp::from_millisecond(i64::try_from(told.time_ms)?)?;
+                Ok(format!(
+                    "good: number {} of room {} (epoch {}), taken at {time}; rules {}",
+                    told.number, told.room, told.epoch, told.rules
+                ))
+            }
+            Self::Board { file, key } => {
+                let text = read(&file)?;
+                Ok(format!("good: {}", sealed::open("board", &text, &key.read()?)?))
+            }
+        }
+    }
+}
+
+impl PublicKey {
+    fn read(&self) -> Result<ed25519_dalek::VerifyingKey, Failure> {
+        let path = Path::new(&self.key);
+        let text = if path.is_file() { read(path)? } else { self.key.clone() };
+        Ok(sealed::public_key(&text)?)
+    }
+}
+
+fn read(path: &Path) -> Result<String, std::io::Error> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path)
+        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
