@@ -2,7 +2,8 @@
 //! it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,6 +12,8 @@ use tokio::task::JoinHandle;
 /// Gone, with its connections, when dropped.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
+    /// What it sells, if anything.
+    pub(crate) stock: Arc<Mutex<Stock>>,
     accepting: JoinHandle<()>,
 }
 
@@ -20,7 +23,45 @@ impl Drop for Backend {
     }
 }
 
+/// Units that `/buy` sells, one each; the session of whoever bought ends with it.
+#[derive(Debug, Default)]
+pub(crate) struct Stock {
+    left: Option<u64>,
+    pub(crate) sold: u64,
+    /// Asked for when none was left.
+    pub(crate) oversold: u64,
+    pub(crate) exhausted: Option<Instant>,
+}
+
+impl Stock {
+    #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+    fn buy(&mut self) -> Option<u64> {
+        match &mut self.left {
+            None => None,
+            Some(0) => {
+                self.oversold += 1;
+                Some(0)
+            }
+            Some(left) => {
+                *left -= 1;
+                self.sold += 1;
+                if *left == 0 {
+                    self.exhausted = Some(Instant::now());
+                }
+                Some(*left)
+            }
+        }
+    }
+}
+
 impl Backend {
+    /// Sells so many units.
+    pub(crate) async fn selling(units: u64, time: Duration) -> Result<Self, String> {
+        let backend = Self::taking(time).await?;
+        backend.stock.lock().unwrap().left = Some(units);
+        Ok(backend)
+    }
+
     /// Answers at once.
     pub(crate) async fn start() -> Result<Self, String> {
         Self::taking(Duration::ZERO).await
@@ -30,19 +71,21 @@ impl Backend {
     pub(crate) async fn taking(time: Duration) -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let stock: Arc<Mutex<Stock>> = Arc::default();
+        let shelf = Arc::clone(&stock);
         let accepting = tokio::spawn(async move {
             // Connections end with this task.
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(converse(stream, time));
+                connections.spawn(converse(stream, time, Arc::clone(&shelf)));
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self { address, accepting })
+        Ok(Self { address, stock, accepting })
     }
 }
 
-async fn converse(mut stream: TcpStream, time: Duration) {
+async fn converse(mut stream: TcpStream, time: Duration, stock: Arc<Mutex<Stock>>) {
     let _ = stream.set_nodelay(true);
     let mut bytes = Vec::new();
     loop {
@@ -59,14 +102,18 @@ async fn converse(mut stream: TcpStream, time: Duration) {
                 .and_then(|cookies| cookies.split("session=").nth(1))
                 .map_or("nobody", |session| session.split(';').next().unwrap_or(""));
             let body = format!("canary={canary}.");
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncache-control: public, max-age=60\r\n\
-                 content-length: {}\r\n\r\n{body}",
-                body.len()
-            );
             if !time.is_zero() {
                 tokio::time::sleep(time).await;
             }
+            let bought = head.starts_with("get /buy ").then(|| stock.lock().unwrap().buy()).flatten();
+            let told = bought
+                .map(|left| format!("tornello-remaining: {left}\r\ntornello-session: end\r\n"))
+                .unwrap_or_default();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncache-control: public, max-age=60\r\n\
+                 {told}content-length: {}\r\n\r\n{body}",
+                body.len()
+            );
             if stream.write_all(answer.as_bytes()).await.is_err() {
                 return;
             }
