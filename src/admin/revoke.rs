@@ -37,6 +37,10 @@ pub(super) async fn revoke(
     };
     let (policy, now) = (&room.settings.policy, proxy.clock.now());
     room.line.with(|line| line.revoke(policy, pass.number, &pass.id, now));
+    if !room.line.ends_kept().await {
+        let why = "revoked, but not written down yet: the disk fails; it is tried again\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    }
     tracing::warn!(room = room.line.name, number = pass.number, "revoked by an operator");
     Json(json!({ "room": room.line.name, "number": pass.number, "state": "revoked" })).into_response()
 }

@@ -23,6 +23,15 @@ pub struct RoomMarks {
     pub cursor: u64,
 }
 
+/// Numbers that are over, as they are made durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Words of a [`NumberSet`], whole.
+    pub words: Vec<(u64, u64)>,
+    /// How many numbers had gone over by then.
+    pub count: u64,
+}
+
 /// The durable block is used up: the store must reserve another before numbers can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockUsedUp;
@@ -34,6 +43,12 @@ pub struct Numbers {
     uncertain: RangeInclusive<u64>,
     used: NumberSet,
     left: BTreeSet<u64>,
+    /// Given up, or ended for good: what must stay so after a restart.
+    over: NumberSet,
+    /// The words of `over` that may not be durable yet.
+    unkept: BTreeSet<u64>,
+    /// How many numbers went over.
+    ended: u64,
 }
 
 impl Numbers {
@@ -50,7 +65,56 @@ impl Numbers {
             uncertain: marks.issued + 1..=marks.reserved,
             used: NumberSet::default(),
             left: BTreeSet::new(),
+            over: NumberSet::default(),
+            unkept: BTreeSet::new(),
+            ended: 0,
         }
+    }
+
+    /// These numbers were over when the room was left, and are.
+    pub fn restore_over(&mut self, over: NumberSet) {
+        for (at, mut word) in over.words() {
+            while word != 0 {
+                let number = at * 64 + u64::from(word.trailing_zeros());
+                word &= word - 1;
+                if self.is_called(number) {
+                    self.used.insert(number);
+                } else {
+                    self.left.insert(number);
+                }
+            }
+        }
+        self.over = over;
+    }
+
+    /// A number is over for good.
+    pub fn end(&mut self, number: u64) {
+        if number > 0 && self.over.insert(number) {
+            self.unkept.insert(number / 64);
+            self.ended += 1;
+        }
+    }
+
+    /// What must be made durable of the numbers that are over.
+    #[must_use]
+    pub fn unkept(&self) -> Ends {
+        let words = self.unkept.iter().map(|at| (*at, self.over.word(*at))).collect();
+        Ends { words, count: self.ended }
+    }
+
+    /// These are durable by now.
+    pub fn kept(&mut self, ends: &Ends) {
+        for (at, word) in &ends.words {
+            if self.over.word(*at) == *word {
+                self.unkept.remove(at);
+            }
+        }
+    }
+
+    /// How many numbers went over in this life.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.ended
     }
 
     /// What must be durable for [`Numbers::restore`].
@@ -103,6 +167,7 @@ impl Numbers {
     /// The holder of an uncalled number gives it up.
     pub fn give_up(&mut self, number: u64) {
         self.left.insert(number);
+        self.end(number);
     }
 
     /// Given up before its call, or used since.
@@ -193,6 +258,25 @@ mod tests {
         assert_eq!(numbers.reach(3), 1_001);
         assert_eq!(numbers.call_up_to(1_001), Some((11..=1_001, 3)));
         assert_eq!(numbers.call_up_to(1_001), None);
+    }
+
+    #[test]
+    fn what_is_over_is_so_after_a_restart() {
+        let mut numbers = restored(200, 200, 100);
+        [70, 99].into_iter().for_each(|number| _ = numbers.mark_used(number));
+        numbers.end(70);
+        numbers.give_up(150);
+        let ends = numbers.unkept();
+        assert_eq!((ends.words.len(), ends.count), (2, 2));
+        numbers.give_up(151);
+        numbers.kept(&ends);
+        assert_eq!(numbers.unkept().words.len(), 1, "the word of 151 is not kept yet");
+        let mut again = restored(200, 200, 100);
+        again.restore_over(NumberSet::of_words(ends.words));
+        assert!(again.is_spent(70) && again.is_spent(150));
+        assert!(!again.is_spent(99), "whoever was inside goes on");
+        assert_eq!(again.unkept().words, []);
+        assert_eq!(again.call_up_to(151).map(|(_, people)| people), Some(50));
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl Session {
 /// A pass that is over.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
+    number: u64,
     /// It was signed before this process began.
     older_than_we: bool,
     /// It cannot be revived: ended on purpose, or revived once already.
@@ -125,6 +126,8 @@ pub struct Passes {
     /// When what ended is forgotten, so that a step does not look at the rest.
     ends: BTreeSet<(Moment, PassId)>,
     departures: Tempo,
+    /// Numbers whose sessions are over for good, until somebody takes note.
+    over: Vec<u64>,
     /// Nobody runs out before this, by the rules of `looked`. An end comes nearer only when a session
     /// begins and when its holder first hears of it; all other use moves it away.
     nobody_before: Moment,
@@ -139,6 +142,7 @@ impl Default for Passes {
             ended: HashMap::new(),
             ends: BTreeSet::new(),
             departures,
+            over: Vec::new(),
             nobody_before: Moment(0),
             looked: None,
         }
@@ -275,9 +279,14 @@ impl Passes {
         self.forget(&id);
         if number == 0 {
             let until = clock.after(policy.session);
-            self.ended.insert(id, Ended { older_than_we: true, spent: true, until });
+            self.ended.insert(id, Ended { number, older_than_we: true, spent: true, until });
             self.ends.insert((until, id));
         }
+    }
+
+    /// The numbers whose sessions went over for good since this was asked last.
+    pub fn take_over(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.over)
     }
 
     /// A session that its holder never heard of is taken back, as if it had not begun.
@@ -336,9 +345,8 @@ impl Passes {
 
     fn forget_the_old(&mut self, clock: Moment) {
         while self.ends.first().is_some_and(|(until, _)| *until < clock) {
-            if let Some((_, id)) = self.ends.pop_first() {
-                self.ended.remove(&id);
-            }
+            let forgotten = self.ends.pop_first().and_then(|(_, id)| self.ended.remove(&id));
+            self.over.extend(forgotten.map(|ended| ended.number).filter(|number| *number > 0));
         }
     }
 
@@ -367,12 +375,14 @@ impl Passes {
             self.remember(id, session, true, clock.after(long));
         } else {
             self.forget(&id);
+            self.over.push(session.number);
         }
     }
 
     fn remember(&mut self, id: PassId, session: &Session, spent: bool, until: Moment) {
         self.forget(&id);
-        self.ended.insert(id, Ended { older_than_we: session.older_than_we, spent, until });
+        let Session { number, older_than_we, .. } = *session;
+        self.ended.insert(id, Ended { number, older_than_we, spent, until });
         self.ends.insert((until, id));
     }
 

@@ -205,7 +205,9 @@ fn build_room(
         Some(old) => Arc::clone(&old.line),
         None => {
             let marks = workshop.journal.marks(name).map_err(AssembleError::Journal)?;
-            Line::restore(name, &room.policy, marks, Arc::clone(&workshop.hungry), workshop.clock.now())
+            let over = workshop.journal.over(name).map_err(AssembleError::Journal)?;
+            let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
+            Line::restore(name, &room.policy, marks, over, hungry, now)
         }
     };
     let behind = settings.routes.values().filter(|route| route.room.as_deref() == Some(name));

@@ -18,7 +18,7 @@ use crate::proxy::Proxy;
 use crate::proxy::board::{Notice, state};
 use crate::proxy::cluster::Cluster;
 use crate::proxy::live::{Live, Room};
-use crate::store::journal::Journal;
+use crate::store::journal::{Entry, Journal};
 use crate::store::line::{Line, Pending, hold};
 
 /// Time between two beats.
@@ -96,10 +96,13 @@ impl Pulse {
         if plans.is_empty() && !self.store_failed {
             return;
         }
-        let marks: Vec<(String, RoomMarks)> =
-            plans.iter().map(|(line, pending)| (line.name.clone(), pending.marks)).collect();
+        let entry = |(line, pending): &(Arc<Line>, Pending)| {
+            let (room, Pending { marks, ends, .. }) = (line.name.clone(), pending.clone());
+            Entry { room, marks, ends }
+        };
+        let entries = plans.iter().map(entry).collect();
         let failed_before = std::mem::replace(&mut self.store_failed, true);
-        if !write(&self.journal, marks.clone()).await {
+        if !write(&self.journal, entries).await {
             self.proxy.witness.metrics.store_errors.inc();
             return;
         }
@@ -107,7 +110,7 @@ impl Pulse {
         if failed_before {
             tracing::info!("state can be made durable again");
         }
-        self.durable.extend(marks);
+        self.durable.extend(plans.iter().map(|(line, pending)| (line.name.clone(), pending.marks)));
         let now = self.proxy.clock.now();
         for (line, pending) in &plans {
             line.publish(pending, now);
@@ -185,9 +188,8 @@ impl Pulse {
     /// The last marks of a clean stop: nothing is uncertain after it.
     async fn rest(self) {
         let live = self.proxy.live.load_full();
-        let marks =
-            live.rooms.values().map(|room| (room.line.name.clone(), room.line.final_marks())).collect();
-        write(&self.journal, marks).await;
+        let entries = live.rooms.iter().map(|(name, room)| Entry::last(name, &room.line)).collect();
+        write(&self.journal, entries).await;
     }
 }
 
@@ -212,9 +214,8 @@ fn inside([finishing, passes, ..]: [usize; Class::ALL.len()]) -> u32 {
     u32::try_from(finishing + passes).unwrap_or(u32::MAX)
 }
 
-async fn write(journal: &Arc<Journal>, marks: Vec<(String, RoomMarks)>) -> bool {
-    let keep =
-        move |journal: &Journal| journal.write(marks.iter().map(|(name, marks)| (name.as_str(), *marks)));
+async fn write(journal: &Arc<Journal>, entries: Vec<Entry>) -> bool {
+    let keep = move |journal: &Journal| journal.write(&entries);
     let written = if journal.is_in_memory() {
         Ok(keep(journal))
     } else {

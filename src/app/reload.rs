@@ -22,6 +22,7 @@ use crate::edge::key_files::KeyFiles;
 use crate::edge::tls::TlsDoor;
 use crate::proxy::Proxy;
 use crate::proxy::live::Live;
+use crate::store::journal::Entry;
 
 /// Puts configurations in place, one at a time.
 #[derive(Debug)]
@@ -186,14 +187,12 @@ impl Reloader {
     /// Rooms that go leave exact marks, so that they can come back where they were.
     async fn close_rooms(&self, old: &Live, new: &Live) {
         let gone = old.rooms.iter().filter(|(name, _)| !new.rooms.contains_key(*name));
-        let marks: Vec<_> = gone.map(|(name, room)| (name.clone(), room.line.final_marks())).collect();
-        if marks.is_empty() {
+        let entries: Vec<Entry> = gone.map(|(name, room)| Entry::last(name, &room.line)).collect();
+        if entries.is_empty() {
             return;
         }
         let journal = Arc::clone(&self.workshop.journal);
-        let writing = tokio::task::spawn_blocking(move || {
-            journal.write(marks.iter().map(|(name, marks)| (name.as_str(), *marks)))
-        });
+        let writing = tokio::task::spawn_blocking(move || journal.write(&entries));
         if !matches!(writing.await, Ok(Ok(()))) {
             tracing::warn!("the marks of a room that went could not be written; some numbers are skipped");
         }

@@ -325,7 +325,8 @@ pub(super) fn make_fit(fields: &mut HeaderMap, live: &Live, asked: &Asked, recor
     headers::towards_upstream(fields, &origin, live.settings.identity.header.as_ref());
 }
 
-/// Takes in the head of the upstream's answer: what it says of the session, what the client is told.
+/// Takes in the head of the upstream's answer: what it says of the session, what the client is told. True
+/// if the session ends with it.
 pub(super) fn take_in(
     proxy: &Proxy,
     admitted: &Admitted,
@@ -333,15 +334,15 @@ pub(super) fn take_in(
     fields: &mut HeaderMap,
     status: StatusCode,
     record: &mut Record,
-) {
+) -> bool {
     let told = headers::towards_client(fields, storing);
-    if let Some(room) = &admitted.route.room {
-        session::hear(proxy, room, &admitted.entry, &told);
-    }
+    let room = admitted.route.room.as_ref();
+    let ended = room.is_some_and(|room| session::hear(proxy, room, &admitted.entry, &told));
     if let Some(cookie) = &admitted.entry.cookie {
         headers::set_cookie(fields, cookie);
     }
     record.decided(Decision::Forwarded, admitted.entry.reason, status);
+    ended
 }
 
 /// Waits for the permit if need be, sends the request on, and brings the answer back.
@@ -391,7 +392,12 @@ async fn go_on(proxy: &Arc<Proxy>, judged: Judged<Incoming>) -> Response<Answer>
     let histogram = proxy.witness.metrics.first_byte.with_label_values(&[&route.cluster.name]);
     histogram.observe(first_byte);
     let status = arrived.status();
-    take_in(proxy, &admitted, storing, arrived.fields(), status, &mut record);
+    let ended = take_in(proxy, &admitted, storing, arrived.fields(), status, &mut record);
+    if let Some(room) = route.room.as_ref().filter(|_| ended) {
+        // It must not be there again after a crash. Where the disk fails the answer goes all the same, and
+        // the room says that it is held.
+        room.line.ends_kept().await;
+    }
     let idle = route.settings.tunnel_idle;
     match switch.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
         Some(client) => arrived.into_tunnel(client, record, idle),

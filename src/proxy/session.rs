@@ -144,17 +144,15 @@ pub fn undo(room: Option<&Room>, entry: &Entry) {
     }
 }
 
-/// What the upstream said of a session and of what is left.
-pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told) {
+/// What the upstream said of a session and of what is left. True if it ended the session.
+pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told) -> bool {
     if let Some(units) = told.remaining {
         room.line.with(|line| line.remain(units));
     }
-    let (Some(pass), Some(said)) = (entry.pass, told.session.as_deref()) else { return };
+    let (Some(pass), Some(said)) = (entry.pass, told.session.as_deref()) else { return false };
     let now = proxy.clock.now();
     match said.trim() {
-        "end" | "done" | "revoke" => {
-            room.line.with(|line| line.end(&pass, now));
-        }
+        "end" | "done" | "revoke" => return room.line.with(|line| line.end(&pass, now)),
         said => match said.strip_prefix("extend=").map(str::parse::<jiff::SignedDuration>) {
             Some(Ok(longer)) => {
                 let longer = Duration::try_from(longer).unwrap_or_default();
@@ -167,6 +165,7 @@ pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told) {
             ),
         },
     }
+    false
 }
 
 fn inside(pass: PassId, class: Class, reason: &'static str) -> Entry {

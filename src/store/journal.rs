@@ -1,24 +1,55 @@
-//! What is durable: keys, and how far each room's numbers may have gone.
+//! What is durable: keys, how far each room's numbers may have gone, and which of them are over.
 //!
 //! One `redb` file in the state directory. A write returns when it is on the disk. Numbers are
-//! reserved in blocks ahead of being given, so that a crash skips numbers but never gives one twice.
+//! reserved in blocks ahead of being given, so that a crash skips numbers but never gives one twice. After
+//! an error of the disk the file is opened again, by its last good state, before the next write.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::admission::room::RoomMarks;
+use super::line::Line;
+use crate::admission::number_set::NumberSet;
+use crate::admission::room::{Ends, RoomMarks};
 
 const SECRETS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("secrets");
 const ROOMS: TableDefinition<'_, &str, (u32, u64, u64, u64)> = TableDefinition::new("rooms");
 
+/// Which numbers of a room are over: words of 64, by room and place.
+const OVER: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("over");
+
+type Opened = Result<Database, Box<dyn std::error::Error + Send + Sync>>;
+
 /// The durable state.
 pub struct Journal {
-    database: Database,
+    /// None after an error, until it can be opened again.
+    database: Mutex<Option<Database>>,
+    open: Box<dyn Fn() -> Opened + Send + Sync>,
     path: PathBuf,
     in_memory: bool,
+}
+
+/// What is written of one room.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub room: String,
+    /// How far it is.
+    pub marks: RoomMarks,
+    /// What is over since the last time.
+    pub ends: Ends,
+}
+
+impl Entry {
+    /// What a room leaves behind that goes: nothing is uncertain.
+    #[must_use]
+    pub fn last(room: &str, line: &Line) -> Self {
+        let (marks, ends) = line.final_marks();
+        Self { room: room.to_owned(), marks, ends }
+    }
 }
 
 impl fmt::Debug for Journal {
@@ -68,17 +99,14 @@ impl Journal {
     /// If the directory cannot be made or written, or another process holds it.
     pub fn open(directory: &Path) -> Result<Self, JournalError> {
         let path = directory.join("tornello.redb");
-        let open = || -> Result<Database, Box<dyn std::error::Error + Send + Sync>> {
-            std::fs::create_dir_all(directory)?;
-            let database = Database::create(&path)?;
-            lay_out(&database)?;
-            restrict(&path)?;
+        let (directory, file) = (directory.to_owned(), path.clone());
+        let open = move || -> Opened {
+            std::fs::create_dir_all(&directory)?;
+            let database = Database::create(&file)?;
+            restrict(&file)?;
             Ok(database)
         };
-        match open() {
-            Ok(database) => Ok(Self { database, path, in_memory: false }),
-            Err(source) => Err(JournalError { path, source }),
-        }
+        Self::new(path, false, open)
     }
 
     /// State that is gone when this value is: for rehearsals. Writing it waits for nothing.
@@ -86,14 +114,46 @@ impl Journal {
     /// # Errors
     /// If memory cannot be had.
     pub fn in_memory() -> Result<Self, JournalError> {
-        let open = || -> Result<Database, redb::Error> {
-            let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
+        let open = || -> Opened { Ok(Database::builder().create_with_backend(InMemoryBackend::new())?) };
+        Self::new(PathBuf::from("memory"), true, open)
+    }
+
+    fn new(
+        path: PathBuf,
+        in_memory: bool,
+        open: impl Fn() -> Opened + Send + Sync + 'static,
+    ) -> Result<Self, JournalError> {
+        let opened = open().and_then(|database| {
             lay_out(&database)?;
             Ok(database)
+        });
+        match opened {
+            Ok(database) => {
+                Ok(Self { database: Mutex::new(Some(database)), open: Box::new(open), path, in_memory })
+            }
+            Err(source) => Err(JournalError { path, source }),
+        }
+    }
+
+    /// Does `work` on the database. After an error of the disk nothing more can be done with it as it is
+    /// in memory: it is closed, and opened again for whoever comes next.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, JournalError> {
+        let mut held: MutexGuard<'_, Option<Database>> =
+            self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match held.take() {
+            Some(database) => database,
+            None => (self.open)().map_err(|source| JournalError { path: self.path.clone(), source })?,
         };
-        match open() {
-            Ok(database) => Ok(Self { database, path: PathBuf::from("memory"), in_memory: true }),
-            Err(source) => Err(JournalError { path: PathBuf::from("memory"), source: Box::new(source) }),
+        match work(&database) {
+            Ok(done) => {
+                *held = Some(database);
+                Ok(done)
+            }
+            // State in memory is in no file: closing it would lose it.
+            Err(error) => {
+                *held = self.in_memory.then_some(database);
+                Err(JournalError { path: self.path.clone(), source: Box::new(error) })
+            }
         }
     }
 
@@ -109,8 +169,8 @@ impl Journal {
     /// If they cannot be read or written.
     pub fn secrets(&self, random: [[u8; 32]; 3]) -> Result<Secrets, JournalError> {
         let [ticket, board, event] = random;
-        let keep = || -> Result<Secrets, redb::Error> {
-            let transaction = self.database.begin_write()?;
+        self.with(|database| {
+            let transaction = database.begin_write()?;
             let secrets = {
                 let mut table = transaction.open_table(SECRETS)?;
                 let mut keep = |name, fresh: [u8; 32]| -> Result<[u8; 32], redb::Error> {
@@ -128,8 +188,7 @@ impl Journal {
             };
             transaction.commit()?;
             Ok(secrets)
-        };
-        keep().map_err(|error| self.error(error))
+        })
     }
 
     /// How far the numbers of `room` may have gone.
@@ -137,8 +196,8 @@ impl Journal {
     /// # Errors
     /// If it cannot be read.
     pub fn marks(&self, room: &str) -> Result<RoomMarks, JournalError> {
-        let read = || -> Result<RoomMarks, redb::Error> {
-            let table = self.database.begin_read()?.open_table(ROOMS)?;
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(ROOMS)?;
             let stored = table.get(room)?.map(|entry| entry.value());
             Ok(stored.map_or_else(RoomMarks::default, |(epoch, issued, reserved, cursor)| RoomMarks {
                 epoch,
@@ -146,34 +205,46 @@ impl Journal {
                 reserved,
                 cursor,
             }))
-        };
-        read().map_err(|error| self.error(error))
+        })
     }
 
-    /// Makes the marks of several rooms durable in one step.
+    /// Which numbers of `room` are over.
     ///
     /// # Errors
-    /// If they are not on the disk.
-    pub fn write<'a>(
-        &self,
-        marks: impl IntoIterator<Item = (&'a str, RoomMarks)>,
-    ) -> Result<(), JournalError> {
-        let write = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+    /// If it cannot be read.
+    pub fn over(&self, room: &str) -> Result<NumberSet, JournalError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(OVER)?;
+            let mut words = Vec::new();
+            for entry in table.range((room, 0)..=(room, u64::MAX))? {
+                let (key, word) = entry?;
+                words.push((key.value().1, word.value()));
+            }
+            Ok(NumberSet::of_words(words))
+        })
+    }
+
+    /// Makes what is written of several rooms durable in one step: all of it, or nothing.
+    ///
+    /// # Errors
+    /// If it is not on the disk.
+    pub fn write(&self, entries: &[Entry]) -> Result<(), JournalError> {
+        self.with(|database| {
+            let transaction = database.begin_write()?;
             {
-                let mut table = transaction.open_table(ROOMS)?;
-                for (room, RoomMarks { epoch, issued, reserved, cursor }) in marks {
-                    table.insert(room, (epoch, issued, reserved, cursor))?;
+                let mut rooms = transaction.open_table(ROOMS)?;
+                let mut over = transaction.open_table(OVER)?;
+                for Entry { room, marks, ends } in entries {
+                    let RoomMarks { epoch, issued, reserved, cursor } = *marks;
+                    rooms.insert(room.as_str(), (epoch, issued, reserved, cursor))?;
+                    for (at, word) in &ends.words {
+                        over.insert((room.as_str(), *at), word)?;
+                    }
                 }
             }
             transaction.commit()?;
             Ok(())
-        };
-        write().map_err(|error| self.error(error))
-    }
-
-    fn error(&self, source: redb::Error) -> JournalError {
-        JournalError { path: self.path.clone(), source: Box::new(source) }
+        })
     }
 }
 
@@ -182,6 +253,7 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(SECRETS)?;
     transaction.open_table(ROOMS)?;
+    transaction.open_table(OVER)?;
     transaction.commit()?;
     Ok(())
 }
@@ -193,38 +265,4 @@ fn restrict(path: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_and_marks_survive_a_restart() {
-        let directory = tempfile::tempdir().unwrap();
-        let marks = RoomMarks { epoch: 1, issued: 10, reserved: 1_000, cursor: 4 };
-        let first = {
-            let journal = Journal::open(directory.path()).unwrap();
-            journal.write([("main", marks)]).unwrap();
-            journal.secrets([[1; 32], [2; 32], [3; 32]]).unwrap()
-        };
-        let journal = Journal::open(directory.path()).unwrap();
-        assert_eq!(journal.marks("main").unwrap(), marks);
-        assert_eq!(journal.marks("other").unwrap(), RoomMarks::default());
-        let again = journal.secrets([[4; 32], [5; 32], [6; 32]]).unwrap();
-        assert_eq!((again.ticket, again.board, again.event), (first.ticket, first.board, first.event));
-    }
-
-    #[test]
-    fn memory_keeps_marks_for_as_long_as_it_lives() {
-        let marks = RoomMarks { epoch: 1, issued: 10, reserved: 1_000, cursor: 4 };
-        let journal = Journal::in_memory().unwrap();
-        journal.write([("main", marks)]).unwrap();
-        assert_eq!(journal.marks("main").unwrap(), marks);
-        assert_eq!(Journal::in_memory().unwrap().marks("main").unwrap(), RoomMarks::default());
-    }
-
-    #[test]
-    fn two_processes_cannot_share_a_state() {
-        let directory = tempfile::tempdir().unwrap();
-        let _first = Journal::open(directory.path()).unwrap();
-        assert!(Journal::open(directory.path()).is_err());
-    }
-}
+mod tests;

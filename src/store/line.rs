@@ -1,7 +1,7 @@
 //! A room with its lock, its durable blocks and its board.
 //!
 //! The only place where a [`Room`] is locked. A number is given only from a durable block; the cursor
-//! is published only when it is durable. If the disk fails, nobody is called and nobody joins, and
+//! is published only when it is durable; whoever gives a place up is told so when that is durable. If the disk fails, nobody is called and nobody joins, and
 //! those inside go on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::admission::Moment;
+use crate::admission::number_set::NumberSet;
 use crate::admission::policy::RoomPolicy;
-use crate::admission::room::{BlockUsedUp, HoldReason, Load, Room, RoomFacts, RoomMarks};
+use crate::admission::room::{BlockUsedUp, Ends, HoldReason, Load, Room, RoomFacts, RoomMarks};
 use crate::admission::ticket::RoomId;
 
 /// Numbers reserved at a time, at least. After a crash those of the last block that were not given
 /// count as people ahead until the line has passed them, so a quiet room reserves few.
 const BLOCK: u64 = 64;
-/// Longest wait of a join for a durable block.
+/// Longest wait for the disk.
 const BLOCK_WAIT: Duration = Duration::from_millis(900);
 
 /// One waiting room as the shell sees it.
@@ -31,15 +32,19 @@ pub struct Line {
     pub id: RoomId,
     room: Mutex<Room>,
     more: Notify,
+    /// How many ends are durable.
+    kept: watch::Sender<u64>,
     hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
 }
 
 /// A step that waits for the disk.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Pending {
     /// What must be durable first.
     pub marks: RoomMarks,
+    /// And these ends.
+    pub ends: Ends,
     cursor: u64,
 }
 
@@ -50,14 +55,18 @@ impl Line {
         name: &str,
         policy: &RoomPolicy,
         marks: RoomMarks,
+        over: NumberSet,
         hungry: Arc<Notify>,
         now: Moment,
     ) -> Arc<Self> {
+        let mut room = Room::restore(policy, marks, now);
+        room.restore_over(over);
         Arc::new(Self {
             name: name.to_owned(),
             id: RoomId::of(name),
-            room: Mutex::new(Room::restore(policy, marks, now)),
+            room: Mutex::new(room),
             more: Notify::new(),
+            kept: watch::Sender::new(0),
             hungry,
             board: ArcSwap::from_pointee(Bytes::new()),
         })
@@ -85,6 +94,19 @@ impl Line {
         tokio::time::timeout(BLOCK_WAIT, given).await.ok()
     }
 
+    /// Waits until every number that is over by now is so after a crash as well. False if the disk did not
+    /// take it in time; it will be tried again.
+    pub async fn ends_kept(&self) -> bool {
+        let ended = self.with(|room| room.ended());
+        let mut kept = self.kept.subscribe();
+        if *kept.borrow_and_update() >= ended {
+            return true;
+        }
+        self.hungry.notify_one();
+        let durable = kept.wait_for(|kept| *kept >= ended);
+        tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
+    }
+
     /// First half of a step: what the room would do, if it were durable. `None` if nothing must be.
     #[must_use]
     pub fn plan(&self, policy: &RoomPolicy, load: Load, durable: RoomMarks, now: Moment) -> Option<Pending> {
@@ -96,7 +118,8 @@ impl Line {
         let block = BLOCK.max(used.saturating_mul(4));
         let reserved = if spare < block / 2 { marks.issued + block } else { durable.reserved };
         let wanted = RoomMarks { epoch: marks.epoch, issued: marks.issued, reserved, cursor };
-        (wanted != durable).then_some(Pending { marks: wanted, cursor })
+        let ends = room.unkept();
+        (wanted != durable || !ends.words.is_empty()).then_some(Pending { marks: wanted, ends, cursor })
     }
 
     /// Second half: the marks are on the disk.
@@ -104,15 +127,22 @@ impl Line {
         let mut room = self.lock();
         room.reserve(pending.marks.reserved);
         room.call_up_to(pending.cursor, now);
+        room.kept(&pending.ends);
         drop(room);
+        self.kept.send_if_modified(|kept| {
+            let more = *kept < pending.ends.count;
+            *kept = (*kept).max(pending.ends.count);
+            more
+        });
         self.more.notify_waiters();
     }
 
     /// Marks for a clean stop: nothing is uncertain.
     #[must_use]
-    pub fn final_marks(&self) -> RoomMarks {
-        let marks = self.lock().marks();
-        RoomMarks { reserved: marks.issued, ..marks }
+    pub fn final_marks(&self) -> (RoomMarks, Ends) {
+        let room = self.lock();
+        let marks = room.marks();
+        (RoomMarks { reserved: marks.issued, ..marks }, room.unkept())
     }
 
     /// A look.

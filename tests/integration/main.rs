@@ -26,6 +26,7 @@ mod http2;
 mod injection;
 mod isolation;
 mod isolation_marks;
+mod kills;
 mod limits;
 mod nginx;
 mod panics;

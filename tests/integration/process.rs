@@ -34,7 +34,7 @@ impl Drop for Process {
     }
 }
 
-fn configuration(folder: &Path, origin: SocketAddr, more: &str) -> PathBuf {
+pub(crate) fn configuration(folder: &Path, origin: SocketAddr, more: &str) -> PathBuf {
     let file = folder.join("tornello.toml");
     let text = format!(
         r#"[listen]
@@ -59,7 +59,7 @@ room = "main"
 
 impl Process {
     /// Starts and waits until it says where it listens.
-    fn start(folder: &Path, notify: Option<&Path>) -> Self {
+    pub(crate) fn start(folder: &Path, notify: Option<&Path>) -> Self {
         Self::launch(tornello(), folder, notify)
     }
 

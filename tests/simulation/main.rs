@@ -108,6 +108,7 @@ fn planted_faults_are_seen() {
         (Fault::PermitLeaks, "permits for"),
         (Fault::CallsLost, "nobody called for"),
         (Fault::StrangerLeaves, "is told that it is done"),
+        (Fault::EndsForgotten, "was over and is told"),
         (Fault::CallsBurnt, "was burnt after"),
         (Fault::ClockRunsWhileHeld, "after"),
     ];

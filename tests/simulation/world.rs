@@ -7,8 +7,11 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use tornello::admission::limiter::Limiter;
+use tornello::admission::number_set::NumberSet;
 use tornello::admission::policy::{LawPolicy, LimitPolicy, PollRule, RoomPolicy};
-use tornello::admission::room::{Claim, HoldReason, Load, Room, RoomFacts, RoomMarks, ShownPass, Touch};
+use tornello::admission::room::{
+    Claim, Ends, HoldReason, Load, Room, RoomFacts, RoomMarks, ShownPass, Touch,
+};
 use tornello::admission::{Moment, Outcome};
 
 use crate::dice::Dice;
@@ -41,6 +44,8 @@ pub(crate) enum Fault {
     CallsLost,
     /// Somebody's ticket is given up by somebody else.
     StrangerLeaves,
+    /// The disk keeps no note of numbers that are over.
+    EndsForgotten,
     /// Calls stand for a quarter of the time that was promised.
     CallsBurnt,
     /// Time runs for those who are called while nobody can come in.
@@ -176,7 +181,11 @@ pub(crate) struct World {
     disk_fails_until: Moment,
     held_until: Moment,
     /// What the room wants to publish once the disk is done, at that moment.
-    writing: Option<(Moment, RoomMarks)>,
+    writing: Option<(Moment, RoomMarks, Ends)>,
+    /// Numbers that are durably over.
+    over: NumberSet,
+    /// Numbers of which it was said, when that was durable, that they are over.
+    told_over: NumberSet,
     /// Time for which the room's clocks stood still.
     still: Duration,
     last_beat: Moment,
@@ -210,6 +219,8 @@ impl World {
             disk_fails_until: now,
             held_until: now,
             writing: None,
+            over: NumberSet::default(),
+            told_over: NumberSet::default(),
             still: Duration::ZERO,
             last_beat: now,
             setting,
@@ -286,9 +297,12 @@ impl World {
     fn beat(&mut self) -> Result<(), String> {
         self.after(BEAT, Event::Beat);
         self.limiter.tick(&self.setting.limits, self.now);
-        match self.writing {
-            Some((done, _)) if self.now < done => return Ok(()),
-            Some((_, marks)) => self.publish(marks),
+        match self.writing.take() {
+            Some(slow) if self.now < slow.0 => {
+                self.writing = Some(slow);
+                return Ok(());
+            }
+            Some((_, marks, ends)) => self.publish(marks, &ends),
             None => {}
         }
         self.setting.policy.hold = self.now < self.held_until;
@@ -357,9 +371,11 @@ impl World {
         }
         let slow = self.setting.troubles && self.dice.chance(0.02);
         let took = if slow { self.dice.millis(1, 900) } else { Duration::ZERO };
-        self.writing = Some((self.now.after(took), wanted));
+        let ends = self.room.unkept();
         if took.is_zero() {
-            self.publish(wanted);
+            self.publish(wanted, &ends);
+        } else {
+            self.writing = Some((self.now.after(took), wanted, ends));
         }
         if held && self.plants(Fault::CallsWhileHeld) {
             let marks = self.room.marks();
@@ -373,13 +389,22 @@ impl World {
         Ok(())
     }
 
-    fn publish(&mut self, marks: RoomMarks) {
+    fn publish(&mut self, marks: RoomMarks, ends: &Ends) {
         self.durable = marks;
-        self.writing = None;
+        self.keep(ends);
+        self.room.kept(ends);
+        self.told_over = NumberSet::of_words(self.told_over.words().chain(ends.words.iter().copied()));
         self.room.reserve(marks.reserved);
         let before = self.room.marks().cursor;
         self.room.call_up_to(marks.cursor, self.now);
         self.called(before + 1);
+    }
+
+    /// What is over is on the disk.
+    fn keep(&mut self, ends: &Ends) {
+        if !self.plants(Fault::EndsForgotten) {
+            self.over = NumberSet::of_words(self.over.words().chain(ends.words.iter().copied()));
+        }
     }
 
     /// Those from this number on who are called: their time begins.
@@ -674,7 +699,7 @@ impl World {
                 self.witness.let_in(number)
             }
             Claim::FrontRow { .. } | Claim::Late { .. } => {
-                // Only after a kill: the bit that says "used" is lost then, as documented.
+                // Only after a kill before its end was durable.
                 must!(self.life > 1, "{number} is in the front row after its session");
                 self.room.leave(number, &pass, self.now);
                 Ok(())
@@ -791,8 +816,9 @@ impl World {
 
     /// kill -9: what is durable stays, and what the disk was just writing may or may not be there.
     pub(crate) fn kill(&mut self, written: bool) {
-        if let Some((_, marks)) = self.writing.take().filter(|_| written) {
+        if let Some((_, marks, ends)) = self.writing.take().filter(|_| written) {
             self.durable = marks;
+            self.keep(&ends);
         }
         let mut found = self.durable;
         if self.plants(Fault::DiskLies) {
@@ -803,6 +829,7 @@ impl World {
         self.life += 1;
         self.tally.kills += 1;
         self.room = Room::restore(&self.setting.policy, found, self.now);
+        self.room.restore_over(self.over.clone());
         self.born = self.now;
         self.limiter = Limiter::new(&self.setting.limits, 1, self.now);
         self.upstream.gateway_died();
@@ -826,6 +853,10 @@ impl World {
 
     /// Everybody who waits and looks is told a place.
     fn check_nobody_lost(&self) -> Result<(), String> {
+        for person in self.people.iter().filter(|person| self.told_over.contains(person.number)) {
+            let looked = self.room.look(person.number, &person.pass);
+            must!(looked == Claim::Done, "{} was over and is told {looked:?}", person.number);
+        }
         for person in &self.people {
             if !matches!(person.doing, Doing::Waiting | Doing::InFront | Doing::Late) {
                 continue;

@@ -31,6 +31,7 @@ use super::forecast::Forecast;
 use super::front_row::{FrontRow, Next};
 use super::late::LateLane;
 use super::moment::{Moment, nanos};
+use super::number_set::NumberSet;
 use super::numbers::Numbers;
 use super::passes::Passes;
 use super::policy::RoomPolicy;
@@ -41,7 +42,7 @@ pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
 use lateness::LeftCalled;
 
 pub use super::extensions::CallTime;
-pub use super::numbers::{BlockUsedUp, RoomMarks};
+pub use super::numbers::{BlockUsedUp, Ends, RoomMarks};
 pub use super::passes::{PassId, ShownPass, Touch};
 
 /// The state of one room. The policy is an argument of each step.
@@ -98,6 +99,28 @@ impl Room {
         self.numbers.marks()
     }
 
+    /// These numbers were over when the room was left: given up, or their sessions ended for good.
+    pub fn restore_over(&mut self, over: NumberSet) {
+        self.numbers.restore_over(over);
+    }
+
+    /// What must be durable of the numbers that are over, besides the marks.
+    #[must_use]
+    pub fn unkept(&self) -> Ends {
+        self.numbers.unkept()
+    }
+
+    /// These ends are durable.
+    pub fn kept(&mut self, ends: &Ends) {
+        self.numbers.kept(ends);
+    }
+
+    /// How many numbers went over in this life.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.numbers.ended()
+    }
+
     /// Numbers up to `reserved` are durably ours to give.
     pub fn reserve(&mut self, reserved: u64) {
         self.numbers.reserve(reserved);
@@ -124,6 +147,7 @@ impl Room {
         {
             self.close_call(number);
         }
+        self.numbers.end(number);
     }
 
     /// An operator takes a place away: whatever became of it, it is over, and a pass of it as well.
@@ -132,6 +156,7 @@ impl Room {
             self.leave(number, pass, now);
         }
         self.passes.revoke(policy, *pass, number, self.clock(now));
+        self.note_ends();
     }
 
     /// The holder of a called number comes in, or asks again. Idempotent.
@@ -236,7 +261,9 @@ impl Room {
 
     /// The upstream or its holder ends a session; its seat is free. False if there is none.
     pub fn end(&mut self, pass: &PassId, now: Moment) -> bool {
-        self.passes.end(pass, self.clock(now))
+        let ended = self.passes.end(pass, self.clock(now));
+        self.note_ends();
+        ended
     }
 
     /// A session that its holder never heard of is taken back.
@@ -282,6 +309,7 @@ impl Room {
         let line = self.numbers.waiting() > 0;
         let needed = !self.front.is_empty() || line || self.late.back() > 0;
         self.absent.extend(self.passes.expire(policy, needed, clock));
+        self.note_ends();
         let over = self.calls.judge(policy.call, policy.poll.max * LOOKS_BEFORE_MISSING, clock);
         self.miss_calls(policy, over, clock);
         self.seat_front_row(policy, clock);
@@ -342,6 +370,12 @@ impl Room {
             RoomState::Open
         } else {
             RoomState::Queueing
+        }
+    }
+
+    fn note_ends(&mut self) {
+        for number in self.passes.take_over() {
+            self.numbers.end(number);
         }
     }
 

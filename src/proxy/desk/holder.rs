@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::answers::{json_answer, personal_json, problem_answer, see_other};
 use super::form::Form;
-use super::{Visit, own, told_time};
+use super::{NOT_DURABLE, Visit, own, told_time};
 use crate::admission::ticket::Claims;
 use crate::pages::{Reason, place_link};
 use crate::proxy::body::Answer;
@@ -21,7 +21,7 @@ impl Visit<'_> {
     }
 
     /// The place is given up, and the browser forgets it.
-    pub(super) fn leave(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+    pub(super) async fn leave(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
         let Some(ticket) = self.who.ticket else {
             return match form {
                 Some(form) => own(record, "no_ticket", self.to_place(form)),
@@ -31,6 +31,9 @@ impl Visit<'_> {
         let (name, secure) = (&self.room.line.name, self.asked.secure);
         let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
         self.room.line.with(|line| line.leave(ticket.number, &pass.id, self.now));
+        if !self.room.line.ends_kept().await {
+            return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
+        }
         let body = json!({ "room": name, "state": "left", "number": ticket.number });
         let mut answer = match form {
             Some(form) => see_other(&format!("{}&left=1", place_link(name, &form.back, form.language))),

@@ -37,7 +37,7 @@ use answers::{json_answer, problem_answer, see_other, shared_json};
 use form::{Form, is_cross_site, query_value, read_form};
 
 const ROOT: &str = "/.tornello/";
-const NOT_DURABLE: &str = "Places cannot be given at the moment; nothing is lost, ask again.";
+const NOT_DURABLE: &str = "Nothing can be written down at the moment; nothing is lost, ask again.";
 const CROSS_SITE: &str = "A page of another site must not take or use up a place.";
 /// Whether a path is one of ours.
 #[must_use]
@@ -155,7 +155,7 @@ impl Visit<'_> {
             "tickets" => self.join(form.as_ref(), record).await,
             "claims" => self.claim(form.as_ref(), record),
             "extension" => self.extend(form.as_ref(), record),
-            _ => self.leave(form.as_ref(), record),
+            _ => self.leave(form.as_ref(), record).await,
         }
     }
 
