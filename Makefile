@@ -20,7 +20,8 @@ build:
 
 test:
 	@.ci/need chromium chromedriver:chromium-driver /usr/sbin/nginx:nginx python/websockets:python3-websockets \
-	  python/grpc:python3-grpcio curl slowhttptest h2load:nghttp2-client openssl
+	  python/grpc:python3-grpcio curl slowhttptest h2load:nghttp2-client openssl node:nodejs npm
+	npm ci --prefix .ci/pages --no-audit --no-fund --silent
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)

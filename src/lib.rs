@@ -8,6 +8,7 @@
 //! - [`proxy`]: the request path, from a head to an answer. `proxy::handle` reads like the sentence.
 //! - [`edge`]: sockets towards the crowd.
 //! - [`pages`]: refusals as bytes: waiting page, notices, problem+json.
+//! - [`preview`]: every page with invented data.
 //! - [`config`]: from TOML to validated settings.
 //! - [`app`]: builds each part once, serves, reloads, drains.
 //! - [`admin`]: the operators' side.
@@ -33,6 +34,7 @@ pub mod edge;
 pub mod lab;
 pub mod metrics;
 pub mod pages;
+pub mod preview;
 pub mod proof;
 pub mod proxy;
 pub mod store;

@@ -118,7 +118,7 @@ pub async fn assemble(
         }));
     }
     sort_routes(&mut routes);
-    let pages = Pages::build(&room_pages(&settings)).map_err(AssembleError::Pages)?;
+    let pages = Pages::build(&room_pages(&settings), &settings.pages).map_err(AssembleError::Pages)?;
     let generation = previous.map_or(1, |live| live.generation + 1);
     let door = quota("the door", settings.door);
     Ok(Live { settings, routes, rooms, clusters, pages, door, generation })
@@ -218,7 +218,7 @@ fn build_room(
     let clusters = names.into_iter().filter_map(|name| clusters.get(name)).map(Arc::clone).collect();
     let message_id = message_id(room);
     let messages = serde_json::json!({ "id": message_id, "text": room.messages });
-    let rules = rules(name, &room.policy);
+    let rules = rules(name, room, settings.identity.header.is_some());
     Ok(Room {
         line,
         settings: room.clone(),
@@ -232,13 +232,16 @@ fn build_room(
 }
 
 /// The rules by which people are called, in full and in one writing, so that a receipt can name them.
-fn rules(name: &str, policy: &RoomPolicy) -> String {
-    let RoomPolicy { call, idle, session, .. } = policy;
+fn rules(name: &str, room: &RoomSettings, person: bool) -> String {
+    let RoomPolicy { call, idle, session, poll, seats_floor, seats_ceiling, .. } = &room.policy;
     serde_json::json!({
-        "v": 1, "room": name, "order": "arrival", "one_place_for_each": "browser",
+        "v": 1, "room": name, "title": room.title,
+        "order": "arrival", "one_place_per": if person { "person" } else { "browser" },
         "call_ms": call.as_millis(), "extensions": EXTENSIONS,
         "late": { "share": SHARE, "calls_unasked": CALLS_UNASKED },
         "idle_ms": idle.as_millis(), "session_ms": session.as_millis(),
+        "seats": { "floor": seats_floor, "ceiling": seats_ceiling },
+        "poll": { "min_ms": poll.min.as_millis(), "max_ms": poll.max.as_millis() },
     })
     .to_string()
 }

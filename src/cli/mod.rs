@@ -5,6 +5,7 @@ pub mod demo;
 pub mod explain;
 pub mod init;
 pub mod lab_origin;
+pub mod page;
 pub mod rehearse;
 pub mod reload;
 pub mod run;
@@ -48,6 +49,8 @@ pub enum Command {
     Explain(explain::Explain),
     /// Write the smallest real configuration for a service.
     Init(init::Init),
+    /// Look at the pages that people see.
+    Page(page::Page),
     /// Rehearse a click day in virtual time, through a configuration.
     Rehearse(rehearse::Rehearse),
     /// Make a running gateway read its configuration again.
@@ -84,6 +87,7 @@ impl Command {
             Self::Demo(demo) => demo.execute(),
             Self::Explain(explain) => explain.execute(),
             Self::Init(init) => init.execute(),
+            Self::Page(page) => page.execute(),
             Self::Rehearse(rehearse) => rehearse.execute(),
             Self::Reload(reload) => reload.execute(),
             Self::Rush(rush) => rush.execute(),

@@ -14,6 +14,7 @@ use super::text::{Format, Size, write_interval};
 use crate::admission::Class;
 use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LawPolicy, LimitPolicy, PollRule, QueuePolicy, Quota, RoomPolicy};
+use crate::pages::Look;
 
 /// A key whose value changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,14 +64,26 @@ struct Values(BTreeMap<String, String>);
 
 impl Values {
     fn of(settings: &Settings) -> Self {
-        let Settings { boot, tls, edge, identity, upstreams, quotas, rooms, routes, door, buckets_bytes } =
-            settings;
+        let Settings {
+            boot,
+            tls,
+            edge,
+            identity,
+            pages,
+            upstreams,
+            quotas,
+            rooms,
+            routes,
+            door,
+            buckets_bytes,
+        } = settings;
         let mut values = Self::default();
         values.boot(boot);
         values.tls(tls);
         values.edge(edge);
         values.put("edge.bucket_memory", Size(*buckets_bytes).write());
         values.identity(identity);
+        values.pages(pages);
         values.quota("door", door);
         quotas.iter().for_each(|(name, quota)| values.quota(&format!("quota.{name}"), quota));
         upstreams.iter().for_each(|(name, upstream)| values.upstream(&format!("upstream.{name}"), upstream));
@@ -113,6 +126,15 @@ impl Values {
             self.put(format!("tls.certificates[{}]", certificate.display()), key.display());
         }
         self.put("tls.min_version", if *only_v13 { "1.3" } else { "1.2" });
+    }
+
+    fn pages(&mut self, pages: &Look) {
+        let Look { theme, privacy_url, accessibility_url, feedback_url, help_phone } = pages;
+        self.put_text("pages.theme", Some(theme.name()));
+        self.put_text("pages.privacy_url", privacy_url.as_deref());
+        self.put_text("pages.accessibility_url", accessibility_url.as_deref());
+        self.put_text("pages.feedback_url", feedback_url.as_deref());
+        self.put_text("pages.help_phone", help_phone.as_deref());
     }
 
     fn edge(&mut self, edge: &EdgeSettings) {

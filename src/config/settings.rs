@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::admission::Class;
 use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LimitPolicy, QueuePolicy, Quota, RoomPolicy};
+use crate::pages::Look;
 
 /// A whole validated configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Settings {
     pub edge: EdgeSettings,
     /// How a client is recognised.
     pub identity: IdentitySettings,
+    /// How our pages look, and what they link to.
+    pub pages: Look,
     /// Upstream clusters by name.
     pub upstreams: BTreeMap<String, UpstreamSettings>,
     /// Quotas by name.

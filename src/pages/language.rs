@@ -3,7 +3,7 @@
 //! A language is a text file and one line here. The first is the default.
 
 use http::HeaderMap;
-use http::header::ACCEPT_LANGUAGE;
+use http::header::{ACCEPT_LANGUAGE, COOKIE as COOKIE_FIELD};
 
 use super::negotiate::ranges;
 
@@ -12,8 +12,16 @@ use super::negotiate::ranges;
 pub struct Language(&'static str);
 
 /// Tag and texts.
-const SOURCES: [(Language, &str); 2] =
-    [(Language("it"), include_str!("text/it.toml")), (Language("en"), include_str!("text/en.toml"))];
+const SOURCES: [(Language, &str); 5] = [
+    (Language("it"), include_str!("text/it.toml")),
+    (Language("en"), include_str!("text/en.toml")),
+    (Language("de"), include_str!("text/de.toml")),
+    (Language("fr"), include_str!("text/fr.toml")),
+    (Language("sl"), include_str!("text/sl.toml")),
+];
+
+/// A cookie with the language that somebody chose on one of our pages. Nothing else is in it.
+const COOKIE: &[u8] = b"tornello-language=";
 
 impl Language {
     /// Shown to those who ask for none of ours.
@@ -37,10 +45,22 @@ impl Language {
         self.0
     }
 
-    /// The language that `Accept-Language` prefers among ours (RFC 9110 weights, RFC 4647 lookup by
-    /// primary subtag); the default when it names none.
+    /// The language of these headers: the one that was chosen on a page of ours, else the one that
+    /// `Accept-Language` prefers among ours (RFC 9110 weights, RFC 4647 lookup by primary subtag); the
+    /// default when it names none.
     #[must_use]
     pub fn negotiate(headers: &HeaderMap) -> Self {
+        Self::chosen(headers).unwrap_or_else(|| Self::preferred(headers))
+    }
+
+    fn chosen(headers: &HeaderMap) -> Option<Self> {
+        let crumbs =
+            headers.get_all(COOKIE_FIELD).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
+        let mut tags = crumbs.filter_map(|crumb| crumb.trim_ascii_start().strip_prefix(COOKIE));
+        tags.find_map(|tag| Self::from_tag(std::str::from_utf8(tag).ok()?))
+    }
+
+    fn preferred(headers: &HeaderMap) -> Self {
         let mut best: Option<(Self, u16)> = None;
         let mut refused = Vec::new();
         let mut any = 0;
@@ -69,7 +89,13 @@ impl Language {
         SOURCES.iter().find(|(language, _)| *language == self).map_or("", |(_, source)| source)
     }
 
-    /// The CLDR plural category of a whole number, for the languages that we may come to speak.
+    /// The plural forms that a counted text has in this language.
+    #[cfg(test)]
+    pub(super) fn forms(self) -> &'static [&'static str] {
+        if self.0 == "sl" { &["one", "two", "few", "other"] } else { &["one", "other"] }
+    }
+
+    /// The CLDR plural category of a whole number.
     pub(super) fn plural(self, n: u64) -> &'static str {
         match (self.0, n) {
             ("fr", 0) => "one",
@@ -117,12 +143,15 @@ mod tests {
         check("en", "en");
         check("en-GB,en;q=0.9,it;q=0.8", "en");
         check("it;q=0.5, EN-us;q=0.51", "en");
-        check("de-AT, fr;q=0.9, en;q=0.1", "en");
-        check("sl", "it");
+        check("de-AT, fr;q=0.9, en;q=0.1", "de");
+        check("sl", "sl");
+        check("fr-CH, de;q=0.9", "fr");
+        check("es, pt;q=0.9", "it");
         check("*", "it");
         check("it;q=0, *", "en");
         check("it;q=0", "en");
-        check("it;q=0, en;q=0", "it");
+        check("it;q=0, en;q=0", "de");
+        check("it;q=0, en;q=0, de;q=0, fr;q=0, sl;q=0", "it");
         check("en;q=0, *;q=0.5", "it");
         check("en;q=0.3, it;q=0.3", "en");
     }
@@ -134,15 +163,32 @@ mod tests {
         }
         check("en ; Q=0.7", "en");
         check("xx;q=nan, en", "en");
-        check(&format!("{}en", "de,".repeat(30)), "en");
+        check(&format!("{}en", "es,".repeat(30)), "en");
     }
 
     #[test]
     fn several_lines_are_one_list() {
         let mut headers = HeaderMap::new();
-        headers.append(ACCEPT_LANGUAGE, "de".parse().unwrap());
+        headers.append(ACCEPT_LANGUAGE, "es".parse().unwrap());
         headers.append(ACCEPT_LANGUAGE, "en;q=0.2".parse().unwrap());
         assert_eq!(Language::negotiate(&headers).tag(), "en");
+    }
+
+    #[test]
+    fn what_was_chosen_on_a_page_outweighs_the_browser() {
+        for (cookie, expected) in [
+            ("tornello-language=sl", "sl"),
+            ("a=b; tornello-language=fr; c=d", "fr"),
+            ("tornello-language=xx", "en"),
+            ("tornello-language=", "en"),
+            ("x-tornello-language=fr", "en"),
+            ("tornello-language=xx; tornello-language=de", "de"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_LANGUAGE, "en".parse().unwrap());
+            headers.insert(COOKIE_FIELD, cookie.parse().unwrap());
+            assert_eq!(Language::negotiate(&headers).tag(), expected, "{cookie}");
+        }
     }
 
     #[test]

@@ -4,15 +4,17 @@
 //! the same for everybody is rendered once at a reload and handed out as shared bytes; only the place
 //! page, the reference code of a notice and `Retry-After` are made at request time.
 //!
-//! Languages: all are in every page, the negotiated one shown first. The others are reached by links
-//! to a fragment that CSS answers with `:target`, so the switch needs no JavaScript, no cookie and no
-//! parameter in an address that belongs to the service. With JavaScript the same links switch in
-//! place and leave the service's own fragment alone.
+//! Languages: the waiting page and the place page hold one, so that they stay small, and lead to the
+//! others by links to addresses of ours; a notice, which may stand anywhere, holds all of them and links
+//! to a fragment that CSS answers with `:target`. So the switch needs no JavaScript, no cookie and no
+//! parameter in an address that belongs to the service. With JavaScript the waiting page fetches itself in
+//! the other language and switches in place; a cookie keeps the choice.
 
 mod coding;
 mod estimate;
 mod language;
 mod layout;
+mod look;
 mod negotiate;
 mod notice;
 mod place;
@@ -22,6 +24,8 @@ mod rate_limit;
 mod reason;
 mod retry_after;
 mod return_path;
+mod rules;
+mod status;
 mod text;
 mod waiting;
 
@@ -29,18 +33,21 @@ mod waiting;
 mod tests;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 
 pub use coding::Coding;
 pub use estimate::Estimate;
 pub use language::Language;
+pub use look::{Look, Theme};
 pub use negotiate::{is_html_form, is_navigation, wants_html};
 pub use place::{CallMinutes, PlaceFacts, PlaceState, Standstill};
 pub use problem::Problem;
 pub use rate_limit::RateLimit;
 pub use reason::Reason;
 pub use retry_after::RetryAfter;
-pub use return_path::{ReturnPath, place_link};
+pub use return_path::{ReturnPath, place_link, query_value, queue_link};
+pub use rules::RuleFacts;
+pub use status::{Health, RoomStatus, StatusFacts};
 pub use waiting::RoomPage;
 
 use layout::Layout;
@@ -60,8 +67,8 @@ impl Pages {
     ///
     /// # Errors
     /// A text or template that cannot be used, in words for the operator.
-    pub fn build(rooms: &[RoomPage]) -> Result<Self, String> {
-        let layout = Layout::load()?;
+    pub fn build(rooms: &[RoomPage], look: &Look) -> Result<Self, String> {
+        let layout = Layout::load(look)?;
         let waiting = Waiting::build(&layout, rooms)?;
         let notices = Notices::build(&layout)?;
         Ok(Self { layout, waiting, notices })
@@ -77,6 +84,14 @@ impl Pages {
         retry: RetryAfter,
     ) -> Option<Response<Bytes>> {
         Some(self.waiting.page(room, language, coding)?.response(Some(retry)))
+    }
+
+    /// The same page at an address of its own, where a language can be named: [`queue_link`].
+    #[must_use]
+    pub fn queue(&self, room: &str, language: Language, coding: Coding) -> Option<Response<Bytes>> {
+        let mut page = self.waiting.page(room, language, coding)?.clone();
+        page.status = StatusCode::OK;
+        Some(page.into_response(None))
     }
 
     /// A page that says what happened and what to do, with a reference code for the help desk.
@@ -97,6 +112,22 @@ impl Pages {
     /// A template that failed, in words for the log; answer [`Reason::Internal`].
     pub fn place(&self, facts: &PlaceFacts<'_>) -> Result<Response<Bytes>, String> {
         place::render(&self.layout, self.waiting.room(facts.room), facts)
+    }
+
+    /// Whether the service answers, and its queues move.
+    ///
+    /// # Errors
+    /// A template that failed, in words for the log; answer [`Reason::Internal`].
+    pub fn status(&self, facts: &StatusFacts<'_>) -> Result<Response<Bytes>, String> {
+        status::render(&self.layout, facts)
+    }
+
+    /// The rules of a room in force.
+    ///
+    /// # Errors
+    /// A template that failed, in words for the log; answer [`Reason::Internal`].
+    pub fn rules(&self, facts: &RuleFacts<'_>) -> Result<Response<Bytes>, String> {
+        rules::render(&self.layout, facts)
     }
 
     /// An answer for programs (RFC 9457).

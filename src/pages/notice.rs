@@ -8,7 +8,7 @@ use http::{HeaderMap, Response};
 use minijinja::{HtmlEscape, context};
 
 use super::language::{Language, PerLanguage};
-use super::layout::{Layout, Page};
+use super::layout::{Layout, Page, Switch};
 use super::prepared::{Prepared, page_headers};
 use super::reason::Reason;
 use super::retry_after::RetryAfter;
@@ -88,13 +88,15 @@ fn render(layout: &Layout, reason: Reason, language: Language) -> Result<Vec<Pie
             .ok_or_else(|| format!("texts of language {}: notice.{} is missing", pane.tag(), reason.notice()))
     };
     let title = words(language)?.get("heading").cloned().unwrap_or_default();
-    let page = Page { language, title, service: "", data: None };
+    let page = Page { language, title, service: "", data: None, switch: Switch::Panes };
     let body = layout.page(&page, |pane| {
         layout.render(
             "notice.html",
             context! {
                 notice => value(words(pane)?),
                 page => value(&layout.texts(pane).page),
+                tag => pane.tag(),
+                status => layout.texts(pane).status.get("title"),
                 again => reason.again(),
                 reference => REFERENCE,
                 // The tag tells later which language the gap is in; it is cut out with the mark.

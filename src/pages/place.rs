@@ -7,7 +7,7 @@ use minijinja::context;
 
 use super::estimate::Estimate;
 use super::language::Language;
-use super::layout::{Layout, Page};
+use super::layout::{Layout, Page, Switch};
 use super::prepared::{Prepared, page_headers};
 use super::return_path::{ReturnPath, place_link};
 use super::text::{Texts, value};
@@ -18,6 +18,12 @@ use super::waiting::RoomPage;
 pub enum PlaceState {
     /// In the line.
     Waiting,
+    /// Among those whose order will be drawn.
+    Prequeue,
+    /// Was called and did not come; will be called again.
+    Late,
+    /// Has chosen a later time.
+    Slot,
     /// May claim.
     Called,
     /// Has claimed; the next free seat.
@@ -49,6 +55,12 @@ pub enum Standstill {
     Dependency,
     /// We are recovering.
     Recovery,
+    /// Something else that the service needs does not answer.
+    Dependency,
+    /// The draw is awaited.
+    Draw,
+    /// Nobody is called at this hour.
+    Quiet,
 }
 
 /// How long a call stands.
@@ -93,7 +105,8 @@ pub(super) fn render(
     let room = room.ok_or_else(|| format!("no pages were built for room {:?}", facts.room))?;
     let service = room.title.as_str();
     let title = format!("{} · {service}", heading(layout.texts(facts.language), facts.state));
-    let page = Page { language: facts.language, title, service, data: None };
+    let link = |language| place_link(facts.room, facts.back, Some(language));
+    let page = Page { language: facts.language, title, service, data: None, switch: Switch::Links(&link) };
     let body = layout.page(&page, |language| pane(layout, room, facts, language))?;
     let headers = page_headers(facts.language, &layout.style, None)?;
     Ok(Prepared { status: StatusCode::OK, headers, body: body.into() }.response(None))
@@ -108,8 +121,13 @@ fn pane(
     let texts = layout.texts(language);
     let place = |key: &str| texts.place.get(key).map_or("", String::as_str);
     let waiting_now = facts.state == PlaceState::Waiting;
+    let looks =
+        waiting_now || matches!(facts.state, PlaceState::Prequeue | PlaceState::Late | PlaceState::Slot);
     let lead = match facts.state {
         PlaceState::Waiting => "",
+        PlaceState::Prequeue => texts.live("prequeue"),
+        PlaceState::Late => texts.live("late"),
+        PlaceState::Slot => texts.live("slot"),
         PlaceState::Called => place("called_text"),
         PlaceState::FrontRow => place("front_row_text"),
         PlaceState::Late => texts.live("late"),
@@ -124,13 +142,22 @@ fn pane(
         PlaceState::Called | PlaceState::FrontRow | PlaceState::Late => ("claims", texts.live("enter")),
         PlaceState::Done | PlaceState::Left => ("tickets", texts.live("rejoin")),
         PlaceState::Unknown => ("tickets", texts.waiting.get("join").map_or("", String::as_str)),
-        PlaceState::Waiting | PlaceState::Admitted | PlaceState::SoldOut | PlaceState::Ended => ("", ""),
+        PlaceState::Waiting
+        | PlaceState::Prequeue
+        | PlaceState::Late
+        | PlaceState::Slot
+        | PlaceState::Admitted
+        | PlaceState::SoldOut
+        | PlaceState::Ended => ("", ""),
     };
     let note = facts.standstill.filter(|_| waiting_now).map(|why| match why {
         Standstill::Operator => texts.live("held_operator"),
         Standstill::Upstream => texts.live("held_upstream"),
         Standstill::Dependency => texts.live("held_dependency"),
         Standstill::Recovery => texts.live("held_recovery"),
+        Standstill::Dependency => texts.live("held_dependency"),
+        Standstill::Draw => texts.live("held_draw"),
+        Standstill::Quiet => texts.live("held_quiet"),
     });
     let base = room.base();
     let call = facts.call.filter(|_| facts.state == PlaceState::Called);
@@ -153,7 +180,7 @@ fn pane(
             leave => leaves(facts.state).then(|| format!("{base}/leave")),
             return => facts.back.as_str(),
             go => facts.state == PlaceState::Admitted,
-            look => waiting_now.then(|| place_link(facts.room, facts.back, Some(language))),
+            look => looks.then(|| place_link(facts.room, facts.back, Some(language))),
             updated => facts.time.map(|time| texts.live("updated").replace("{time}", time)),
             message,
             message_language,
@@ -168,6 +195,9 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
     let place = |key: &str| texts.place.get(key).map_or("", String::as_str);
     match state {
         PlaceState::Waiting => texts.live("heading_waiting"),
+        PlaceState::Prequeue => texts.live("heading_prequeue"),
+        PlaceState::Late => texts.live("heading_late"),
+        PlaceState::Slot => texts.live("heading_slot"),
         PlaceState::Called | PlaceState::FrontRow => texts.live("heading_turn"),
         PlaceState::Late => texts.live("heading_late"),
         PlaceState::Left => place("left_heading"),

@@ -44,7 +44,18 @@ impl ReturnPath {
         if !authority.eq_ignore_ascii_case(host) {
             return None;
         }
-        if path.is_empty() { Some(Self::default()) } else { Self::parse(path) }
+        if path.is_empty() {
+            return Some(Self::default());
+        }
+        Self::parse(path).or_else(|| Self::carried(path))
+    }
+
+    /// What the address of the queue carries along.
+    fn carried(path: &str) -> Option<Self> {
+        let path = path.split('#').next().unwrap_or_default();
+        let (address, query) = path.split_once('?')?;
+        let queue = address.starts_with("/.tornello/rooms/") && address.ends_with("/queue");
+        Self::parse(&query_value(query, "return").filter(|_| queue)?)
     }
 
     /// The path as it stands in `Location` or `href`.
@@ -65,6 +76,36 @@ pub fn place_link(room: &str, back: &ReturnPath, language: Option<Language>) -> 
     link
 }
 
+/// The address of the waiting page in one language; without `back` it asks the browser where it comes from.
+#[must_use]
+pub fn queue_link(room: &str, language: Language, back: Option<&ReturnPath>) -> String {
+    let mut link = format!("/.tornello/rooms/{}/queue?lang={}", encoded(room), language.tag());
+    if let Some(back) = back {
+        link.push_str("&return=");
+        link.push_str(&encoded(back.as_str()));
+    }
+    link
+}
+
+/// The first value of `name` in an `application/x-www-form-urlencoded` text.
+#[must_use]
+pub fn query_value(text: &str, name: &str) -> Option<String> {
+    let pair = text.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?;
+    let mut bytes = pair.1.bytes();
+    let mut out = Vec::new();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
 /// Percent-encodes everything that is not unreserved.
 pub(super) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -83,6 +124,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_form_value_is_read_back() {
+        assert_eq!(query_value("a=1&return=%2Fwallet%3Fx%3D1", "return").as_deref(), Some("/wallet?x=1"));
+        assert_eq!(query_value("return=%zz", "return"), None);
+    }
+
+    #[test]
+    fn the_queue_carries_the_way_back_and_nothing_else_does() {
+        let from = |referer: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REFERER, referer.parse().unwrap());
+            ReturnPath::from_referer(&headers, "here").map(|back| back.0)
+        };
+        let back = ReturnPath::parse("/a?b=c&d").unwrap();
+        let link = queue_link("sala", Language::DEFAULT, Some(&back));
+        assert_eq!(from(&format!("https://here{link}")).as_deref(), Some("/a?b=c&d"));
+        assert_eq!(from(&format!("https://there{link}")), None);
+        for bad in ["//x", "https://x", "/.tornello/x", "%5C%5Cx"] {
+            assert_eq!(from(&format!("https://here/.tornello/rooms/sala/queue?return={bad}")), None, "{bad}");
+        }
+        assert_eq!(from("https://here/.tornello/rooms/sala/place?return=%2Fa"), None);
+    }
 
     #[test]
     fn only_paths_of_this_host_pass() {

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, RETRY_AFTER, SET_COOKIE};
 use http::{Response, StatusCode};
+use minijinja::HtmlEscape;
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -104,7 +105,9 @@ fn markup(page: &str) -> String {
 #[test]
 fn the_waiting_page_fits_the_first_flight() {
     let long = "Oggi le prenotazioni chiudono alle 18. ".repeat(12);
-    let pages = Pages::build(&[room("sala", "Prenotazione della carta d'identità", Some(&long))]).unwrap();
+    let pages =
+        Pages::build(&[room("sala", "Prenotazione della carta d'identità", Some(&long))], &Look::default())
+            .unwrap();
     for language in Language::all() {
         let page = pages.waiting("sala", language, Coding::Identity, retry()).unwrap();
         let zipped = pages.waiting("sala", language, Coding::Gzip, retry()).unwrap();
@@ -118,7 +121,7 @@ fn the_waiting_page_fits_the_first_flight() {
 
 #[test]
 fn compressed_is_the_same_page() {
-    let pages = Pages::build(&[room("sala", "Titolo", Some("Messaggio"))]).unwrap();
+    let pages = Pages::build(&[room("sala", "Titolo", Some("Messaggio"))], &Look::default()).unwrap();
     for language in Language::all() {
         let plain = pages.waiting("sala", language, Coding::Identity, retry()).unwrap();
         let zipped = pages.waiting("sala", language, Coding::Gzip, retry()).unwrap();
@@ -133,7 +136,7 @@ fn compressed_is_the_same_page() {
 
 #[test]
 fn the_policy_allows_exactly_the_inline_blocks() {
-    let pages = Pages::build(&[room("sala", "Titolo", None)]).unwrap();
+    let pages = Pages::build(&[room("sala", "Titolo", None)], &Look::default()).unwrap();
     for page in every_page(&pages, "sala") {
         let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
         let (styles, scripts) = (blocks(text(&page), "style"), blocks(text(&page), "script"));
@@ -156,7 +159,7 @@ fn the_policy_allows_exactly_the_inline_blocks() {
 
 #[test]
 fn nothing_is_asked_from_elsewhere_and_nothing_reloads_itself() {
-    let pages = Pages::build(&[room("sala", "Titolo", Some("Messaggio"))]).unwrap();
+    let pages = Pages::build(&[room("sala", "Titolo", Some("Messaggio"))], &Look::default()).unwrap();
     for page in every_page(&pages, "sala") {
         let page = text(&page);
         for word in
@@ -169,7 +172,7 @@ fn nothing_is_asked_from_elsewhere_and_nothing_reloads_itself() {
 
 #[test]
 fn every_page_is_ours_alone_and_says_so() {
-    let pages = Pages::build(&[room("sala", "Titolo", None)]).unwrap();
+    let pages = Pages::build(&[room("sala", "Titolo", None)], &Look::default()).unwrap();
     for page in every_page(&pages, "sala") {
         let headers = page.headers();
         assert_eq!(headers["cache-control"], "no-store");
@@ -190,7 +193,8 @@ fn every_page_is_ours_alone_and_says_so() {
 #[test]
 fn everybody_gets_the_same_bytes_and_builds_agree() {
     let rooms = [room("a", "A", Some("m")), room("b", "B", None)];
-    let (one, two) = (Pages::build(&rooms).unwrap(), Pages::build(&rooms).unwrap());
+    let (one, two) =
+        (Pages::build(&rooms, &Look::default()).unwrap(), Pages::build(&rooms, &Look::default()).unwrap());
     let first = one.waiting("a", language("it"), Coding::Identity, retry()).unwrap();
     let again = one
         .waiting("a", language("it"), Coding::Identity, RetryAfter::after(Duration::from_secs(90)))
@@ -210,30 +214,48 @@ fn everybody_gets_the_same_bytes_and_builds_agree() {
 }
 
 #[test]
-fn every_pane_is_there_and_the_asked_one_is_first_seen() {
-    let pages = Pages::build(&[room("sala", "Titolo", None)]).unwrap();
+fn the_waiting_page_holds_one_language_and_leads_to_the_others() {
+    let pages = Pages::build(&[room("sala", "Titolo", None)], &Look::default()).unwrap();
     for asked in Language::all() {
         let page = pages.waiting("sala", asked, Coding::Identity, retry()).unwrap();
+        let tag = asked.tag();
+        assert_eq!(text(&page).matches("class=\"pane").count(), 1);
         assert!(
-            text(&page).contains(&format!("<div class=\"pane first\" id=\"{0}\" lang=\"{0}\"", asked.tag()))
+            text(&page)
+                .contains(&format!("<div class=\"pane first\" id=\"{tag}\" lang=\"{tag}\" dir=\"ltr\">"))
         );
         for other in Language::all().filter(|other| *other != asked) {
-            assert!(
-                text(&page).contains(&format!("<div class=\"pane\" id=\"{0}\" lang=\"{0}\"", other.tag()))
-            );
-            assert!(
-                text(&page)
-                    .contains(&format!("<a href=\"#{0}\" lang=\"{0}\" hreflang=\"{0}\">", other.tag()))
-            );
+            let link = HtmlEscape(&queue_link("sala", other, None)).to_string();
+            let link = format!("<a href=\"{link}\" lang=\"{0}\" hreflang=\"{0}\">", other.tag());
+            assert!(text(&page).contains(&link), "{link}");
         }
+        let named = pages.queue("sala", asked, Coding::Identity).unwrap();
+        assert_eq!((named.status(), named.body()), (StatusCode::OK, page.body()));
+        assert!(!named.headers().contains_key(RETRY_AFTER));
+    }
+}
+
+#[test]
+fn a_notice_holds_every_language_and_the_asked_one_is_first_seen() {
+    let pages = Pages::build(&[], &Look::default()).unwrap();
+    for asked in Language::all() {
+        let page = pages.notice(Reason::Internal, asked, "x", None);
+        let tag = asked.tag();
+        assert!(text(&page).contains(&format!("<div class=\"pane first\" id=\"{tag}\" lang=\"{tag}\"")));
+        for other in Language::all().filter(|other| *other != asked) {
+            let tag = other.tag();
+            assert!(text(&page).contains(&format!("<div class=\"pane\" id=\"{tag}\" lang=\"{tag}\"")));
+            assert!(text(&page).contains(&format!("<a href=\"#{tag}\" lang=\"{tag}\" hreflang=\"{tag}\">")));
+        }
+        assert!(page.body().len() <= 14_000, "{} bytes", page.body().len());
     }
 }
 
 #[test]
 fn words_of_the_operator_stay_words() {
     for payload in XSS {
-        let pages = Pages::build(&[room("sala", payload, Some(payload))]).unwrap();
-        let clean = Pages::build(&[room("sala", "x", Some("x"))]).unwrap();
+        let pages = Pages::build(&[room("sala", payload, Some(payload))], &Look::default()).unwrap();
+        let clean = Pages::build(&[room("sala", "x", Some("x"))], &Look::default()).unwrap();
         for (page, clean) in every_page(&pages, "sala").iter().zip(every_page(&clean, "sala")) {
             let (page, clean) = (markup(text(page)), markup(text(&clean)));
             for mark in ["<script", "<img", "<!--", "onmouseover='", "\"><", "49"] {
@@ -248,11 +270,11 @@ fn words_of_the_operator_stay_words() {
 
 #[test]
 fn what_clients_send_stays_text() {
-    let pages = Pages::build(&[room("sala", "x", None)]).unwrap();
+    let pages = Pages::build(&[room("sala", "x", None)], &Look::default()).unwrap();
     for payload in XSS {
         let page = pages.notice(Reason::Internal, language("it"), payload, None);
         assert_eq!(text(&page).matches("<script").count() + text(&page).matches("<img").count(), 0);
-        let escaped = minijinja::HtmlEscape(payload).to_string();
+        let escaped = HtmlEscape(payload).to_string();
         assert_eq!(text(&page).matches(&escaped).count(), Language::all().count(), "{payload}");
         let path: String = format!("/{payload}").replace(' ', "+");
         let Some(back) = ReturnPath::parse(&path) else { panic!("{path}") };
@@ -265,19 +287,20 @@ fn what_clients_send_stays_text() {
 #[test]
 fn a_message_is_shown_in_the_readers_language_or_marked_as_another() {
     let mut sala = room("sala", "Titolo", Some("Chiude alle 18"));
-    let pages = Pages::build(std::slice::from_ref(&sala)).unwrap();
-    let page = pages.waiting("sala", language("en"), Coding::Identity, retry()).unwrap();
+    let pages = Pages::build(std::slice::from_ref(&sala), &Look::default()).unwrap();
+    let page = pages.waiting("sala", language("it"), Coding::Identity, retry()).unwrap();
     assert!(text(&page).contains("<p data-f=\"text\">Chiude alle 18</p>"));
+    let page = pages.waiting("sala", language("en"), Coding::Identity, retry()).unwrap();
     assert!(text(&page).contains("<p data-f=\"text\" lang=\"it\">Chiude alle 18</p>"));
     sala.messages = BTreeMap::new();
-    let pages = Pages::build(&[sala]).unwrap();
+    let pages = Pages::build(&[sala], &Look::default()).unwrap();
     let page = pages.waiting("sala", language("en"), Coding::Identity, retry()).unwrap();
     assert!(text(&page).contains("data-f=\"message\" hidden>"));
 }
 
 #[test]
 fn the_place_page_shows_where_one_stands() {
-    let pages = Pages::build(&[room("sala", "Titolo", None)]).unwrap();
+    let pages = Pages::build(&[room("sala", "Titolo", None)], &Look::default()).unwrap();
     let back = ReturnPath::parse("/prenota?giorno=1&ora=2").unwrap();
     let show = |state, standstill, tag| {
         let page = pages.place(&facts("sala", state, standstill, &back, language(tag))).unwrap();
@@ -288,14 +311,14 @@ fn the_place_page_shows_where_one_stands() {
         "<dd>1.032</dd>",
         "<dd>4.711</dd>",
         "<dd>tra 12 e 18 minuti</dd>",
-        "<dd>1,032</dd>",
         "Dati delle 10:03",
-        "place?return=%2Fprenota%3Fgiorno%3D1%26ora%3D2&amp;lang=it",
+        "place?return=%2Fprenota%3Fgiorno%3D1%26ora%3D2&amp;lang=de",
     ] {
         assert!(waiting.contains(part), "{part} not in {waiting}");
     }
     assert!(!waiting.contains("claims") && !waiting.contains("tickets") && !waiting.contains("extension"));
     assert!(waiting.contains("rooms&#x2f;sala&#x2f;leave") && waiting.contains("Rinuncio al posto"));
+    assert!(show(PlaceState::Waiting, None, "fr").contains("<dd>1\u{202f}032</dd>"));
     let held = show(PlaceState::Waiting, Some(Standstill::Upstream), "it");
     assert!(held.contains("La coda è ferma perché") && !held.contains("tra 12"));
     let called = show(PlaceState::Called, None, "en");
@@ -307,7 +330,7 @@ fn the_place_page_shows_where_one_stands() {
 
 #[test]
 fn a_notice_names_its_reference_and_when_to_come_back() {
-    let pages = Pages::build(&[]).unwrap();
+    let pages = Pages::build(&[], &Look::default()).unwrap();
     let page = |reason, seconds: Option<u64>| {
         let retry = seconds.map(|seconds| RetryAfter::after(Duration::from_secs(seconds)));
         pages.notice(reason, language("it"), "ABC-123", retry)

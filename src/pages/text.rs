@@ -30,6 +30,8 @@ pub(super) struct Texts {
     pub(super) waiting: Section,
     pub(super) live: Section,
     pub(super) place: Section,
+    pub(super) status: Section,
+    pub(super) rules: Section,
     pub(super) retry: Section,
     pub(super) notice: BTreeMap<String, Section>,
     #[serde(skip, default = "default_language")]
@@ -84,6 +86,13 @@ mod tests {
 
     use super::*;
 
+    fn words_of(text: &str) -> Vec<String> {
+        let mut braces: Vec<String> =
+            text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0.into())).collect();
+        braces.sort();
+        braces
+    }
+
     /// Keys without their plural form, with the words in braces that they use.
     fn shape(texts: &Texts) -> BTreeSet<(String, String, Vec<String>)> {
         let sections = [
@@ -91,6 +100,8 @@ mod tests {
             ("waiting", &texts.waiting),
             ("live", &texts.live),
             ("place", &texts.place),
+            ("status", &texts.status),
+            ("rules", &texts.rules),
             ("retry", &texts.retry),
         ];
         let notices = texts.notice.iter().map(|(name, section)| (name.as_str(), section));
@@ -98,14 +109,24 @@ mod tests {
         for (name, section) in sections.into_iter().chain(notices) {
             for (key, text) in section {
                 assert!(!text.trim().is_empty(), "{name}.{key} is empty");
-                let plural = ["_one", "_two", "_few"].iter().find_map(|form| key.strip_suffix(form));
-                if let Some(stem) = plural {
-                    assert!(section.contains_key(&format!("{stem}_other")), "{name}.{stem} has no _other");
+                let braces = words_of(text);
+                let form = ["_one", "_two", "_few"].iter().find(|form| key.ends_with(**form));
+                if let Some(form) = form {
+                    let stem = key.trim_end_matches(form);
+                    let other = section.get(&format!("{stem}_other"));
+                    let other = other.unwrap_or_else(|| panic!("{name}.{stem} has no _other"));
+                    // Only where "one" is 1 and nothing else may the figure be left out.
+                    let without: Vec<String> =
+                        words_of(other).into_iter().filter(|word| word != "n").collect();
+                    let silent = *form == "_one" && texts.language.plural(101) != "one" && braces == without;
+                    assert!(silent || braces == words_of(other), "{name}.{key}: {braces:?}");
                     continue;
                 }
-                let mut braces: Vec<String> =
-                    text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0.into())).collect();
-                braces.sort();
+                if let Some(stem) = key.strip_suffix("_other").filter(|stem| *stem != "held") {
+                    for form in texts.language.forms() {
+                        assert!(section.contains_key(&format!("{stem}_{form}")), "{name}.{stem}_{form}");
+                    }
+                }
                 shape.insert((name.into(), key.clone(), braces));
             }
         }

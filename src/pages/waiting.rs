@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::coding::Coding;
 use super::language::{Language, PerLanguage};
-use super::layout::{Layout, Page};
+use super::layout::{Layout, Page, Switch};
 use super::prepared::{Prepared, page_headers};
-use super::return_path::encoded;
+use super::return_path::{encoded, queue_link};
+use super::rules::rules_link;
 use super::text::{Section, value};
 
 /// What a room says on its pages.
@@ -83,30 +84,28 @@ struct Data<'a> {
     room: &'a str,
     title: &'a str,
     base: &'a str,
-    text: BTreeMap<&'a str, Words<'a>>,
-}
-
-#[derive(Serialize)]
-struct Words<'a> {
     thousands: &'a str,
-    #[serde(flatten)]
-    live: &'a Section,
+    text: &'a Section,
 }
 
 fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codings, String> {
     let base = room.base();
-    let words = |it| {
-        let texts = layout.texts(it);
-        Words { thousands: &texts.meta.thousands, live: &texts.live }
-    };
-    let text = Language::all().map(|it| (it.tag(), words(it))).collect();
-    let data = embedded(&Data { room: &room.name, title: &room.title, base: &base, text })?;
-    let heading = layout.texts(language).live("heading_joining");
+    let texts = layout.texts(language);
+    let data = embedded(&Data {
+        room: &room.name,
+        title: &room.title,
+        base: &base,
+        thousands: &texts.meta.thousands,
+        text: &texts.live,
+    })?;
+    let heading = texts.live("heading_joining");
+    let link = |language| queue_link(&room.name, language, None);
     let page = Page {
         language,
         title: format!("{heading} · {}", room.title),
         service: &room.title,
         data: Some(&data),
+        switch: Switch::Links(&link),
     };
     let body = layout.page(&page, |pane| {
         let texts = layout.texts(pane);
@@ -115,6 +114,8 @@ fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codin
             "waiting.html",
             context! {
                 base => &base,
+                rules => rules_link(&room.name, pane),
+                rules_words => texts.rules.get("link"),
                 tag => pane.tag(),
                 page => value(&texts.page),
                 waiting => value(&texts.waiting),

@@ -98,13 +98,21 @@ pub(crate) async fn m18() -> Result<Judged, String> {
     let (mut asked, mut answered, mut times) = (0_u32, 0_u32, Vec::new());
     let begun = now();
     while begun.elapsed() < Duration::from_secs(10) {
-        for (path, more) in [("/", NAVIGATES), (BOARD, ""), ("/.tornello/v1/rooms/main/messages", "")] {
+        let looks = [
+            ("/", NAVIGATES),
+            ("/.tornello/status", NAVIGATES),
+            ("/.tornello/v1/status", ""),
+            (BOARD, ""),
+            ("/.tornello/v1/rooms/main/messages", ""),
+        ];
+        for (path, more) in looks {
             let before = now();
             let answer = get(gateway.site, path, more).await;
             times.push(before.elapsed().as_secs_f64());
             asked += 1;
-            let good =
-                |body: &str| if path == "/" { body.contains("<html lang=") } else { body.starts_with('{') };
+            let good = |body: &str| {
+                if more.is_empty() { body.starts_with('{') } else { body.contains("<html lang=") }
+            };
             answered += u32::from(answer.is_ok_and(|answer| good(&answer.body)));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -112,12 +120,25 @@ pub(crate) async fn m18() -> Result<Judged, String> {
     times.sort_by(f64::total_cmp);
     let p99 = times.get((times.len() * 99).div_ceil(100) - 1).copied().unwrap_or(f64::INFINITY);
     let mut missing = Vec::new();
-    for language in ["it", "en", "de", "fr", "sl"] {
+    for (language, says) in [
+        ("it", "Il servizio non risponde"),
+        ("en", "The service is not responding"),
+        ("de", "Der Dienst antwortet zurzeit nicht"),
+        ("fr", "Le service ne répond pas"),
+        ("sl", "Storitev se trenutno ne odziva"),
+    ] {
         let more = format!("{NAVIGATES}accept-language: {language}\r\n");
-        let answer = get(gateway.site, "/", &more).await?;
-        if !answer.body.contains(&format!("<html lang=\"{language}\"")) {
+        let tag = format!("<html lang=\"{language}\"");
+        let page = get(gateway.site, "/", &more).await?;
+        let status = get(gateway.site, "/.tornello/status", &more).await?;
+        if !page.body.contains(&tag) || !status.body.contains(&tag) || !status.body.contains(says) {
             missing.push(language);
         }
+    }
+    let machine = get(gateway.site, "/.tornello/v1/status", "").await?;
+    let machine: Value = serde_json::from_str(&machine.body).map_err(|error| error.to_string())?;
+    if machine["service"] != "down" {
+        missing.push("word of the dead backend for programs");
     }
     let languages =
         if missing.is_empty() { "all languages".to_owned() } else { format!("no {}", missing.join(", ")) };

@@ -6,6 +6,8 @@
 mod day;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/sheets.rs"]
+mod sheets;
 #[path = "browser/socket.rs"]
 mod socket;
 
@@ -54,7 +56,7 @@ struct Sight {
 
 /// Reads all of it in one moment. The service's page has no pane, and its heading is its own.
 const LOOK: &str = r#"
-const pane = document.querySelector(".pane.on") || document.body;
+const pane = document.querySelector(".pane") || document.body;
 const shown = css => {
   const found = pane.querySelector(css);
   return found && found.checkVisibility() && found.textContent.trim() || null;
@@ -198,7 +200,7 @@ async fn the_language_is_switched_in_place_and_stays() {
     let (_inside, _line) = crowded(&day, 1).await;
     browser.goto(&day.url(WISH)).await.unwrap();
     browser.sees("English", |page| page.heading == "You are in the queue").await;
-    browser.click(".pane.on nav a[hreflang=it]").await;
+    browser.click(".pane nav a[hreflang=it]").await;
     let italian = browser.sight().await;
     assert_eq!((italian.heading.as_str(), italian.number.as_deref()), ("Sei in coda", Some("2")));
     assert_eq!(italian.title, "1 prima di te · Bonus Mobilità");
@@ -206,7 +208,7 @@ async fn the_language_is_switched_in_place_and_stays() {
     assert_eq!(browser.current_url().await.unwrap().as_str(), day.url(WISH), "the address is the service's");
     browser.refresh().await.unwrap();
     browser.sees("Italian after a reload", |page| page.heading == "Sei in coda").await;
-    browser.click(".pane.on nav a[hreflang=en]").await;
+    browser.click(".pane nav a[hreflang=en]").await;
     assert_eq!(browser.sight().await.heading, "You are in the queue");
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 
@@ -235,7 +237,7 @@ async fn a_halt_and_a_message_reach_those_who_wait() {
     assert!(held.note.unwrap().starts_with("The people who run this service have stopped the queue"));
     assert_eq!(held.message.as_deref(), Some("We open again at <10:30>."));
     assert_eq!((held.ahead.as_deref(), held.number.as_deref()), (Some("2"), Some("3")));
-    browser.click(".pane.on nav a[hreflang=it]").await;
+    browser.click(".pane nav a[hreflang=it]").await;
     let italian = browser.sight().await;
     assert!(italian.note.unwrap().starts_with("Chi gestisce il servizio ha fermato la coda"));
     assert_eq!(italian.message.as_deref(), Some("Riapriamo alle 10:30."));
@@ -290,6 +292,38 @@ async fn whoever_sends_a_form_is_answered_with_a_page() {
     assert!(reply.text().contains("I dati inviati sono troppo grandi"), "{}", reply.text());
 }
 
+#[tokio::test]
+async fn status_and_rules_say_what_is_in_force() {
+    let day = Day::begin(ONE_SEAT).await;
+    let _inside = Person::walks_in(&day).await;
+    let _waits = Person::joins(&day).await;
+    let page = day.navigate("/.tornello/status", &[]).await;
+    assert_eq!(page.headers["content-language"], "it");
+    for words in ["Il servizio risponde.", "Bonus Mobilità", "C&#x27;è una coda. 1 persona è in coda."] {
+        assert!(page.text().contains(words), "{words}: {}", page.text());
+    }
+    let told = day.navigate("/.tornello/v1/status", &[]).await.json();
+    assert_eq!((&told["service"], &told["rooms"][0]["waiting"]), (&"up".into(), &1.into()), "{told}");
+    assert_eq!(day.submit("/.tornello/status", "").await.status, 405);
+
+    let rules =
+        async |tag: &str| day.navigate(&format!("/.tornello/rooms/sala/rules?lang={tag}"), &[]).await.text();
+    assert!(rules("de").await.contains("Ein Aufruf gilt 10 Min."), "{}", rules("de").await);
+    day.reload(&format!("call = \"90s\"\n{ONE_SEAT}")).await;
+    assert!(rules("de").await.contains("Ein Aufruf gilt 1 Min. 30 Sek."));
+    assert!(rules("sl").await.contains("Klic velja 1 min 30 s."));
+    let told = day.navigate("/.tornello/v1/rooms/sala/rules", &[]).await.json();
+    assert_eq!((&told["call_s"], &told["seats"]["ceiling"]), (&90.0.into(), &1.into()), "{told}");
+
+    day.closes();
+    until("the status knows of the dead service", async || {
+        let page = day.navigate("/.tornello/status", &[("cookie", "tornello-language=fr")]).await.text();
+        page.contains("Le service ne répond pas en ce moment.").then_some(())
+    })
+    .await;
+    assert_eq!(day.navigate("/.tornello/v1/status", &[]).await.json()["service"], "down");
+}
+
 /// The picture in the README, at the path in `TORNELLO_SCREENSHOT`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute and writes a picture"]
@@ -331,11 +365,11 @@ poll = { min = "1s" }
     }
     browser.goto(&day.url("/")).await.unwrap();
     until("an estimate", async || {
-        let wait = browser.text(".pane.on [data-f=wait]").await;
+        let wait = browser.text(".pane [data-f=wait]").await;
         wait.contains("minutes").then_some(())
     })
     .await;
-    let heading = browser.find(Locator::Css(".pane.on h1")).await.unwrap();
+    let heading = browser.find(Locator::Css(".pane h1")).await.unwrap();
     assert_eq!(heading.text().await.unwrap(), "You are in the queue");
     let picture = browser.screenshot().await.unwrap();
     assert!(picture.len() < 120_000, "{} bytes", picture.len());

@@ -5,6 +5,7 @@
 
 mod edge;
 mod listen;
+mod pages;
 mod quota;
 mod room;
 mod route;
@@ -43,6 +44,7 @@ impl Judge<'_, '_> {
 pub(super) fn settings(mut judge: Judge<'_, '_>) -> Option<Settings> {
     listen::judge(&mut judge);
     edge::judge(&mut judge);
+    pages::judge(&mut judge);
     quota::judge(&mut judge);
     upstream::judge(&mut judge);
     room::judge(&mut judge);
@@ -53,6 +55,7 @@ pub(super) fn settings(mut judge: Judge<'_, '_>) -> Option<Settings> {
         tls: listen::tls(&raw.tls),
         edge: edge::edge(&raw.edge),
         identity: edge::identity(&raw.identity),
+        pages: pages::build(&raw.pages),
         upstreams: each(&raw.upstream, |_, upstream| upstream::build(upstream)),
         quotas: each(&raw.quota, |_, quota| quota::build(quota)),
         rooms: each(&raw.room, room::build),

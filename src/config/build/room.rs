@@ -11,7 +11,7 @@ use crate::config::settings::RoomSettings;
 use crate::config::spelling::{did_you_mean, list};
 
 /// Languages that the waiting page speaks.
-const LANGUAGES: [&str; 2] = ["it", "en"];
+const LANGUAGES: [&str; 5] = ["it", "en", "de", "fr", "sl"];
 const MESSAGE_MAX: usize = 500;
 /// A called client looks at the board at least this often while its call stands.
 const LOOKS_PER_CALL: u32 = 3;
@@ -118,7 +118,7 @@ fn messages(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
         });
         let primary = language.split('-').next().unwrap_or_default();
         judge.refuse_if(!LANGUAGES.contains(&primary), || {
-            let help = "write `it` or `en`";
+            let help = "write `it`, `en`, `de`, `fr` or `sl`";
             Finding::warning(path.clone(), format!("the waiting page does not speak `{language}`"), help)
         });
     }

@@ -6,6 +6,7 @@
 //! more than one key is judged in `build`.
 
 mod listen;
+mod pages;
 mod room;
 mod route;
 mod upstream;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::text::{CookieName, Rate, Size, Text};
 
 pub(crate) use listen::{RawCertificate, RawListen, RawListener, RawTls, RawTlsVersion};
+pub(crate) use pages::{RawPages, RawTheme};
 pub(crate) use room::RawRoom;
 pub(crate) use route::{RawClass, RawOnClientGone, RawRoute};
 pub(crate) use upstream::{
@@ -48,6 +50,9 @@ pub(crate) struct Raw {
     /// The bucket that requests changing our own state (joining, claiming, leaving) pay at. Hot.
     #[serde(default)]
     pub(crate) door: RawDoor,
+    /// How our pages look, and what they link to. Hot.
+    #[serde(default)]
+    pub(crate) pages: RawPages,
     /// Quotas by name: how many requests a user may send. Hot.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "format": "name" }))]

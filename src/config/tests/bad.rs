@@ -120,6 +120,14 @@ const SHAPE: &[Bad] = &[
         "`\"finish\"`, `\"cancel\"`",
     ),
     ("drain = \"30s\"", "trace = true", "trace = true", "`\"trusted\"`, `\"always\"`, `\"never\"`"),
+    (
+        "[route.all]",
+        "[pages]\nprivacy_url = \"javascript:alert(1)\"\n[route.all]",
+        "privacy_url",
+        "begins with `https://`",
+    ),
+    ("[route.all]", "[pages]\nfeedback_url = \"//elsewhere\"\n[route.all]", "feedback_url", "write a path"),
+    ("[route.all]", "[pages]\nhelp_phone = \"call us\"\n[route.all]", "help_phone", "write figures"),
     // Formats.
     ("drain = \"30s\"", "drain = \"30\"", "drain = \"30\"", "`\"30s\"`"),
     ("drain = \"30s\"", "drain = \"soon\"", "soon", "`\"10s\"`"),

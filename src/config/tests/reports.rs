@@ -79,7 +79,7 @@ fn warnings_do_not_refuse() {
         ("weight = 2 }]", "drain = true }]", "", ""),
         ("call = \"10m\"", "open = true", "open = true", "when the emergency is over"),
         ("message = { it = \"Attendere.\", en = \"Please wait.\" }", "hold = true", "hold = true", "say why"),
-        ("en = \"Please wait.\"", "fr = \"Attendez.\"", "message", "`it` or `en`"),
+        ("en = \"Please wait.\"", "es = \"Espere.\"", "message", "`it`, `en`, `de`, `fr` or `sl`"),
         (
             "quota = \"person\"",
             "quota = \"person\"\ntimeout = \"40s\"",

@@ -1,8 +1,8 @@
 // The protocol: the page joins by itself, follows the board and goes in when it is called. It never loses the
 // ticket by an error: only a visitor who asks for a new place gives up the old one.
 const root = document.documentElement;
-const data = JSON.parse(document.getElementById("data").textContent);
-const panes = Array.from(document.querySelectorAll(".pane"), el => ({ el, lang: el.lang, t: data.text[el.lang] }));
+let data = JSON.parse(document.getElementById("data").textContent);
+let pane = document.querySelector(".pane");
 
 // Storage may be refused (cookies off); then this tab's memory has to do.
 const memory = {};
@@ -33,16 +33,22 @@ const cookies = () => {
 
 const me = { ticket: kept("ticket") };
 let board = null, message = null, phase = "joining", shown = null, front = null;
-let failures = 0, trouble = "", paused = false, busy = false, timer = 0, last = 0, best = 0, slow = false;
+let failures = 0, trouble = "", paused = false, busy = false, timer = 0, last = 0, best = 0, slow = false, skew = 0;
 let said = "", coded = "", lost = !cookies();
 
 const fits = (text, values) => text.replace(/\{(\w+)\}/g, (all, key) => key in values ? values[key] : all);
-const plural = (lang, t, key, n) => {
+const plural = (key, n) => {
   let form = n === 1 ? "one" : "other";
-  try { form = new Intl.PluralRules(lang).select(n); } catch (e) { /* the two forms do */ }
-  return t[key + "_" + form] || t[key + "_other"];
+  try { form = new Intl.PluralRules(pane.lang).select(n); } catch (e) { /* the two forms do */ }
+  return data.text[key + "_" + form] || data.text[key + "_other"];
 };
-const figure = (t, n) => String(n).replace(/\B(?=(\d{3})+$)/g, t.thousands);
+const figure = n => String(n).replace(/\B(?=(\d{3})+$)/g, data.thousands);
+// Going in is a reload of the service's address. Only the queue's own address leads elsewhere, on this host.
+const go = () => {
+  if (location.pathname.indexOf("/.tornello/")) return location.reload();
+  const home = new URLSearchParams(location.search).get("return") || "/";
+  location.replace(location.origin + (home[0] === "/" ? home : "/"));
+};
 
 // An answer that is neither a success nor one that the caller expects is a failure to be retried.
 const failure = answer => {
@@ -58,6 +64,8 @@ const ask = async (method, path, ticket) => {
     const headers = { Accept: "application/json" };
     if (ticket) headers["Tornello-Ticket"] = ticket;
     const answer = await fetch(data.base + path, { method, headers, credentials: "same-origin", signal: stop.signal });
+    const date = Date.parse(answer.headers.get("Date"));
+    if (date) skew = date - Date.now();
     const wait = Math.min(300, Number(answer.headers.get("Retry-After")) || 0) * 1000;
     let body = {};
     try { body = await answer.json(); } catch (e) { if (answer.ok && answer.status !== 204) throw e; }
@@ -88,9 +96,18 @@ const closed = answer => {
   return true;
 };
 
+// Until the opening, in the server's time: the clock of a telephone may be wrong.
+const left = () => board && board.opens_ms ? board.opens_ms - Date.now() - skew : 0;
+// The states of one who waits that have a page of their own; all others look like waiting.
+const stands = state => state === "late" || state === "slot" || state === "prequeue" ? state : "waiting";
 const join = async () => {
   const answer = await ask("POST", "/tickets", me.ticket);
-  if (closed(answer)) return answer.wait || 60000;
+  const shut = closed(answer), drawn = answer.body.state === "prequeue";
+  if (phase === "closed" || drawn) board = (await ask("GET", "/board")).body.board || board;
+  if (drawn) phase = "prequeue";
+  if (shut || drawn) {
+    return Math.min(answer.wait || 60000, Math.max(1000, left() || 60000));
+  }
   if (!answer.ok || !answer.body.number) throw failure(answer);
   adopt(answer.body);
   return next();
@@ -100,7 +117,9 @@ const next = () => {
     phase = "done";
     return 0;
   }
-  if (me.state === "sold_out") me.state = "waiting";
+  const other = stands(me.state) !== "waiting";
+  if (other || me.state === "sold_out") phase = stands(me.state), me.state = "waiting";
+  if (other) return board ? pace() : 5000;
   if (me.state !== "waiting") return claim();
   phase = "waiting";
   return board ? pace() : 300 + Math.random() * 900;
@@ -117,7 +136,7 @@ const claim = async () => {
   if (answer.status === 409) {
     front = null;
     me.state = "waiting";
-    phase = "waiting";
+    phase = stands(answer.body.state);
     return answer.body.poll_after_ms || 5000;
   }
   if (closed(answer)) return answer.wait || 60000;
@@ -148,7 +167,7 @@ const enter = () => {
   }
   keep("entries", entries.concat(now).join(","));
   phase = "entering";
-  setTimeout(() => location.reload(), 800);
+  setTimeout(go, 800);
   return 20000;
 };
 

@@ -14,17 +14,18 @@ const range = () => {
     high: Math.max(1, Math.ceil(wait * (1 + spread) / grain) * grain),
   };
 };
-const span = (t, minutes) => {
-  const h = Math.floor(minutes / 60), m = minutes % 60;
+const span = minutes => {
+  const t = data.text, h = Math.floor(minutes / 60), m = minutes % 60;
   return h ? fits(m ? t.hours_minutes : t.hours, { h, m }) : fits(t.minutes, { m });
 };
-const waiting = (lang, t, r) => {
+const waiting = r => {
+  const t = data.text;
   if (board && board.state === "held") return t.wait_stopped;
   if (!r) return t.wait_unknown;
-  if (r.low >= 1440) return fits(t.wait_over, { low: span(t, 1440) });
-  if (r.low < 1) return fits(plural(lang, t, "wait_under", r.high), { n: r.high });
+  if (r.low >= 1440) return fits(t.wait_over, { low: span(1440) });
+  if (r.low < 1) return fits(plural("wait_under", r.high), { n: figure(r.high) });
   if (r.high <= 90) return fits(t.wait_minutes, r);
-  return fits(t.wait_long, { low: span(t, r.low), high: span(t, r.high) });
+  return fits(t.wait_long, { low: span(r.low), high: span(r.high) });
 };
 // Announced aloud at 1, 2, 5, 10, 20, 50 ... and when the line stops or starts: never at each poll.
 const coarse = n => {
@@ -34,11 +35,22 @@ const coarse = n => {
 };
 
 // Times as the reader writes them: 24 hours in en-GB, 12 in en-US.
-const clock = (lang, ms) => {
-  const own = (navigator.languages || []).filter(tag => tag.split("-")[0] === lang)[0];
-  return new Date(ms).toLocaleTimeString(own || lang);
+const clock = ms => {
+  const own = (navigator.languages || []).filter(tag => tag.split("-")[0] === pane.lang)[0];
+  return new Date(ms).toLocaleTimeString(own || pane.lang);
+};
+const all = key => pane.querySelectorAll('[data-f="' + key + '"]');
+const put = (key, text) => all(key).forEach(el => {
+  if (el.textContent !== text) el.textContent = text;
+  if (el.tagName === "P" && key !== "alert" && key !== "say" && key !== "coded") el.hidden = !text;
+});
+const tick = () => {
+  const time = phase === "closed" || phase === "prequeue" ? Math.ceil(left() / 1000) : 0;
+  const clock = time < 3600 ? Math.floor(time / 60) + ":" + String(time % 60).padStart(2, "0") : span(Math.ceil(time / 60));
+  put("countdown", time > 0 ? fits(data.text.opens_in, { time: clock }) : "");
 };
 const draw = () => {
+  const t = data.text;
   const held = board && board.state === "held";
   const r = phase === "waiting" ? range() : null;
   if (r && !held) {
@@ -52,72 +64,75 @@ const draw = () => {
   const speak = board && phase === "waiting" && news !== said;
   const joined = !said;
   if (speak) said = news;
-  for (const pane of panes) {
-    const t = pane.t, lang = pane.lang;
-    const all = key => pane.el.querySelectorAll('[data-f="' + key + '"]');
-    const put = (key, text) => all(key).forEach(el => {
-      if (el.textContent !== text) el.textContent = text;
-      if (el.tagName === "P" && key !== "alert" && key !== "say" && key !== "coded") el.hidden = !text;
+  pane.querySelectorAll("[data-in]").forEach(el => {
+    el.hidden = el.dataset.in.split(" ").indexOf(phase) < 0;
+  });
+  put("heading", t["heading_" + (turn ? "turn" : phase)] || t.heading_waiting);
+  put("lead", phase === "joining" ? (trouble ? "" : t.joining)
+    : phase === "front" ? (front > 0 ? fits(plural("front_ahead", front), { n: figure(front) }) : t.front_next)
+    : turn ? "" : t[phase] || "");
+  put("alert", !turn ? "" : phase === "entering" ? t.entering
+    : phase === "front" ? t.front
+    : lost ? t.enter_cookies : t.enter_ready);
+  // One lost poll is not worth a word: the time of the data says how old they are.
+  const upset = failures > 1 || failures && !me.number;
+  put("trouble", !upset ? "" : trouble === "trouble_network" && !me.ticket ? t.trouble_join : t[trouble]);
+  all("again").forEach(el => { el.hidden = !upset; });
+  if (lost) all("close").forEach(el => { el.hidden = true; });
+  pane.querySelectorAll('[data-do="pause"]').forEach(el => { el.textContent = paused ? t.resume : t.pause; });
+  all("code").forEach(el => { el.hidden = !lost || !me.ticket; });
+  all("ticket").forEach(el => { if (el.value !== me.ticket) el.value = me.ticket || ""; });
+  put("coded", coded && t[coded]);
+  tick();
+  document.title = (turn ? t.heading_turn : phase === "waiting" ? fits(t.title_waiting, { n: figure(shown) })
+    : t["heading_" + phase]) + (data.title ? " · " + data.title : "");
+  if (paused && phase === "waiting") return put("note", t.paused);
+  put("note", phase !== "waiting" || !board ? ""
+    : held ? t["held_" + board.reason] || t.held_other
+    : board.state === "draining" ? t.draining : slow ? t.slower : "");
+  if (message) {
+    const lang = message.text[pane.lang] ? pane.lang : Object.keys(message.text)[0] || pane.lang;
+    const text = message.text[lang] || "";
+    all("message").forEach(el => { el.hidden = !text; });
+    all("text").forEach(el => {
+      el.textContent = text;
+      el.lang = lang;
     });
-    pane.el.querySelectorAll("[data-in]").forEach(el => {
-      el.hidden = el.dataset.in.split(" ").indexOf(phase) < 0;
-    });
-    put("heading", t["heading_" + (turn ? "turn" : phase)] || t.heading_waiting);
-    put("lead", phase === "joining" ? (trouble ? "" : t.joining)
-      : phase === "front" ? (front > 0 ? fits(plural(lang, t, "front_ahead", front), { n: figure(t, front) }) : t.front_next)
-      : turn ? "" : t[phase] || "");
-    put("alert", !turn ? "" : phase === "entering" ? t.entering
-      : phase === "front" ? t.front
-      : lost ? t.enter_cookies : t.enter_ready);
-    // One lost poll is not worth a word: the time of the data says how old they are.
-    const upset = failures > 1 || failures && !me.number;
-    put("trouble", !upset ? "" : trouble === "trouble_network" && !me.ticket ? t.trouble_join : t[trouble]);
-    all("again").forEach(el => { el.hidden = !upset; });
-    if (lost) all("close").forEach(el => { el.hidden = true; });
-    pane.el.querySelectorAll('[data-do="pause"]').forEach(el => { el.textContent = paused ? t.resume : t.pause; });
-    all("code").forEach(el => { el.hidden = !lost || !me.ticket; });
-    all("ticket").forEach(el => { if (el.value !== me.ticket) el.value = me.ticket || ""; });
-    put("coded", coded && t[coded]);
-    if (pane.el.classList.contains("on")) {
-      document.title = (turn ? t.heading_turn : phase === "waiting" ? fits(t.title_waiting, { n: figure(t, shown) })
-        : t["heading_" + phase]) + (data.title ? " · " + data.title : "");
-    }
-    if (paused && phase === "waiting") {
-      put("note", t.paused);
-      continue;
-    }
-    put("note", phase !== "waiting" || !board ? ""
-      : held ? t["held_" + board.reason] || t.held_other
-      : board.state === "draining" ? t.draining : slow ? t.slower : "");
-    if (message) {
-      const text = message.text[lang] || message.text[Object.keys(message.text)[0]] || "";
-      all("message").forEach(el => { el.hidden = !text; });
-      all("text").forEach(el => {
-        el.textContent = text;
-        el.lang = message.text[lang] ? lang : Object.keys(message.text)[0] || lang;
-      });
-    }
-    if (phase !== "waiting") continue;
-    const estimate = waiting(lang, t, r);
-    put("ahead", figure(t, shown));
-    put("number", figure(t, me.number));
-    put("cursor", board && board.epoch === me.epoch && board.cursor ? figure(t, board.cursor) : "–");
-    put("wait", estimate);
-    put("updated", board ? fits(t.updated, { time: clock(lang, board.time_ms) }) : "");
-    pane.el.querySelectorAll("progress").forEach(el => { el.value = Math.max(0, 1 - shown / first); });
-    if (speak) {
-      put("say", (joined ? fits(t.say_joined, { number: figure(t, me.number) }) + " " : "")
-        + (held ? t["held_" + board.reason] || t.held_other
-          : fits(plural(lang, t, "say", shown), { n: figure(t, shown), wait: estimate })));
-    }
+  }
+  if (phase !== "waiting") return;
+  const estimate = waiting(r);
+  put("ahead", figure(shown));
+  put("number", figure(me.number));
+  put("cursor", board && board.epoch === me.epoch && board.cursor ? figure(board.cursor) : "–");
+  put("wait", estimate);
+  put("updated", board ? fits(t.updated, { time: clock(board.time_ms) }) : "");
+  pane.querySelectorAll("progress").forEach(el => { el.value = Math.max(0, 1 - shown / first); });
+  if (speak) {
+    put("say", (joined ? fits(t.say_joined, { number: figure(me.number) }) + " " : "")
+      + (held ? t["held_" + board.reason] || t.held_other
+        : fits(plural("say", shown), { n: figure(shown), wait: estimate })));
   }
 };
 
-const choose = lang => {
-  panes.forEach(pane => pane.el.classList.toggle("on", pane.lang === lang));
-  root.lang = lang;
-  keep("language", lang);
-  draw();
+// The same page in another language, put in the place of this one: nothing is lost, and the address of
+// the service stays as it is. The cookie tells the server, what is kept serves where there are no cookies.
+const choose = async lang => {
+  try {
+    const link = "/.tornello/rooms/" + encodeURIComponent(data.room) + "/queue?lang=" + lang + "&return=%2F";
+    const answer = await fetch(link, { credentials: "same-origin" });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById("data"), body = page.querySelector("main");
+    if (!answer.ok || !fresh || !body) return;
+    data = JSON.parse(fresh.textContent);
+    document.querySelector("main").replaceWith(document.adoptNode(body));
+    pane = document.querySelector(".pane");
+    root.lang = pane.lang;
+    root.dir = pane.dir;
+    keep("language", lang);
+    document.cookie = "tornello-language=" + lang + "; Path=/; SameSite=Lax";
+    draw();
+    pane.querySelector("h1").focus();
+  } catch (e) { /* it can be pressed again */ }
 };
 const acts = {
   pause: () => { paused = !paused; draw(); },
@@ -126,7 +141,7 @@ const acts = {
     // The pass may have lapsed while nobody pressed: the claim is idempotent, so it is asked again.
     try { await ask("POST", "/claims", me.ticket); } catch (e) { /* the reload will tell */ }
     drop("entries");
-    location.reload();
+    go();
   },
   rejoin: async () => {
     try { await ask("DELETE", "/ticket", me.ticket); } catch (e) {
@@ -168,18 +183,17 @@ document.addEventListener("click", event => {
   if (button) acts[button.dataset.do](button);
   const link = event.target.closest("nav a");
   if (link) {
-    // Switched in place: the fragment of the service's own address is not ours to change.
     event.preventDefault();
     choose(link.lang);
-    panes.forEach(pane => { if (pane.lang === link.lang) pane.el.querySelector("h1").focus(); });
   }
 });
+setInterval(() => { if (!paused) tick(); }, 1000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
 addEventListener("online", soon);
 addEventListener("pageshow", event => { if (event.persisted) { busy = false; step(); } });
 
-const wanted = [kept("language"), location.hash.slice(1), root.lang];
-choose(wanted.filter(lang => panes.some(pane => pane.lang === lang))[0]);
+draw();
+if (kept("language") && kept("language") !== root.lang) choose(kept("language"));
 root.classList.add("js");
 if (document.prerendering) document.addEventListener("prerenderingchange", step, { once: true });
 else step();

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
 
 use super::super::asked::Asked;
-use crate::pages::{Language, Reason, ReturnPath};
+use crate::pages::{Language, Reason, ReturnPath, query_value};
 
 /// Longest form that is read.
 const FORM_MAX: usize = 4 * 1024;
@@ -55,33 +55,4 @@ where
     let back = named.or_else(|| ReturnPath::from_referer(&parts.headers, host)).unwrap_or_default();
     let language = query_value(&text, "lang").and_then(|tag| Language::from_tag(&tag));
     Ok(Some(Form { back, language }))
-}
-
-/// The first value of `name` in an `application/x-www-form-urlencoded` text.
-pub(super) fn query_value(text: &str, name: &str) -> Option<String> {
-    let pair = text.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?;
-    let mut bytes = pair.1.bytes();
-    let mut out = Vec::new();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            plain => plain,
-        });
-    }
-    String::from_utf8(out).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_value_is_read_back() {
-        assert_eq!(query_value("a=1&return=%2Fwallet%3Fx%3D1", "return").as_deref(), Some("/wallet?x=1"));
-        assert_eq!(query_value("return=%zz", "return"), None);
-    }
 }

@@ -6,12 +6,13 @@
 mod answers;
 mod form;
 mod holder;
+mod open;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, HeaderValue};
+use http::header::{ALLOW, HOST, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use serde_json::json;
@@ -31,10 +32,10 @@ use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState};
 use crate::admission::ticket::{Claims, Kind};
 use crate::pages::{
     CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, ReturnPath, Standstill, is_html_form,
-    place_link,
+    place_link, query_value, queue_link,
 };
 use answers::{json_answer, problem_answer, see_other, shared_json};
-use form::{Form, is_cross_site, query_value, read_form};
+use form::{Form, is_cross_site, read_form};
 
 const ROOT: &str = "/.tornello/";
 const NOT_DURABLE: &str = "Nothing can be written down at the moment; nothing is lost, ask again.";
@@ -84,6 +85,11 @@ where
     let (name, endpoint) = match (first, second, third, fourth) {
         (Some("v1"), Some("rooms"), Some(name), Some(endpoint)) => (name, endpoint),
         (Some("rooms"), Some(name), Some("place"), None) => (name, "place"),
+        (Some("rooms"), Some(name), Some("queue"), None) => (name, "queue"),
+        (Some("rooms"), Some(name), Some("rules"), None) => (name, "rules-page"),
+        (Some("status"), None, None, None) | (Some("v1"), Some("status"), None, None) => {
+            return open::status(proxy, live, asked, record);
+        }
         (Some("v1"), Some("keys"), None, None) => {
             let keys = json!({ "keys": [{ "id": "b1", "alg": "Ed25519", "key": proxy.board_key.public() }] });
             return own(record, "keys", json_answer(StatusCode::OK, &keys));
@@ -111,26 +117,28 @@ where
             None => refuse::problem(live, asked, record, Reason::NoTicket, None),
         },
         ("place", true) => visit.place(record),
+        ("rules-page", true) => {
+            let Visit { room, .. } = visit;
+            open::rules(live, asked, room, record)
+        }
+        ("queue", true) => visit.queue(request.headers(), record),
         ("tickets" | "claims" | "extension" | "leave", false) if asked.method == Method::POST => {
             visit.change(endpoint, request, record).await
         }
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
-        (
-            "board" | "messages" | "rules" | "receipt" | "ticket" | "place" | "tickets" | "claims"
-            | "extension" | "leave",
-            _,
-        ) => {
-            let mut refused = refuse::problem(live, asked, record, Reason::MethodNotAllowed, None);
-            let allowed = match endpoint {
-                "tickets" | "claims" | "extension" | "leave" => "POST",
-                "ticket" => "GET, HEAD, DELETE",
-                _ => "GET, HEAD",
-            };
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-            refused
+        ("tickets" | "claims" | "extension" | "leave", _) => not_allowed(live, asked, record, "POST"),
+        ("ticket", _) => not_allowed(live, asked, record, "GET, HEAD, DELETE"),
+        ("board" | "messages" | "place" | "queue" | "rules" | "rules-page" | "receipt", _) => {
+            not_allowed(live, asked, record, "GET, HEAD")
         }
         _ => refuse::problem(live, asked, record, Reason::NotFound, None),
     }
+}
+
+fn not_allowed(live: &Live, asked: &Asked, record: Record, methods: &'static str) -> Response<Answer> {
+    let mut refused = refuse::problem(live, asked, record, Reason::MethodNotAllowed, None);
+    refused.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    refused
 }
 
 impl Visit<'_> {
@@ -308,6 +316,24 @@ impl Visit<'_> {
 
     fn front_row_poll_ms(&self) -> u64 {
         millis(self.room.settings.policy.poll.front_row()).max(1)
+    }
+
+    /// The waiting page by its own address. Who comes by a link of a page without scripts is first led to
+    /// an address that knows the way back.
+    fn queue(&self, fields: &HeaderMap, record: Record) -> Response<Answer> {
+        let query = self.asked.query.as_deref().unwrap_or_default();
+        let language = query_value(query, "lang").and_then(|tag| Language::from_tag(&tag));
+        let language = language.unwrap_or(self.asked.language);
+        let name = &self.room.line.name;
+        if query_value(query, "return").is_none() {
+            let host = fields.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            let back = ReturnPath::from_referer(fields, host).unwrap_or_default();
+            return own(record, "queue", see_other(&queue_link(name, language, Some(&back))));
+        }
+        match self.live.pages.queue(name, language, self.asked.coding) {
+            Some(page) => own(record, "queue", page.map(|body| Answer::Own(Some(body)))),
+            None => refuse::problem(self.live, self.asked, record, Reason::NotFound, None),
+        }
     }
 
     /// The personal page for those without JavaScript.

@@ -67,6 +67,11 @@ impl Day {
         assert!(report.applied, "{}", report.diagnostics);
     }
 
+    /// The service dies.
+    pub(super) fn closes(&self) {
+        self.serving.abort();
+    }
+
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
     }

@@ -114,6 +114,14 @@ impl Browser {
         self.command("goog/cdp/execute", command).await;
     }
 
+    /// Whether the person has set dark colours.
+    pub(super) async fn dark(&self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        let params = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": params });
+        self.command("goog/cdp/execute", command).await;
+    }
+
     /// A command of chromedriver that WebDriver does not have.
     async fn command(&self, name: &str, body: Value) -> Value {
         let path = format!("/session/{}/{name}", self.session);

@@ -1,0 +1,98 @@
+//! What is public of the service, without a room's line: its status, and the rules of its rooms.
+
+use bytes::Bytes;
+use http::{Method, Response};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::Proxy;
+use super::super::asked::Asked;
+use super::super::board::state;
+use super::super::body::Answer;
+use super::super::live::{Live, Room};
+use super::super::record::Record;
+use super::super::refuse;
+use super::answers::shared_json;
+use super::own;
+use crate::pages::{Health, Language, Reason, RoomStatus, RuleFacts, StatusFacts, query_value};
+
+fn language(asked: &Asked) -> Language {
+    let named = query_value(asked.query.as_deref().unwrap_or_default(), "lang");
+    named.and_then(|tag| Language::from_tag(&tag)).unwrap_or(asked.language)
+}
+
+fn shown(
+    live: &Live,
+    asked: &Asked,
+    record: Record,
+    reason: &'static str,
+    page: Result<Response<Bytes>, String>,
+) -> Response<Answer> {
+    match page {
+        Ok(page) => own(record, reason, page.map(|body| Answer::Own(Some(body)))),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be made");
+            refuse::problem(live, asked, record, Reason::Internal, None)
+        }
+    }
+}
+
+/// The status of the service: a page for people, JSON for programs and for everybody under `/v1/`.
+pub(super) fn status(proxy: &Proxy, live: &Live, asked: &Asked, record: Record) -> Response<Answer> {
+    if !matches!(asked.method, Method::GET | Method::HEAD) {
+        return super::not_allowed(live, asked, record, "GET, HEAD");
+    }
+    let down = live.clusters.values().filter(|cluster| cluster.is_down()).count();
+    let health = match down {
+        0 => Health::Up,
+        all if all == live.clusters.len() => Health::Down,
+        _ => Health::Partly,
+    };
+    let rooms: Vec<(&str, RoomStatus<'_>)> = live
+        .rooms
+        .iter()
+        .map(|(name, room)| {
+            let facts = room.line.facts(&room.settings.policy);
+            let (state, reason) = state(facts.state);
+            let title = room.settings.title.as_str();
+            let waiting = facts.issued.saturating_sub(facts.cursor);
+            (name.as_str(), RoomStatus { title, state, reason, waiting })
+        })
+        .collect();
+    let now = proxy.clock.unix().0;
+    if asked.html && !asked.path.contains("/v1/") {
+        let rooms: Vec<RoomStatus<'_>> = rooms.into_iter().map(|(_, room)| room).collect();
+        let time = Timestamp::from_millisecond(i64::try_from(now).unwrap_or_default()).unwrap_or_default();
+        let time = time.strftime("%H:%M:%S UTC").to_string();
+        let facts = StatusFacts { health, rooms: &rooms, time: &time, language: language(asked) };
+        return shown(live, asked, record, "status", live.pages.status(&facts));
+    }
+    let rooms: Vec<Value> = rooms
+        .iter()
+        .map(|(name, room)| {
+            json!({
+                "room": name, "title": room.title, "state": room.state, "reason": room.reason,
+                "waiting": room.waiting, "board": format!("/.tornello/v1/rooms/{name}/board"),
+            })
+        })
+        .collect();
+    let body = json!({ "v": 1, "service": health.word(), "rooms": rooms, "time_ms": now });
+    own(record, "status", shared_json(Bytes::from(body.to_string())))
+}
+
+/// The page with the rules of a room, from the configuration in force.
+pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> Response<Answer> {
+    let policy = &room.settings.policy;
+    let facts = RuleFacts {
+        room: &room.line.name,
+        title: &room.settings.title,
+        call: policy.call,
+        idle: policy.idle,
+        session: policy.session,
+        seats: (policy.seats_floor, policy.seats_ceiling),
+        poll: (policy.poll.min, policy.poll.max),
+        person: live.settings.identity.header.is_some(),
+        language: language(asked),
+    };
+    shown(live, asked, record, "rules", live.pages.rules(&facts))
+}
