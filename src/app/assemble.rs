@@ -188,6 +188,7 @@ fn build_transports(
 /// # Errors
 /// [`AssembleError`], as a start or a reload would have it.
 pub fn check_files(settings: &Settings) -> Result<(), AssembleError> {
+    Pages::build(&room_pages(settings), &settings.pages).map_err(AssembleError::Pages)?;
     let built = build_transports(settings);
     built.map(drop).map_err(|(upstream, error)| AssembleError::Transport { upstream, error })
 }

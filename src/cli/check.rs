@@ -121,10 +121,11 @@ fn parse(text: &str, file: &Path) -> Result<(Settings, Vec<Diagnostic>), Vec<Dia
     Ok((settings, found))
 }
 
-/// What is wrong with the authorities of an upstream, where its table begins.
+/// What is wrong with the authorities of an upstream or with a page, where its table begins.
 fn authorities(error: &AssembleError, text: &str, file: &str) -> Diagnostic {
     let table = match error {
         AssembleError::Transport { upstream, .. } => format!("[upstream.{upstream}]"),
+        AssembleError::Pages(_) => "[pages]".to_owned(),
         _ => String::new(),
     };
     let start = text.find(&table).unwrap_or(0);

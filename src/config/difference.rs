@@ -3,6 +3,7 @@
 //! The patterns below name every field, so that a new one cannot be forgotten here.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use super::settings::{
@@ -129,8 +130,9 @@ impl Values {
     }
 
     fn pages(&mut self, pages: &Look) {
-        let Look { theme, privacy_url, accessibility_url, feedback_url, help_phone } = pages;
+        let Look { theme, folder, privacy_url, accessibility_url, feedback_url, help_phone } = pages;
         self.put_text("pages.theme", Some(theme.name()));
+        self.put_text("pages.folder", folder.as_deref().and_then(Path::to_str));
         self.put_text("pages.privacy_url", privacy_url.as_deref());
         self.put_text("pages.accessibility_url", accessibility_url.as_deref());
         self.put_text("pages.feedback_url", feedback_url.as_deref());

@@ -11,6 +11,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
 use super::language::{Language, PerLanguage};
 use super::look::Look;
+use super::overlay::Overlay;
 use super::text::Texts;
 
 const TEMPLATES: [(&str, &str); 6] = [
@@ -60,14 +61,18 @@ impl Layout {
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| format!("template syntax: {error}"))?);
-        for (name, source) in TEMPLATES {
-            environment.add_template(name, source).map_err(|error| format!("template {name}: {error:#}"))?;
+        let overlay = Overlay::read(look.folder.as_deref())?;
+        for (name, ours) in TEMPLATES {
+            let source = overlay.template(name, ours).to_owned();
+            environment
+                .add_template_owned(name, source)
+                .map_err(|error| format!("template {name}: {error:#}"))?;
         }
         Ok(Self {
             environment,
-            texts: PerLanguage::build(Texts::load)?,
+            texts: PerLanguage::build(|language| Texts::load(language, &overlay))?,
             look: look.clone(),
-            style: squeeze(&look.theme.style()),
+            style: squeeze(&format!("{}\n{}", look.theme.style(), overlay.style)),
             script: script(),
         })
     }
@@ -83,7 +88,8 @@ impl Layout {
 
     /// What the operator links to from every page.
     fn slots(&self, texts: &Texts) -> Vec<Value> {
-        let Look { theme: _, privacy_url, accessibility_url, feedback_url, help_phone } = &self.look;
+        let Look { theme: _, folder: _, privacy_url, accessibility_url, feedback_url, help_phone } =
+            &self.look;
         let links =
             [("privacy", privacy_url), ("accessibility", accessibility_url), ("feedback", feedback_url)];
         let links = links.into_iter().filter_map(|(key, link)| {

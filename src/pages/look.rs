@@ -1,5 +1,7 @@
 //! How our pages look, and what they link to: the operator's choices that hold for every page.
 
+use std::path::PathBuf;
+
 /// A style. Both are one small sheet in the page itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
@@ -38,6 +40,8 @@ impl Theme {
 pub struct Look {
     /// The style.
     pub theme: Theme,
+    /// A folder with texts, templates and style of the operator's.
+    pub folder: Option<PathBuf>,
     /// The privacy notice.
     pub privacy_url: Option<String>,
     /// The accessibility statement.

@@ -17,9 +17,11 @@ mod layout;
 mod look;
 mod negotiate;
 mod notice;
+mod overlay;
 mod place;
 mod prepared;
 mod problem;
+mod proof;
 mod rate_limit;
 mod reason;
 mod retry_after;
@@ -71,7 +73,11 @@ impl Pages {
         let layout = Layout::load(look)?;
         let waiting = Waiting::build(&layout, rooms)?;
         let notices = Notices::build(&layout)?;
-        Ok(Self { layout, waiting, notices })
+        let pages = Self { layout, waiting, notices };
+        if look.folder.is_some() {
+            proof::every_page(&pages, rooms)?;
+        }
+        Ok(pages)
     }
 
     /// The waiting page of `room`: shared bytes. `None` if no such room was built.

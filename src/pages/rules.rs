@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn times_are_written_in_two_units() {
-        let texts = Texts::load(Language::DEFAULT).unwrap();
+        let texts = Texts::load(Language::DEFAULT, &super::super::overlay::Overlay::default()).unwrap();
         for (seconds, words) in [
             (1, "1 s"),
             (60, "1 min"),

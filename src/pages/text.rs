@@ -7,6 +7,7 @@ use minijinja::Value;
 use serde::Deserialize;
 
 use super::language::Language;
+use super::overlay::Overlay;
 
 /// Keys and words of one part of the pages.
 pub(super) type Section = BTreeMap<String, String>;
@@ -43,9 +44,11 @@ fn default_language() -> Language {
 }
 
 impl Texts {
-    pub(super) fn load(language: Language) -> Result<Self, String> {
-        let texts: Self = toml::from_str(language.source())
-            .map_err(|error| format!("texts of language {}: {error}", language.tag()))?;
+    /// The texts of a language, the operator's among them.
+    pub(super) fn load(language: Language, overlay: &Overlay) -> Result<Self, String> {
+        let table = overlay.texts(language)?;
+        let texts: Self =
+            table.try_into().map_err(|error| format!("texts of language {}: {error}", language.tag()))?;
         Ok(Self { language, ..texts })
     }
 
@@ -135,10 +138,10 @@ mod tests {
 
     #[test]
     fn every_language_has_every_text_with_the_same_blanks() {
-        let first = shape(&Texts::load(Language::DEFAULT).unwrap());
+        let first = shape(&Texts::load(Language::DEFAULT, &Overlay::default()).unwrap());
         assert!(first.len() > 100);
         for language in Language::all() {
-            let texts = Texts::load(language).unwrap();
+            let texts = Texts::load(language, &Overlay::default()).unwrap();
             let other = shape(&texts);
             let difference: Vec<_> = first.symmetric_difference(&other).collect();
             assert!(difference.is_empty(), "{}: {difference:?}", language.tag());
@@ -148,8 +151,8 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_and_counted() {
-        let it = Texts::load(Language::from_tag("it").unwrap()).unwrap();
-        let en = Texts::load(Language::from_tag("en").unwrap()).unwrap();
+        let it = Texts::load(Language::from_tag("it").unwrap(), &Overlay::default()).unwrap();
+        let en = Texts::load(Language::from_tag("en").unwrap(), &Overlay::default()).unwrap();
         for (n, italian) in [(0, "0"), (999, "999"), (1000, "1.000"), (1_234_567, "1.234.567")] {
             assert_eq!(it.figure(n), italian);
         }
@@ -161,7 +164,7 @@ mod tests {
     #[test]
     fn every_notice_has_its_words() {
         for language in Language::all() {
-            let texts = Texts::load(language).unwrap();
+            let texts = Texts::load(language, &Overlay::default()).unwrap();
             for reason in super::super::Reason::ALL {
                 assert!(texts.notice.contains_key(reason.notice()), "{}: {reason:?}", language.tag());
             }

@@ -44,6 +44,7 @@ pub(super) fn build(raw: &RawPages) -> Look {
             RawTheme::Neutral => Theme::Neutral,
             RawTheme::Public => Theme::Public,
         },
+        folder: raw.folder.clone(),
         privacy_url: raw.privacy_url.clone(),
         accessibility_url: raw.accessibility_url.clone(),
         feedback_url: raw.feedback_url.clone(),

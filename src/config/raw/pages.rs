@@ -1,5 +1,7 @@
 //! `[pages]` as the file holds it.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct RawPages {
     /// How pages look. Hot.
     pub(crate) theme: RawTheme,
+    /// Folder with texts (`LANG.toml`), templates and `style.css` of your own, laid over ours; read at each
+    /// reload. Default: none. Hot.
+    #[schemars(length(min = 1))]
+    pub(crate) folder: Option<PathBuf>,
     /// Address of the privacy notice, linked on every page. Default: none. Hot.
     #[schemars(length(min = 1, max = 500))]
     pub(crate) privacy_url: Option<String>,

@@ -1,0 +1,86 @@
+//! Templates of an operator are proved before anybody sees them: every page that is made only when
+//! somebody asks is made once, in each language and state.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::language::Language;
+use super::place::{self, PlaceFacts, PlaceState, Standstill};
+use super::return_path::ReturnPath;
+use super::rules::RuleFacts;
+use super::status::{Health, RoomStatus, StatusFacts};
+use super::waiting::RoomPage;
+use super::{Coding, Pages};
+
+/// Most bytes of a compressed waiting page: it shall come in one flight.
+const FLIGHT: usize = 14_000;
+const STATES: [PlaceState; 11] = [
+    PlaceState::Waiting,
+    PlaceState::Prequeue,
+    PlaceState::Late,
+    PlaceState::Slot,
+    PlaceState::Called,
+    PlaceState::FrontRow,
+    PlaceState::Admitted,
+    PlaceState::Done,
+    PlaceState::Unknown,
+    PlaceState::SoldOut,
+    PlaceState::Ended,
+];
+
+pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String> {
+    let invented = RoomPage {
+        name: "room".into(),
+        title: "Room".into(),
+        messages: [("it".to_owned(), "Messaggio".to_owned())].into(),
+        status: StatusCode::OK,
+    };
+    for language in Language::all() {
+        for room in rooms {
+            let zipped =
+                pages.waiting.page(&room.name, language, Coding::Gzip).map_or(0, |page| page.body.len());
+            if zipped > FLIGHT {
+                let tag = language.tag();
+                return Err(format!("the waiting page ({tag}) is {zipped} bytes compressed, above {FLIGHT}"));
+            }
+        }
+        for state in STATES {
+            place(pages, &invented, state, language)?;
+        }
+        let rooms = [RoomStatus { title: "Room", state: "held", reason: Some("operator"), waiting: 2 }];
+        for health in [Health::Up, Health::Down] {
+            pages.status(&StatusFacts { health, rooms: &rooms, time: "10:03", language })?;
+        }
+        pages.rules(&RuleFacts {
+            room: "room",
+            title: "Room",
+            call: Duration::from_secs(600),
+            idle: Duration::from_secs(600),
+            session: Duration::from_secs(3600),
+            seats: (1, 1000),
+            poll: (Duration::from_secs(5), Duration::from_secs(120)),
+            person: true,
+            language,
+        })?;
+    }
+    Ok(())
+}
+
+fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) -> Result<(), String> {
+    for standstill in [None, Some(Standstill::Operator)] {
+        let facts = PlaceFacts {
+            room: &room.name,
+            state,
+            number: 2,
+            ahead: 1,
+            wait: None,
+            standstill,
+            time: Some("10:03"),
+            back: &ReturnPath::default(),
+            language,
+        };
+        place::render(&pages.layout, Some(room), &facts)?;
+    }
+    Ok(())
+}
