@@ -10,7 +10,12 @@ CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 TARGETS = chain config head path proxy listener
 SECONDS = 60
 
-.PHONY: demo test accept build fuzz bench fidelity compare sweep deny screenshot
+# The protocol against what /.tornello/v1/openapi.json says of it.
+api: build
+	@.ci/need python/ensurepip:python3-venv curl
+	.ci/api target/release/tornello
+
+.PHONY: api demo test accept build fuzz bench fidelity compare sweep deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)

@@ -123,10 +123,13 @@ fn parse(text: &str, file: &Path) -> Result<(Settings, Vec<Diagnostic>), Vec<Dia
 
 /// What is wrong with the authorities of an upstream or with a page, where its table begins.
 fn authorities(error: &AssembleError, text: &str, file: &str) -> Diagnostic {
-    let table = match error {
-        AssembleError::Transport { upstream, .. } => format!("[upstream.{upstream}]"),
-        AssembleError::Pages(_) => "[pages]".to_owned(),
-        _ => String::new(),
+    let authorities = "name a file of certificate authorities in PEM form that the service may read";
+    let (table, help) = match error {
+        AssembleError::Transport { upstream, .. } => (format!("[upstream.{upstream}]"), authorities),
+        AssembleError::Pages(_) => {
+            ("[pages]".to_owned(), "correct that file in `pages.folder`, or take it away to have ours")
+        }
+        _ => (String::new(), authorities),
     };
     let start = text.find(&table).unwrap_or(0);
     Diagnostic {
@@ -139,7 +142,7 @@ fn authorities(error: &AssembleError, text: &str, file: &str) -> Diagnostic {
         span: start..start + table.len(),
         related: None,
         note: None,
-        help: "name a file of certificate authorities in PEM form that the service may read".to_owned(),
+        help: help.to_owned(),
     }
 }
 

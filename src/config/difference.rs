@@ -152,6 +152,7 @@ impl Values {
             max_fields,
             drain,
             trusted_proxies,
+            cors_origins,
             legacy_503_for_429,
             trace,
         } = edge;
@@ -166,6 +167,7 @@ impl Values {
         self.put("edge.max_target", size(*max_target));
         self.put("edge.max_fields", max_fields);
         self.put_time("edge.drain", *drain);
+        self.put("edge.cors_origins", format!("{cors_origins:?}"));
         self.put("edge.trusted_proxies", format!("{trusted_proxies:?}"));
         self.put("edge.legacy_503_for_429", legacy_503_for_429);
         let trace = match trace {

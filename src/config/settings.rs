@@ -107,6 +107,8 @@ pub struct EdgeSettings {
     pub drain: Duration,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Origins whose pages may speak the waiting protocol, as browsers write them.
+    pub cors_origins: Vec<String>,
     /// Answer 503 instead of 429 over quota, for old clients that hammer on 429.
     pub legacy_503_for_429: bool,
     /// Whose traces go on to the upstream.

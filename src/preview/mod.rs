@@ -1,7 +1,7 @@
 //! Every page that people may meet, with invented data, for those who write, translate or judge them.
 //!
 //! The pages are the real ones, scripts included: what a gateway would answer them is invented in
-//! [`api`]. A state is a room of that name, so one address shows one state.
+//! `api.rs`. A state is a room of that name, so one address shows one state.
 
 mod api;
 mod sheet;

@@ -6,6 +6,8 @@
 mod day;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/payloads.rs"]
+mod payloads;
 #[path = "browser/sheets.rs"]
 mod sheets;
 #[path = "browser/socket.rs"]
@@ -322,6 +324,57 @@ async fn status_and_rules_say_what_is_in_force() {
     })
     .await;
     assert_eq!(day.navigate("/.tornello/v1/status", &[]).await.json()["service"], "down");
+}
+
+#[tokio::test]
+async fn apps_of_named_origins_speak_the_protocol_and_no_others() {
+    const APP: &str = "https://app.example.org";
+    let day = Day::begin(&format!("{ONE_SEAT}\n[edge]\ncors_origins = [\"{APP}\"]\n")).await;
+    let _inside = Person::walks_in(&day).await;
+    let tickets = "/.tornello/v1/rooms/sala/tickets";
+    let from = |origin| [("origin", origin), ("sec-fetch-site", "cross-site"), ("accept", "*/*")];
+    let asks = [&from(APP)[..], &[("access-control-request-method", "POST")]].concat();
+    let allowed = day.send(http::Method::OPTIONS, tickets, &asks).await;
+    assert_eq!(
+        (allowed.status.as_u16(), &allowed.headers["access-control-allow-origin"]),
+        (204, &APP.parse().unwrap())
+    );
+    assert!(allowed.headers["access-control-allow-headers"].to_str().unwrap().contains("tornello-ticket"));
+    let joined = day.send(http::Method::POST, tickets, &from(APP)).await;
+    assert_eq!(
+        (joined.status.as_u16(), &joined.headers["access-control-allow-origin"]),
+        (201, &APP.parse().unwrap())
+    );
+    assert!(!joined.headers.contains_key("access-control-allow-credentials"));
+    let ticket = joined.json()["ticket"].as_str().unwrap().to_owned();
+    let again = [&from(APP)[..], &[("tornello-ticket", ticket.as_str())]].concat();
+    let again = day.send(http::Method::POST, tickets, &again).await;
+    assert_eq!(
+        (again.status.as_u16(), &again.json()["number"]),
+        (200, &joined.json()["number"]),
+        "idempotent"
+    );
+
+    for other in ["https://other.example.org", "http://app.example.org", "null"] {
+        let refused = day.send(http::Method::POST, tickets, &from(other)).await;
+        assert_eq!(refused.status, 400, "{other}");
+        assert!(!refused.headers.contains_key("access-control-allow-origin"), "{other}");
+        let board = day.send(http::Method::GET, "/.tornello/v1/rooms/sala/board", &from(other)).await;
+        assert_eq!(board.headers["access-control-allow-origin"], "*");
+    }
+    // A script inside a page whose pass has run out is told so in JSON.
+    for fields in
+        [&[("sec-fetch-dest", "empty"), ("accept", "*/*")][..], &[("x-requested-with", "XMLHttpRequest")]]
+    {
+        for method in [http::Method::GET, http::Method::POST] {
+            let told = day.send(method.clone(), "/api/data", fields).await;
+            assert_eq!(
+                (told.status.as_u16(), &told.headers["content-type"]),
+                (503, &"application/problem+json".parse().unwrap())
+            );
+            assert_eq!(told.json()["join"], tickets);
+        }
+    }
 }
 
 /// The picture in the README, at the path in `TORNELLO_SCREENSHOT`.

@@ -45,6 +45,13 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
     credential(judge);
 }
 
+/// As browsers write it: lower case, no path, nothing for everybody.
+fn is_origin(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let plain = rest.parse::<http::uri::Authority>().is_ok_and(|authority| authority.as_str() == rest);
+    plain && !rest.contains(['@', '*']) && !rest.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
 fn caps(judge: &mut Judge<'_, '_>) {
     let edge = &judge.raw.edge;
     judge.refuse_if(edge.max_connections_per_prefix > edge.max_connections, || {
@@ -56,6 +63,14 @@ fn caps(judge: &mut Judge<'_, '_>) {
         let (one, all) = (at(&["edge", "max_connections_per_prefix"]), at(&["edge", "max_connections"]));
         Finding::error(one, message, help).related(all, "for all together")
     });
+    for (index, origin) in edge.cors_origins.iter().enumerate() {
+        judge.refuse_if(!is_origin(origin), || {
+            let help =
+                "write scheme, host and port as browsers do: \"https://app.example.org\", without a path";
+            let path = at(&["edge", "cors_origins"]).index(index);
+            Finding::error(path, format!("`{origin}` is no origin"), help)
+        });
+    }
     for (index, net) in edge.trusted_proxies.iter().enumerate() {
         judge.refuse_if(net.0.prefix_len() == 0, || {
             let help = "name the proxies' own addresses, as in `[\"10.0.0.7\"]`";
@@ -142,6 +157,7 @@ pub(super) fn edge(raw: &RawEdge) -> EdgeSettings {
         max_target: bytes(&raw.max_target.0),
         max_fields: connections(raw.max_fields),
         drain: raw.drain.0,
+        cors_origins: raw.cors_origins.clone(),
         trusted_proxies: raw.trusted_proxies.iter().map(|net| net.0).collect(),
         legacy_503_for_429: raw.legacy_503_for_429,
         trace: match raw.trace {

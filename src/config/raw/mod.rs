@@ -112,6 +112,8 @@ pub(crate) struct RawEdge {
     pub(crate) drain: Text<Duration>,
     /// Addresses or networks of the proxies in front of us, whose forwarding headers are believed. Hot.
     pub(crate) trusted_proxies: Vec<Text<IpNet>>,
+    /// Origins of apps on the web that may speak the waiting protocol from their own pages. Hot.
+    pub(crate) cors_origins: Vec<String>,
     /// Answer 503 instead of 429 over quota, for old clients that hammer on 429. Hot.
     pub(crate) legacy_503_for_429: bool,
     /// Whose `traceparent` and `tracestate` go on to the upstream. Hot.
@@ -136,6 +138,7 @@ impl Default for RawEdge {
             max_fields: 100,
             drain: Text::of("30s"),
             trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
             legacy_503_for_429: false,
             trace: RawTrace::Trusted,
             bucket_memory: Text::of("64MiB"),

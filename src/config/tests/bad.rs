@@ -128,6 +128,8 @@ const SHAPE: &[Bad] = &[
     ),
     ("[route.all]", "[pages]\nfeedback_url = \"//elsewhere\"\n[route.all]", "feedback_url", "write a path"),
     ("[route.all]", "[pages]\nhelp_phone = \"call us\"\n[route.all]", "help_phone", "write figures"),
+    ("drain = \"30s\"", "cors_origins = [\"*\"]", "cors_origins", "without a path"),
+    ("drain = \"30s\"", "cors_origins = [\"https://a.example/\"]", "cors_origins", "without a path"),
     // Formats.
     ("drain = \"30s\"", "drain = \"30\"", "drain = \"30\"", "`\"30s\"`"),
     ("drain = \"30s\"", "drain = \"soon\"", "soon", "`\"10s\"`"),

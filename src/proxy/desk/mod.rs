@@ -4,6 +4,7 @@
 //! Joining and claiming are idempotent: asked twice, they answer the same.
 
 mod answers;
+mod cors;
 mod form;
 mod holder;
 mod open;
@@ -38,6 +39,8 @@ use answers::{json_answer, problem_answer, see_other, shared_json};
 use form::{Form, is_cross_site, read_form};
 
 const ROOT: &str = "/.tornello/";
+/// The protocol, for programs that write programs.
+const OPENAPI: &str = include_str!("openapi.json");
 const NOT_DURABLE: &str = "Nothing can be written down at the moment; nothing is lost, ask again.";
 const CROSS_SITE: &str = "A page of another site must not take or use up a place.";
 /// Whether a path is one of ours.
@@ -72,6 +75,27 @@ pub async fn answer<B>(
     live: &Arc<Live>,
     asked: &Asked,
     request: Request<B>,
+    record: Record,
+) -> Response<Answer>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let Some(origin) = cors::allowed(live, asked, request.headers()) else {
+        return served(proxy, live, asked, request, record).await;
+    };
+    let answer = match cors::preflight(asked, request.headers()) {
+        Some(answer) => own(record, "preflight", answer),
+        None => served(proxy, live, asked, request, record).await,
+    };
+    cors::open_to(origin, answer)
+}
+
+async fn served<B>(
+    proxy: &Arc<Proxy>,
+    live: &Arc<Live>,
+    asked: &Asked,
+    request: Request<B>,
     mut record: Record,
 ) -> Response<Answer>
 where
@@ -89,6 +113,14 @@ where
         (Some("rooms"), Some(name), Some("rules"), None) => (name, "rules-page"),
         (Some("status"), None, None, None) | (Some("v1"), Some("status"), None, None) => {
             return open::status(proxy, live, asked, record);
+        }
+        (Some("v1"), Some("keys" | "openapi.json"), None, None)
+            if !matches!(asked.method, Method::GET | Method::HEAD) =>
+        {
+            return not_allowed(live, asked, record, "GET, HEAD");
+        }
+        (Some("v1"), Some("openapi.json"), None, None) => {
+            return own(record, "openapi", shared_json(Bytes::from_static(OPENAPI.as_bytes())));
         }
         (Some("v1"), Some("keys"), None, None) => {
             let keys = json!({ "keys": [{ "id": "b1", "alg": "Ed25519", "key": proxy.board_key.public() }] });
@@ -151,7 +183,8 @@ impl Visit<'_> {
         if let Err(refusal) = spend(self.proxy, self.live, &self.live.door, &self.who, self.now) {
             return refuse::refuse(self.live, &refusal, self.asked, record);
         }
-        if is_cross_site(request.headers(), self.asked) {
+        let trusted = cors::allowed(self.live, self.asked, request.headers()).is_some();
+        if !trusted && is_cross_site(request.headers(), self.asked) {
             return refuse::problem(self.live, self.asked, record, Reason::BadRequest, Some(CROSS_SITE));
         }
         let form = is_html_form(request.headers());

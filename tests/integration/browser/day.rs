@@ -93,6 +93,11 @@ impl Day {
         ask(self.address(), Method::POST, path, &fields, form).await
     }
 
+    /// A request that an app would send.
+    pub(super) async fn send(&self, method: Method, path: &str, fields: &[(&str, &str)]) -> Reply {
+        ask(self.address(), method, path, fields, "").await
+    }
+
     /// What is public of the room.
     pub(super) async fn board(&self) -> Value {
         let path = "/.tornello/v1/rooms/sala/board";

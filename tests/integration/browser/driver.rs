@@ -122,6 +122,13 @@ impl Browser {
         self.command("goog/cdp/execute", command).await;
     }
 
+    /// What the browser calls itself, and which language it says that it wants.
+    pub(super) async fn named(&self, name: &str) {
+        let params = json!({ "userAgent": name, "acceptLanguage": name });
+        let command = json!({ "cmd": "Network.setUserAgentOverride", "params": params });
+        self.command("goog/cdp/execute", command).await;
+    }
+
     /// A command of chromedriver that WebDriver does not have.
     async fn command(&self, name: &str, body: Value) -> Value {
         let path = format!("/session/{}/{name}", self.session);
