@@ -193,9 +193,15 @@ impl Pulse {
     }
 }
 
+/// Of several upstreams behind a room the one that binds: one that does not answer, else the one of whose
+/// limit most is asked for. A narrow limit before something quick holds nobody back.
 fn load(room: &Room, store_failed: bool, now: Moment) -> Load {
     let facts = room.clusters.iter().map(|cluster| (cluster.gate.facts(now), cluster.is_down()));
-    let narrowest = facts.min_by_key(|(facts, down)| (!down, !facts.stalled, facts.limit));
+    let narrowest = facts.min_by_key(|(facts, down)| {
+        let asked = u64::from(facts.in_flight) + u64::from(inside(facts.waiting));
+        let use_permille = 1000 * asked / u64::from(facts.standing.max(1));
+        (!down, !facts.stalled, std::cmp::Reverse(use_permille), facts.standing)
+    });
     let out = |cluster: &Arc<Cluster>| cluster.is_down() || cluster.gate.facts(now).stalled;
     let hold = |upstream_out| hold(store_failed, upstream_out, room.depends_on.iter().any(out));
     match narrowest {

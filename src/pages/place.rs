@@ -28,8 +28,6 @@ pub enum PlaceState {
     Called,
     /// Has claimed; the next free seat.
     FrontRow,
-    /// Missed the call; called again.
-    Late,
     /// Holds a pass.
     Admitted,
     /// The pass is over.
@@ -55,8 +53,6 @@ pub enum Standstill {
     Dependency,
     /// We are recovering.
     Recovery,
-    /// Something else that the service needs does not answer.
-    Dependency,
     /// The draw is awaited.
     Draw,
     /// Nobody is called at this hour.
@@ -130,7 +126,6 @@ fn pane(
         PlaceState::Slot => texts.live("slot"),
         PlaceState::Called => place("called_text"),
         PlaceState::FrontRow => place("front_row_text"),
-        PlaceState::Late => texts.live("late"),
         PlaceState::Left => place("left_text"),
         PlaceState::Admitted => place("admitted_text"),
         PlaceState::Done => texts.live("done"),
@@ -144,7 +139,6 @@ fn pane(
         PlaceState::Unknown => ("tickets", texts.waiting.get("join").map_or("", String::as_str)),
         PlaceState::Waiting
         | PlaceState::Prequeue
-        | PlaceState::Late
         | PlaceState::Slot
         | PlaceState::Admitted
         | PlaceState::SoldOut
@@ -155,7 +149,6 @@ fn pane(
         Standstill::Upstream => texts.live("held_upstream"),
         Standstill::Dependency => texts.live("held_dependency"),
         Standstill::Recovery => texts.live("held_recovery"),
-        Standstill::Dependency => texts.live("held_dependency"),
         Standstill::Draw => texts.live("held_draw"),
         Standstill::Quiet => texts.live("held_quiet"),
     });
@@ -199,7 +192,6 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
         PlaceState::Late => texts.live("heading_late"),
         PlaceState::Slot => texts.live("heading_slot"),
         PlaceState::Called | PlaceState::FrontRow => texts.live("heading_turn"),
-        PlaceState::Late => texts.live("heading_late"),
         PlaceState::Left => place("left_heading"),
         PlaceState::Admitted => place("admitted_heading"),
         PlaceState::Done => texts.live("heading_done"),

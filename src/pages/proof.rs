@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::language::Language;
-use super::place::{self, PlaceFacts, PlaceState, Standstill};
+use super::place::{self, CallMinutes, PlaceFacts, PlaceState, Standstill};
 use super::return_path::ReturnPath;
 use super::rules::RuleFacts;
 use super::status::{Health, RoomStatus, StatusFacts};
@@ -15,7 +15,7 @@ use super::{Coding, Pages};
 
 /// Most bytes of a compressed waiting page: it shall come in one flight.
 const FLIGHT: usize = 14_000;
-const STATES: [PlaceState; 11] = [
+const STATES: [PlaceState; 12] = [
     PlaceState::Waiting,
     PlaceState::Prequeue,
     PlaceState::Late,
@@ -24,6 +24,7 @@ const STATES: [PlaceState; 11] = [
     PlaceState::FrontRow,
     PlaceState::Admitted,
     PlaceState::Done,
+    PlaceState::Left,
     PlaceState::Unknown,
     PlaceState::SoldOut,
     PlaceState::Ended,
@@ -75,6 +76,7 @@ fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) 
             number: 2,
             ahead: 1,
             wait: None,
+            call: Some(CallMinutes { minutes: 2, more: true }),
             standstill,
             time: Some("10:03"),
             back: &ReturnPath::default(),

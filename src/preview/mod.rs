@@ -19,8 +19,8 @@ use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use tokio::net::TcpListener;
 
 use crate::pages::{
-    Coding, Estimate, Language, Look, Pages, PlaceFacts, RetryAfter, ReturnPath, RoomPage, RoomStatus,
-    RuleFacts, StatusFacts, Theme, query_value,
+    CallMinutes, Coding, Estimate, Language, Look, Pages, PlaceFacts, RetryAfter, ReturnPath, RoomPage,
+    RoomStatus, RuleFacts, StatusFacts, Theme, query_value,
 };
 pub use sheet::{SHEETS, Sheet, Shows};
 
@@ -134,6 +134,7 @@ impl Preview {
                     number: 4711,
                     ahead: 1032,
                     wait: Some(Estimate { low: 12, high: 18 }),
+                    call: Some(CallMinutes { minutes: 7, more: true }),
                     standstill,
                     time: Some("10:03"),
                     back: &back,

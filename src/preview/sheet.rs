@@ -82,6 +82,7 @@ pub const SHEETS: &[Sheet] = &[
     Sheet::place("place-front", PlaceState::FrontRow, None),
     Sheet::place("place-admitted", PlaceState::Admitted, None),
     Sheet::place("place-done", PlaceState::Done, None),
+    Sheet::place("place-left", PlaceState::Left, None),
     Sheet::place("place-unknown", PlaceState::Unknown, None),
     Sheet::place("place-sold_out", PlaceState::SoldOut, None),
     Sheet::place("place-ended", PlaceState::Ended, None),

@@ -315,7 +315,7 @@ async fn status_and_rules_say_what_is_in_force() {
     assert!(rules("de").await.contains("Ein Aufruf gilt 1 Min. 30 Sek."));
     assert!(rules("sl").await.contains("Klic velja 1 min 30 s."));
     let told = day.navigate("/.tornello/v1/rooms/sala/rules", &[]).await.json();
-    assert_eq!((&told["call_s"], &told["seats"]["ceiling"]), (&90.0.into(), &1.into()), "{told}");
+    assert_eq!((&told["call_ms"], &told["seats"]["ceiling"]), (&90_000.into(), &1.into()), "{told}");
 
     day.closes();
     until("the status knows of the dead service", async || {
