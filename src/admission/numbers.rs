@@ -3,7 +3,7 @@
 //! A number is given once, from a block that is durable before. Memory: one bit per *called* number, an
 //! entry per number that was given up before its call; nothing per waiting person.
 //!
-//! Invariant: `cursor ≤ issued ≤ reserved`, and none of the three ever falls.
+//! Invariant: `cursor ≤ issued ≤ reserved`, and none of the three ever falls, but `reserved` when the block is closed.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -121,6 +121,11 @@ impl Numbers {
     #[must_use]
     pub fn marks(&self) -> RoomMarks {
         self.marks
+    }
+
+    /// No number is given any more: what was reserved and not given is free for the next process.
+    pub fn close_block(&mut self) {
+        self.marks.reserved = self.marks.issued;
     }
 
     /// Numbers up to `reserved` are durably ours to give.

@@ -113,8 +113,10 @@ const NEVER_RETURNED: Duration = Duration::from_secs(60);
 /// this: people with several devices claim with one and go in with another.
 const NEVER_USED: Duration = Duration::from_secs(10);
 const NEVER_USED_PART: u32 = 5;
-/// For each pass that is looked at to see whether it is over, nobody looks for so long.
-const LOOK_EACH: Duration = Duration::from_micros(10);
+/// For each pass that is looked at to see whether it is over, nobody looks for so long; and never for
+/// more than this part of the time that a pass may be idle.
+const LOOK_EACH: Duration = Duration::from_micros(100);
+const GRAINS: u32 = 50;
 /// Memory of how many sessions end.
 const DEPARTURES_MEMORY: Duration = Duration::from_secs(10);
 
@@ -326,8 +328,9 @@ impl Passes {
             clock > runs_out
         });
         let over: Vec<(PassId, Session)> = over.collect();
-        // Among very many there is always one: a hundred thousand are looked through once a second.
+        // Among very many there is always one: ten thousand are looked through once a second.
         let grain = LOOK_EACH.saturating_mul(u32::try_from(self.live.len()).unwrap_or(u32::MAX));
+        let grain = grain.min(policy.idle / GRAINS);
         (self.nobody_before, self.looked) = (next.max(clock.after(grain)), Some((needed, policy.idle)));
         self.departures.add(over.len() as u64);
         let mut unused = Vec::new();
@@ -345,8 +348,9 @@ impl Passes {
 
     fn forget_the_old(&mut self, clock: Moment) {
         while self.ends.first().is_some_and(|(until, _)| *until < clock) {
-            let forgotten = self.ends.pop_first().and_then(|(_, id)| self.ended.remove(&id));
-            self.over.extend(forgotten.map(|ended| ended.number).filter(|number| *number > 0));
+            if let Some((_, id)) = self.ends.pop_first() {
+                self.ended.remove(&id);
+            }
         }
     }
 
@@ -363,6 +367,10 @@ impl Passes {
 
     /// It may be revived for a while, if it was not already.
     fn ran_out(&mut self, id: PassId, session: &Session, clock: Moment) {
+        if session.number > 0 {
+            // Over also for the next process; in this one it may be revived once.
+            self.over.push(session.number);
+        }
         self.remember(id, session, session.revived, clock.after(REVIVAL_WITHIN));
     }
 

@@ -44,6 +44,8 @@ pub struct Running {
     pub reloader: Arc<Reloader>,
     caps: Arc<Caps>,
     stop: channel::Sender<bool>,
+    /// Nothing is under way any more: the pulse may make the last marks.
+    rest: channel::Sender<bool>,
     tasks: JoinSet<()>,
 }
 
@@ -142,7 +144,8 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     // Boards are up and seats are known before the first citizen comes.
     pulse.beat().await;
     let mut tasks = JoinSet::new();
-    tasks.spawn(pulse.run(stopped.clone()));
+    let (rest, rested) = channel::channel(false);
+    tasks.spawn(pulse.run(rested));
     for (socket, listener) in listeners {
         let crowd = Crowd {
             proxy: Arc::clone(&proxy),
@@ -155,14 +158,14 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     }
     let desk = admin::Desk { proxy: Arc::clone(&proxy), reloader: Arc::clone(&reloader), stop: stopped };
     admin::serve(admin_listener, desk).map_err(|error| StartError::System(error.to_string()))?;
-    Ok(Running { listen, admin, proxy, reloader, caps, stop, tasks })
+    Ok(Running { listen, admin, proxy, reloader, caps, stop, rest, tasks })
 }
 
 impl Running {
     /// Stops: takes no new connections, lets requests under way end within the drain time, makes the
     /// last state durable. Returns how many connections were cut off.
     pub async fn stop(self) -> usize {
-        let Self { proxy, caps, stop, mut tasks, .. } = self;
+        let Self { proxy, caps, stop, rest, mut tasks, .. } = self;
         let drain = proxy.live.load().settings.edge.drain;
         stop.send_replace(true);
         let done = async {
@@ -171,6 +174,8 @@ impl Running {
             }
         };
         let _ = tokio::time::timeout(drain, done).await;
+        // Whoever was let end could still join, leave or finish, and that must be durable, too.
+        rest.send_replace(true);
         while tasks.join_next().await.is_some() {}
         proxy.witness.log.close();
         caps.open()

@@ -4,6 +4,7 @@
 //! A room's cursor is published only when it is on the disk. If the disk fails, every room is held and
 //! says so; those inside go on.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,8 @@ impl Pulse {
     }
 
     async fn step_rooms(&mut self, live: &Live, now: Moment) {
+        // A room that comes back after it was configured away starts from what the store says of it.
+        self.durable.retain(|name, _| live.rooms.contains_key(name));
         let mut plans: Vec<(Arc<Line>, Pending)> = Vec::new();
         for room in live.rooms.values() {
             let durable = self.durable.entry(room.line.name.clone()).or_insert_with(|| {
@@ -193,18 +196,17 @@ impl Pulse {
     }
 }
 
-/// Of several upstreams behind a room the one that binds: one that does not answer, else the one of whose
-/// limit most is asked for. A narrow limit before something quick holds nobody back.
+/// Of several upstreams behind a room the one that binds: one that does not answer, else the one at which
+/// people spend most of their time. A narrow limit before something quick holds nobody back.
 fn load(room: &Room, store_failed: bool, now: Moment) -> Load {
     let facts = room.clusters.iter().map(|cluster| (cluster.gate.facts(now), cluster.is_down()));
-    let narrowest = facts.min_by_key(|(facts, down)| {
-        let asked = u64::from(facts.in_flight) + u64::from(inside(facts.waiting));
-        let use_permille = 1000 * asked / u64::from(facts.standing.max(1));
-        (!down, !facts.stalled, std::cmp::Reverse(use_permille), facts.standing)
+    let binding = facts.min_by_key(|(facts, down)| {
+        let asked = facts.in_flight.saturating_add(inside(facts.waiting));
+        (!down, !facts.stalled, Reverse(asked), Reverse(facts.standing))
     });
     let out = |cluster: &Arc<Cluster>| cluster.is_down() || cluster.gate.facts(now).stalled;
     let hold = |upstream_out| hold(store_failed, upstream_out, room.depends_on.iter().any(out));
-    match narrowest {
+    match binding {
         Some((facts, down)) => Load {
             limit: facts.standing,
             in_flight: facts.in_flight,

@@ -22,7 +22,7 @@ pub struct Room {
     pub line: Arc<Line>,
     /// The rules.
     pub settings: RoomSettings,
-    /// The clusters behind its routes; its seats follow the narrowest.
+    /// The clusters behind its routes; its seats follow the one that binds.
     pub clusters: Vec<Arc<Cluster>>,
     /// The clusters without which nobody inside gets on; the room is held while one is out.
     pub depends_on: Vec<Arc<Cluster>>,

@@ -137,12 +137,12 @@ impl Line {
         self.more.notify_waiters();
     }
 
-    /// Marks for a clean stop: nothing is uncertain.
+    /// Marks for a clean stop: nothing is uncertain, and no number is given after them.
     #[must_use]
     pub fn final_marks(&self) -> (RoomMarks, Ends) {
-        let room = self.lock();
-        let marks = room.marks();
-        (RoomMarks { reserved: marks.issued, ..marks }, room.unkept())
+        let mut room = self.lock();
+        room.close_block();
+        (room.marks(), room.unkept())
     }
 
     /// A look.

@@ -126,6 +126,11 @@ impl Room {
         self.numbers.reserve(reserved);
     }
 
+    /// See [`Numbers::close_block`].
+    pub fn close_block(&mut self) {
+        self.numbers.close_block();
+    }
+
     /// Gives the next number.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ pub(super) fn json_answer(status: StatusCode, body: &serde_json::Value) -> Respo
 /// Bytes for one person.
 pub(super) fn personal_json(body: Bytes) -> Response<Answer> {
     let mut answer = shared_json(body);
+    answer.headers_mut().remove(ACCESS_CONTROL_ALLOW_ORIGIN);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

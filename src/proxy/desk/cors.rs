@@ -40,7 +40,10 @@ pub(super) fn preflight(asked: &Asked, fields: &HeaderMap) -> Option<Response<An
 /// Lets the page of `origin` read the answer.
 pub(super) fn open_to(origin: HeaderValue, mut answer: Response<Answer>) -> Response<Answer> {
     let fields = answer.headers_mut();
-    fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    if !fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        // What is the same for everybody says `*` to everybody, whatever caches make of `Vary`.
+        fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
     fields.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
     fields.append(VARY, HeaderValue::from_static("Origin"));
     answer

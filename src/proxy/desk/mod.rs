@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, HOST, HeaderMap, HeaderValue};
+use http::header::{ALLOW, COOKIE, HOST, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use serde_json::json;
@@ -74,7 +74,7 @@ pub async fn answer<B>(
     proxy: &Arc<Proxy>,
     live: &Arc<Live>,
     asked: &Asked,
-    request: Request<B>,
+    mut request: Request<B>,
     record: Record,
 ) -> Response<Answer>
 where
@@ -84,6 +84,10 @@ where
     let Some(origin) = cors::allowed(live, asked, request.headers()) else {
         return served(proxy, live, asked, request, record).await;
     };
+    if is_cross_site(request.headers(), asked) {
+        // A page of another origin acts for the ticket that it shows, never by the cookies of a visitor.
+        request.headers_mut().remove(COOKIE);
+    }
     let answer = match cors::preflight(asked, request.headers()) {
         Some(answer) => own(record, "preflight", answer),
         None => served(proxy, live, asked, request, record).await,
