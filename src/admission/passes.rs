@@ -91,7 +91,6 @@ impl Session {
 /// A pass that is over.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
-    number: u64,
     /// It was signed before this process began.
     older_than_we: bool,
     /// It cannot be revived: ended on purpose, or revived once already.
@@ -281,7 +280,7 @@ impl Passes {
         self.forget(&id);
         if number == 0 {
             let until = clock.after(policy.session);
-            self.ended.insert(id, Ended { number, older_than_we: true, spent: true, until });
+            self.ended.insert(id, Ended { older_than_we: true, spent: true, until });
             self.ends.insert((until, id));
         }
     }
@@ -389,8 +388,8 @@ impl Passes {
 
     fn remember(&mut self, id: PassId, session: &Session, spent: bool, until: Moment) {
         self.forget(&id);
-        let Session { number, older_than_we, .. } = *session;
-        self.ended.insert(id, Ended { number, older_than_we, spent, until });
+        let older_than_we = session.older_than_we;
+        self.ended.insert(id, Ended { older_than_we, spent, until });
         self.ends.insert((until, id));
     }
 
