@@ -91,6 +91,7 @@ impl Session {
 /// A pass that is over.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
+    number: u64,
     /// It was signed before this process began.
     older_than_we: bool,
     /// It cannot be revived: ended on purpose, or revived once already.
@@ -112,10 +113,8 @@ const NEVER_RETURNED: Duration = Duration::from_secs(60);
 /// this: people with several devices claim with one and go in with another.
 const NEVER_USED: Duration = Duration::from_secs(10);
 const NEVER_USED_PART: u32 = 5;
-/// For each pass that is looked at to see whether it is over, nobody looks for so long; and never for
-/// more than this part of the time that a pass may be idle.
-const LOOK_EACH: Duration = Duration::from_micros(100);
-const GRAINS: u32 = 50;
+/// For each pass that is looked at to see whether it is over, nobody looks for so long.
+const LOOK_EACH: Duration = Duration::from_micros(10);
 /// Memory of how many sessions end.
 const DEPARTURES_MEMORY: Duration = Duration::from_secs(10);
 
@@ -280,7 +279,7 @@ impl Passes {
         self.forget(&id);
         if number == 0 {
             let until = clock.after(policy.session);
-            self.ended.insert(id, Ended { older_than_we: true, spent: true, until });
+            self.ended.insert(id, Ended { number, older_than_we: true, spent: true, until });
             self.ends.insert((until, id));
         }
     }
@@ -327,9 +326,8 @@ impl Passes {
             clock > runs_out
         });
         let over: Vec<(PassId, Session)> = over.collect();
-        // Among very many there is always one: ten thousand are looked through once a second.
+        // Among very many there is always one: a hundred thousand are looked through once a second.
         let grain = LOOK_EACH.saturating_mul(u32::try_from(self.live.len()).unwrap_or(u32::MAX));
-        let grain = grain.min(policy.idle / GRAINS);
         (self.nobody_before, self.looked) = (next.max(clock.after(grain)), Some((needed, policy.idle)));
         self.departures.add(over.len() as u64);
         let mut unused = Vec::new();
@@ -347,9 +345,8 @@ impl Passes {
 
     fn forget_the_old(&mut self, clock: Moment) {
         while self.ends.first().is_some_and(|(until, _)| *until < clock) {
-            if let Some((_, id)) = self.ends.pop_first() {
-                self.ended.remove(&id);
-            }
+            let forgotten = self.ends.pop_first().and_then(|(_, id)| self.ended.remove(&id));
+            self.over.extend(forgotten.map(|ended| ended.number).filter(|number| *number > 0));
         }
     }
 
@@ -366,10 +363,6 @@ impl Passes {
 
     /// It may be revived for a while, if it was not already.
     fn ran_out(&mut self, id: PassId, session: &Session, clock: Moment) {
-        if session.number > 0 {
-            // Over also for the next process; in this one it may be revived once.
-            self.over.push(session.number);
-        }
         self.remember(id, session, session.revived, clock.after(REVIVAL_WITHIN));
     }
 
@@ -388,8 +381,8 @@ impl Passes {
 
     fn remember(&mut self, id: PassId, session: &Session, spent: bool, until: Moment) {
         self.forget(&id);
-        let older_than_we = session.older_than_we;
-        self.ended.insert(id, Ended { older_than_we, spent, until });
+        let Session { number, older_than_we, .. } = *session;
+        self.ended.insert(id, Ended { number, older_than_we, spent, until });
         self.ends.insert((until, id));
     }
 
