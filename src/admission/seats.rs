@@ -4,10 +4,10 @@
 //! number of requests that a session holds at the upstream on average, when it need not wait for permits
 //! (research note on adaptive concurrency, §6.4, where waits are left in and u = 0.75). Of `active`
 //! sessions those that wait for a permit do nothing else, so `κ = in flight ÷ (active − waiting)`: the same
-//! whether the limit is reached or not. With u a little above 1 those inside ask for hardly more than what may be
-//! in flight: some wait a moment for a permit, and workers do not idle by chance. With a quarter less a limit that
-//! stands hardly above what the upstream can do leaves a fifth of it idle; and one that is too low
-//! is never reached, and so never learns that it is.
+//! whether the limit is reached or not. With u a little above 1 those inside ask for hardly more than what
+//! may be in flight: some wait a moment for a permit, and workers do not idle by chance. With a quarter
+//! less a limit that stands hardly above what the upstream can do leaves a fifth of it idle; and one that
+//! is too low is never reached, and so never learns that it is.
 //!
 //! Until something is measured, κ is 1: a pass is assumed to keep one request unfinished all the time, the
 //! most cautious guess. What is learnt of people is counted in *cycles*, the time from one request of a
@@ -97,6 +97,7 @@ impl Seats {
         self.seats()
     }
 
+    /// How long back κ is learnt from.
     fn memory(&self) -> Duration {
         let (least, most) = KAPPA_MEMORY;
         let cycle = self.active / self.asked.per_second().max(f64::MIN_POSITIVE);

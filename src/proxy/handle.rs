@@ -337,7 +337,7 @@ pub(super) fn take_in(
 ) -> bool {
     let told = headers::towards_client(fields, storing);
     let room = admitted.route.room.as_ref();
-    let ended = room.is_some_and(|room| session::hear(proxy, room, &admitted.entry, &told));
+    let ended = room.is_some_and(|room| session::hear(proxy, room, &admitted.entry, &told, record.begun));
     if let Some(cookie) = &admitted.entry.cookie {
         headers::set_cookie(fields, cookie);
     }

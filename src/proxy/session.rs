@@ -144,10 +144,11 @@ pub fn undo(room: Option<&Room>, entry: &Entry) {
     }
 }
 
-/// What the upstream said of a session and of what is left. True if it ended the session.
-pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told) -> bool {
+/// What the upstream said of a session and of what is left, in its answer to a request that began at
+/// `begun`. True if it ended the session.
+pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told, begun: Moment) -> bool {
     if let Some(units) = told.remaining {
-        room.line.with(|line| line.remain(units));
+        room.line.with(|line| line.remain(units, begun, proxy.clock.now()));
     }
     let (Some(pass), Some(said)) = (entry.pass, told.session.as_deref()) else { return false };
     let now = proxy.clock.now();

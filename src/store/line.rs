@@ -1,8 +1,8 @@
 //! A room with its lock, its durable blocks and its board.
 //!
 //! The only place where a [`Room`] is locked. A number is given only from a durable block; the cursor
-//! is published only when it is durable; whoever gives a place up is told so when that is durable. If the disk fails, nobody is called and nobody joins, and
-//! those inside go on.
+//! is published only when it is durable; whoever gives a place up is told so when that is durable. If the
+//! disk fails, nobody is called and nobody joins, and those inside go on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

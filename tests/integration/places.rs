@@ -5,29 +5,9 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use crate::stage::{Gate, Got, Origin, ask, try_ask, until, visit};
+use crate::waiting::room;
 
 const ROOM: &str = "/.tornello/v1/rooms/main";
-
-fn room(origin: &Origin, more: &str) -> String {
-    format!(
-        r#"
-[door]
-rate = "1000/s"
-burst = 10000
-[upstream.app]
-addresses = ["{}"]
-[room.main]
-seats = {{ floor = 1, ceiling = 1 }}
-poll = {{ min = "100ms", max = "1s" }}
-{more}
-[route.all]
-path = "/"
-upstream = "app"
-room = "main"
-"#,
-        origin.address
-    )
-}
 
 async fn post(gate: &Gate, endpoint: &str, ticket: &str) -> Got {
     ask(gate.site(), Method::POST, &format!("{ROOM}/{endpoint}"), &[("tornello-ticket", ticket)]).await
@@ -62,7 +42,7 @@ async fn state(gate: &Gate, wanted: &str) -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missed_call_keeps_its_number_and_comes_again() {
     let origin = Origin::echo().await;
-    let gate = Gate::start(&room(&origin, "call = \"1s\"")).await;
+    let gate = Gate::start(&room(&origin, 1, "call = \"1s\"")).await;
     let inside = visit(gate.site(), "/", "").await.cookie().unwrap();
     let (silent, present) = (ticket(&gate).await, ticket(&gate).await);
     revoke(&gate, token(&inside)).await;
@@ -95,7 +75,7 @@ async fn a_missed_call_keeps_its_number_and_comes_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_extended_ten_times_with_and_without_javascript() {
     let origin = Origin::echo().await;
-    let gate = Gate::start(&room(&origin, "call = \"20s\"")).await;
+    let gate = Gate::start(&room(&origin, 1, "call = \"20s\"")).await;
     let inside = visit(gate.site(), "/", "").await.cookie().unwrap();
     let mine = ticket(&gate).await;
     assert_eq!(post(&gate, "extension", &mine).await.json()["reason"], "no_call");
@@ -121,7 +101,7 @@ async fn a_call_is_extended_ten_times_with_and_without_javascript() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_is_given_up_is_told_so_and_not_called() {
     let origin = Origin::echo().await;
-    let gate = Gate::start(&room(&origin, "")).await;
+    let gate = Gate::start(&room(&origin, 1, "")).await;
     visit(gate.site(), "/", "").await;
     let (first, second) = (ticket(&gate).await, ticket(&gate).await);
     let left =
@@ -142,7 +122,7 @@ async fn a_place_that_is_given_up_is_told_so_and_not_called() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_takes_a_place_and_a_pass_away() {
     let origin = Origin::echo().await;
-    let gate = Gate::start(&room(&origin, "")).await;
+    let gate = Gate::start(&room(&origin, 1, "")).await;
     let inside = visit(gate.site(), "/", "").await.cookie().unwrap();
     let (first, second) = (ticket(&gate).await, ticket(&gate).await);
     assert_eq!(revoke(&gate, "nonsense").await.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -171,7 +151,7 @@ async fn a_login_that_is_down_holds_the_room_and_burns_nobody() {
     let login = format!(
         "depends_on = [\"login\"]\ncall = \"1s\"\n[upstream.login]\naddresses = [\"{address}\"]\n{health}\n"
     );
-    let gate = Gate::start(&room(&origin, &login)).await;
+    let gate = Gate::start(&room(&origin, 1, &login)).await;
     let inside = visit(gate.site(), "/", "").await.cookie().unwrap();
     let (first, second) = (ticket(&gate).await, ticket(&gate).await);
     revoke(&gate, token(&inside)).await;

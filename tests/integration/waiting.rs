@@ -23,7 +23,7 @@ async fn origin() -> Origin {
     .await
 }
 
-fn room(origin: &Origin, seats: u32, more: &str) -> String {
+pub(crate) fn room(origin: &Origin, seats: u32, more: &str) -> String {
     format!(
         r#"
 [door]

@@ -226,7 +226,7 @@ impl World {
             setting,
         };
         if let Some(units) = world.setting.stock {
-            world.room.remain(units);
+            world.room.remain(units, now, now);
         }
         world.after(Duration::ZERO, Event::Beat);
         world.after(Duration::from_millis(150), Event::Arrives);
@@ -713,7 +713,7 @@ impl World {
         if let Some(left) = &mut self.left {
             must!(*left > 0, "{number} was let in, and there was nothing left");
             *left -= 1;
-            self.room.remain(*left);
+            self.room.remain(*left, self.now, self.now);
             self.sold_out = self.sold_out.or((*left == 0).then_some(self.now));
         }
         let manner = if self.setting.manners { self.dice.between(0, 9) } else { 0 };

@@ -165,6 +165,12 @@ fn band(at_work: f64, (part, root): (f64, f64), slack: f64) -> f64 {
     part * at_work + root * slack * at_work.sqrt()
 }
 
+/// Where a cut goes: to what is at work, and the queue that is aimed at; not below half.
+fn to_the_knee(reading: &Reading, limit: f64) -> f64 {
+    let at_work = (reading.in_flight - reading.queue.max(0.0)).max(0.1);
+    (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).min(limit)
+}
+
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }
@@ -330,6 +336,8 @@ impl Knee {
         let is_dip = trial.cause == Cause::Dip;
         let baseline = reading.baseline.max(1e-9);
         let high = band(reading.in_flight - reading.queue.max(0.0), HIGH, 1.0);
+        // Most of what is in flight after the cut still waits.
+        let still_waits = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
         let mut verdict = trial.elasticity(&reading).verdict();
         let aim = trial.at_work(&reading);
         let aim = (aim + band(aim, AIM, reading.slack)).clamp(limit, trial.limit_before);
@@ -377,9 +385,7 @@ impl Knee {
                     let to = self.dip(at_work, limit);
                     (to < 0.95 * limit).then_some(to)
                 } else {
-                    let at_work = reading.in_flight - reading.queue.max(0.0);
-                    let sure = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
-                    sure.then(|| (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit))
+                    still_waits.then(|| to_the_knee(&reading, limit))
                 };
                 if let Some(to) = again {
                     return self.cut(trial.cause, reading, limit, to, now);
@@ -394,13 +400,10 @@ impl Knee {
                 class::shift(&mut *self.classes, Move { gain: 1.0, bounds: (0.5, 1.0) });
                 let back = if self.fast_start { back } else { aim };
                 self.conclude(Some(verdict), back);
-                // Most of what is left still waits: a deeper cut tells more than a way back would.
-                if !is_dip && (reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high) {
-                    let at_work = (reading.in_flight - reading.queue.max(0.0)).max(0.0);
-                    let to = (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).max(1.0);
-                    if to < 0.95 * limit {
-                        return self.cut(trial.cause, reading, limit, to, now);
-                    }
+                // A deeper cut tells more than a way back would.
+                let to = to_the_knee(&reading, limit);
+                if !is_dip && still_waits && to < 0.95 * limit {
+                    return self.cut(trial.cause, reading, limit, to, now);
                 }
                 self.schedule_dip(2.0 * experiment, now);
                 back
@@ -458,8 +461,7 @@ impl Knee {
             return limit;
         }
         if reading.saturated || excess > OBVIOUS * reading.queue_error || (recheck && excess > 0.0) {
-            let to = (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).min(limit);
-            return self.cut(Cause::Latency, reading, limit, to, now);
+            return self.cut(Cause::Latency, reading, limit, to_the_knee(&reading, limit), now);
         }
         if !recheck && excess > SURE * reading.queue_error {
             // Chance shows itself in the highest of many looks: look once more before acting.
@@ -598,8 +600,7 @@ impl Knee {
                 }
                 if reading.queue - SURE * reading.queue_error > band(at_work, HIGH, 1.0) {
                     // No need to ask whether less would do.
-                    let to = (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).min(limit);
-                    return self.cut(Cause::Latency, reading, limit, to, now);
+                    return self.cut(Cause::Latency, reading, limit, to_the_knee(&reading, limit), now);
                 }
                 if to > SHALLOW * at_work {
                     self.schedule_dip(reading.seconds, now);

@@ -61,7 +61,9 @@ pub struct Room {
     passes: Passes,
     seats: Seats,
     forecast: Forecast,
+    /// Units that are left, and when that was heard.
     remaining: Option<u64>,
+    remaining_heard: Moment,
     hold: Option<HoldReason>,
     stood_still: Duration,
     last_step: Moment,
@@ -87,6 +89,7 @@ impl Room {
             seats: Seats::default(),
             forecast: Forecast::default(),
             remaining: None,
+            remaining_heard: now,
             hold: None,
             stood_still: Duration::ZERO,
             last_step: now,
@@ -281,9 +284,15 @@ impl Room {
         self.passes.extend(pass, longer, self.clock(now));
     }
 
-    /// The upstream said how many units are left.
-    pub fn remain(&mut self, units: u64) {
-        self.remaining = Some(units);
+    /// The upstream said how many units are left, in the answer to a request that began at `begun`.
+    ///
+    /// Answers overtake one another. That more are left than was said before is therefore believed only of
+    /// a request that began after that was heard; else the last unit would be sold twice.
+    pub fn remain(&mut self, units: u64, begun: Moment, now: Moment) {
+        let is_more = self.remaining.is_some_and(|known| units > known);
+        if !is_more || begun >= self.remaining_heard {
+            (self.remaining, self.remaining_heard) = (Some(units), now);
+        }
     }
 
     /// One step of the room, a few times a second: clocks, seats, front row. Returns the cursor that

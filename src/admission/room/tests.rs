@@ -363,7 +363,7 @@ fn a_pass_that_was_claimed_and_never_used_gives_its_seat_back_and_stands_first()
 #[test]
 fn a_call_that_nobody_takes_keeps_no_unit_and_whoever_is_late_takes_what_is_left() {
     let mut bench = Bench::waiting(50, 200);
-    bench.room.remain(5);
+    bench.room.remain(5, bench.now, bench.now);
     let mut most = 0;
     for _ in 0..60 {
         bench.step(SECOND);
@@ -375,24 +375,37 @@ fn a_call_that_nobody_takes_keeps_no_unit_and_whoever_is_late_takes_what_is_left
         assert_eq!(bench.claim(number), Claim::Admitted);
     }
     assert_eq!(bench.claim(6), Claim::FrontRow { ahead: 0 }, "fifty seats, and five units");
-    bench.room.remain(4);
+    bench.room.remain(4, bench.now, bench.now);
     bench.room.end(&pass(1), bench.now);
     assert_eq!(bench.claim(6), Claim::FrontRow { ahead: 0 }, "four are inside for four");
     bench.room.end(&pass(2), bench.now);
     assert_eq!(bench.claim(6), Claim::Admitted);
-    bench.room.remain(0);
+    bench.room.remain(0, bench.now, bench.now);
     assert_eq!((bench.claim(7), bench.look(150)), (Claim::SoldOut, Claim::SoldOut));
-    bench.room.remain(9);
+    bench.room.remain(9, bench.now, bench.now);
     assert_eq!(bench.claim(7), Claim::Admitted, "the number stayed good");
+}
+
+#[test]
+fn an_older_word_on_what_is_left_that_comes_late_is_not_believed() {
+    let mut bench = Bench::waiting(50, 200);
+    let [first, second, heard, later] = [0, 10, 20, 30].map(|ms| bench.now.after(Duration::from_millis(ms)));
+    bench.room.remain(0, second, heard);
+    bench.room.remain(1, first, later);
+    assert_eq!(bench.look(150), Claim::SoldOut, "one was left before that, not after");
+    bench.room.remain(1, heard, later);
+    assert_ne!(bench.look(150), Claim::SoldOut, "somebody gave one back");
+    bench.room.remain(0, first, later);
+    assert_eq!(bench.look(150), Claim::SoldOut, "fewer is believed of anybody");
 }
 
 #[test]
 fn calls_and_people_inside_never_exceed_what_is_left() {
     let mut bench = Bench::waiting(50, 200);
-    bench.room.remain(5);
+    bench.room.remain(5, bench.now, bench.now);
     bench.step(SECOND);
     assert_eq!(bench.room.marks().cursor, 5);
-    bench.room.remain(0);
+    bench.room.remain(0, bench.now, bench.now);
     bench.step(SECOND);
     assert_eq!(bench.room.marks().cursor, 5);
 }

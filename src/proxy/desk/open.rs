@@ -12,7 +12,7 @@ use super::super::body::Answer;
 use super::super::live::{Live, Room};
 use super::super::record::Record;
 use super::super::refuse;
-use super::answers::shared_json;
+use super::answers::{personal_json, shared_json};
 use super::own;
 use crate::pages::{Health, Language, Reason, RoomStatus, RuleFacts, StatusFacts, query_value};
 
@@ -77,7 +77,10 @@ pub(super) fn status(proxy: &Proxy, live: &Live, asked: &Asked, record: Record) 
         })
         .collect();
     let body = json!({ "v": 1, "service": health.word(), "rooms": rooms, "time_ms": now });
-    own(record, "status", shared_json(Bytes::from(body.to_string())))
+    let body = Bytes::from(body.to_string());
+    // The other address is a page as well, by what is asked for: no cache may give one for the other.
+    let one_form = asked.path.contains("/v1/");
+    own(record, "status", if one_form { shared_json(body) } else { personal_json(body) })
 }
 
 /// The page with the rules of a room, from the configuration in force.

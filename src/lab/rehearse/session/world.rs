@@ -308,7 +308,7 @@ impl<'a> World<'a> {
         let (in_flight, waiting) = (asking.min(limit), asking.saturating_sub(limit));
         let load = Load { limit, in_flight, waiting, hold: stalled.then_some(HoldReason::Upstream) };
         if let Some(units) = self.stock {
-            self.room.remain(units);
+            self.room.remain(units, now, now);
         }
         let cursor = self.cursor(load, now_s);
         let before = self.room.marks().cursor;
