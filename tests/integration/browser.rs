@@ -203,15 +203,15 @@ async fn the_language_is_switched_in_place_and_stays() {
     browser.goto(&day.url(WISH)).await.unwrap();
     browser.sees("English", |page| page.heading == "You are in the queue").await;
     browser.click(".pane nav a[hreflang=it]").await;
-    let italian = browser.sight().await;
-    assert_eq!((italian.heading.as_str(), italian.number.as_deref()), ("Sei in coda", Some("2")));
+    let italian = browser.sees("Italian", |page| page.heading == "Sei in coda").await;
+    assert_eq!(italian.number.as_deref(), Some("2"));
     assert_eq!(italian.title, "1 prima di te · Bonus Mobilità");
     assert_eq!(browser.run("return document.documentElement.lang").await, "it");
     assert_eq!(browser.current_url().await.unwrap().as_str(), day.url(WISH), "the address is the service's");
     browser.refresh().await.unwrap();
     browser.sees("Italian after a reload", |page| page.heading == "Sei in coda").await;
     browser.click(".pane nav a[hreflang=en]").await;
-    assert_eq!(browser.sight().await.heading, "You are in the queue");
+    browser.sees("English again", |page| page.heading == "You are in the queue").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 
     // The console does tell when the policy is broken; else its silence would prove nothing.
@@ -240,8 +240,9 @@ async fn a_halt_and_a_message_reach_those_who_wait() {
     assert_eq!(held.message.as_deref(), Some("We open again at <10:30>."));
     assert_eq!((held.ahead.as_deref(), held.number.as_deref()), (Some("2"), Some("3")));
     browser.click(".pane nav a[hreflang=it]").await;
-    let italian = browser.sight().await;
-    assert!(italian.note.unwrap().starts_with("Chi gestisce il servizio ha fermato la coda"));
+    let stopped = "Chi gestisce il servizio ha fermato la coda";
+    let told = |page: &Sight| page.note.as_ref().is_some_and(|note| note.starts_with(stopped));
+    let italian = browser.sees("the halt in Italian", told).await;
     assert_eq!(italian.message.as_deref(), Some("Riapriamo alle 10:30."));
     inside.goes().await;
 
