@@ -19,7 +19,7 @@ use super::shows::ShowRate;
 /// A call is judged missing after this many mean claim delays.
 const JUDGED_AFTER_DELAYS: u32 = 4;
 /// A call so many mean claim delays old is not expected to be claimed at all.
-const HOPELESS_AFTER_DELAYS: u32 = 30;
+pub(super) const HOPELESS_AFTER_DELAYS: u32 = 30;
 
 #[derive(Debug)]
 struct Batch {

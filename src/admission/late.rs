@@ -13,8 +13,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::calls::HOPELESS_AFTER_DELAYS;
 use super::moment::Moment;
 use super::number_set::NumberSet;
+use super::shows::ShowRate;
 
 /// The lane's part of all calls.
 pub const SHARE: f64 = 0.1;
@@ -32,7 +34,7 @@ pub struct LateLane {
     back: BTreeSet<u64>,
     /// Called again, and when.
     called: BTreeMap<u64, Moment>,
-    called_in_order: BTreeSet<(Moment, u64)>,
+    called_in_order: BTreeMap<Moment, BTreeSet<u64>>,
     /// Calls that the lane may make.
     credit: f64,
 }
@@ -92,8 +94,7 @@ impl LateLane {
     pub fn call(&mut self, people: u64, clock: Moment) {
         for _ in 0..people {
             let Some(number) = self.back.pop_first().or_else(|| self.due.pop_first()) else { break };
-            self.called.insert(number, clock);
-            self.called_in_order.insert((clock, number));
+            self.note_call(number, clock);
             self.credit = (self.credit - 1.0).max(0.0);
         }
     }
@@ -101,11 +102,12 @@ impl LateLane {
     /// Calls that are out of time are missed once more. Returns their numbers.
     pub fn expire(&mut self, call: Duration, clock: Moment) -> Vec<u64> {
         let mut missed = Vec::new();
-        while let Some((called, number)) = self.called_in_order.first().copied()
-            && clock.since(called) >= call
+        while let Some((called, numbers)) = self.called_in_order.first_key_value()
+            && clock.since(*called) >= call
         {
-            self.miss(number);
-            missed.push(number);
+            let numbers = numbers.clone();
+            numbers.iter().for_each(|number| self.miss(*number));
+            missed.extend(numbers);
         }
         missed
     }
@@ -114,8 +116,7 @@ impl LateLane {
     pub fn extend(&mut self, number: u64, clock: Moment) {
         if self.called.contains_key(&number) {
             self.uncall(number);
-            self.called.insert(number, clock);
-            self.called_in_order.insert((clock, number));
+            self.note_call(number, clock);
         }
     }
 
@@ -129,7 +130,20 @@ impl LateLane {
     #[must_use]
     pub fn fresh(&self, age: Duration, clock: Moment) -> u64 {
         let oldest = Moment(clock.0.saturating_sub(super::moment::nanos(age)));
-        self.called_in_order.range((oldest, 0)..).count() as u64
+        self.called_in_order.range(oldest..).map(|(_, numbers)| numbers.len() as u64).sum()
+    }
+
+    /// People expected from these calls. They come like others who are called; that they missed a call
+    /// once says less of those who came back for it.
+    #[must_use]
+    pub fn on_their_way(&self, shows: &ShowRate, clock: Moment) -> f64 {
+        let expected = |(called, numbers): (&Moment, &BTreeSet<u64>)| {
+            numbers.len() as f64 * shows.still_expected(clock.since(*called))
+        };
+        let oldest = shows.delay() * HOPELESS_AFTER_DELAYS;
+        let recent =
+            self.called_in_order.iter().rev().take_while(|(called, _)| clock.since(**called) <= oldest);
+        recent.map(expected).sum()
     }
 
     /// Those who came back and go first.
@@ -176,8 +190,17 @@ impl LateLane {
 
     fn uncall(&mut self, number: u64) {
         if let Some(called) = self.called.remove(&number) {
-            self.called_in_order.remove(&(called, number));
+            let Some(numbers) = self.called_in_order.get_mut(&called) else { return };
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.called_in_order.remove(&called);
+            }
         }
+    }
+
+    fn note_call(&mut self, number: u64, clock: Moment) {
+        self.called.insert(number, clock);
+        self.called_in_order.entry(clock).or_default().insert(number);
     }
 
     /// The numbers that came back or are called again.
@@ -198,7 +221,7 @@ impl LateLane {
         if self.back.iter().any(|number| self.called.contains_key(number)) {
             return Err("somebody is called again and waits for it".to_owned());
         }
-        if self.called.len() != self.called_in_order.len() {
+        if self.called.len() != self.called_in_order.values().map(BTreeSet::len).sum::<usize>() {
             return Err("the calls of the late lane are in disorder".to_owned());
         }
         let known = self.missed.iter().chain([&self.due]).filter_map(NumberSet::last);
@@ -256,6 +279,9 @@ mod tests {
         assert_eq!(lane.len(), 1);
         lane.call(1, clock);
         assert_eq!(lane.fresh(SECOND, clock), 1);
+        let shows = ShowRate::new(SECOND);
+        assert!((lane.on_their_way(&shows, clock) - shows.rate()).abs() < 1e-9, "like any call");
+        assert!(lane.on_their_way(&shows, clock.after(SECOND * 100)) < 1e-9);
         assert_eq!(lane.expire(SECOND * 10, clock.after(SECOND * 10)), [1]);
         assert_eq!((lane.misses(1), lane.len()), (3, 0), "silent again");
         lane.come_back(1);

@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use super::policy::RoomPolicy;
+use super::room::Load;
 use super::tempo::Tempo;
 
 /// Part of the limit that sessions may fill.
@@ -42,6 +43,10 @@ fn weight(elapsed: Duration, memory: Duration) -> f64 {
     1.0 - (-elapsed.as_secs_f64() / memory.as_secs_f64()).exp()
 }
 
+fn people(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// The seats of one room.
 #[derive(Clone, Debug)]
 pub struct Seats {
@@ -66,17 +71,18 @@ impl Seats {
         self.asked.add(1);
     }
 
-    /// Takes one look: requests of this room's upstream that are in flight, and those of people inside
-    /// that wait for a permit, `active` passes, `elapsed` since the last look. Nothing is learnt while
-    /// nobody is inside.
-    pub fn observe(&mut self, in_flight: u32, waiting: u32, active: usize, elapsed: Duration) {
+    /// Takes one look: what goes on at the room's upstream, `active` passes, `elapsed` since the last
+    /// look. Nothing is learnt while nobody is inside. Where rooms share an upstream, nobody knows whose a
+    /// request there is: people of one room are taken to ask for as much as those of another.
+    pub fn observe(&mut self, load: &Load, active: usize, elapsed: Duration) {
         self.asked.step(elapsed);
-        self.active = f64::from(u32::try_from(active).unwrap_or(u32::MAX));
+        self.active = people(active);
         if active == 0 {
             return;
         }
-        let going = (self.active - f64::from(waiting)).max(NOT_WAITING * self.active);
-        let measured = f64::from(in_flight) / going;
+        let inside = self.active.max(people(load.inside));
+        let going = (inside - f64::from(load.waiting)).max(NOT_WAITING * inside);
+        let measured = f64::from(load.in_flight) / going;
         let old = self.kappa();
         // The first guess weighs as much as a few seconds of measuring; then the memory grows.
         let memory = self.memory().min(KAPPA_GUESS + self.learnt);
@@ -132,6 +138,10 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn load(in_flight: u32, waiting: u32) -> Load {
+        Load { limit: 0, in_flight, waiting, inside: 0, hold: None }
+    }
+
     fn policy() -> RoomPolicy {
         RoomPolicy {
             seats_floor: 2,
@@ -160,9 +170,9 @@ mod tests {
     #[test]
     fn those_who_think_between_requests_leave_room_for_others() {
         let (mut seats, policy) = (Seats::default(), policy());
-        seats.observe(0, 0, 0, SECOND * 100);
+        seats.observe(&load(0, 0), 0, SECOND * 100);
         assert!((seats.kappa() - 1.0).abs() < 1e-9, "an empty room teaches nothing");
-        (0..300).for_each(|_| seats.observe(10, 0, 100, SECOND));
+        (0..300).for_each(|_| seats.observe(&load(10, 0), 100, SECOND));
         assert!((seats.kappa() - 0.1).abs() < 0.01, "{}", seats.kappa());
         (0..300).for_each(|_| _ = seats.follow(&policy, 80, SECOND));
         assert!((430..=440).contains(&seats.seats()), "{}", seats.seats());
@@ -172,13 +182,21 @@ mod tests {
     fn a_limit_that_is_reached_looks_like_no_other_session() {
         let kappa = |in_flight, waiting, active| {
             let mut seats = Seats::default();
-            (0..300).for_each(|_| seats.observe(in_flight, waiting, active, SECOND));
+            (0..300).for_each(|_| seats.observe(&load(in_flight, waiting), active, SECOND));
             seats.kappa()
         };
         let free = kappa(10, 0, 100);
         assert!((kappa(8, 20, 100) - free).abs() < 0.01, "8 of 80 that do not wait are the same part");
         let many = kappa(10, 300, 100);
         assert!(many.is_finite() && many <= 0.81, "several requests at once each: {many}");
+    }
+
+    #[test]
+    fn rooms_before_one_upstream_count_its_requests_once() {
+        let mut seats = Seats::default();
+        let shared = Load { inside: 100, ..load(30, 0) };
+        (0..300).for_each(|_| seats.observe(&shared, 25, SECOND));
+        assert!((seats.kappa() - 0.3).abs() < 0.01, "30 of the 100, not of its own 25: {}", seats.kappa());
     }
 
     #[test]
@@ -190,7 +208,7 @@ mod tests {
             seats.follow(&policy, 40, SECOND);
             while seats.seats() < 220 {
                 (0..asked_per_second).for_each(|_| seats.asked());
-                seats.observe(10, 0, 10, SECOND);
+                seats.observe(&load(10, 0), 10, SECOND);
                 seats.follow(&policy, 4_000, SECOND);
                 seconds += 1;
             }

@@ -1,15 +1,18 @@
 //! The pulse: ten times a second rooms take a step, the journal is written, boards
 //! go up, metrics are set.
 //!
-//! A room's cursor is published only when it is on the disk. If the disk fails, every room is held and
-//! says so; those inside go on.
+//! A room's cursor is published only when it is on the disk. If the disk fails, or does not answer, every
+//! room is held and says so; those inside go on, and limits are found as before.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use crate::admission::knee::{self, KneeFacts, PhaseName};
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
@@ -26,47 +29,66 @@ use crate::store::line::{Line, Pending, hold};
 const BEAT: Duration = Duration::from_millis(100);
 /// Full buckets are forgotten this often.
 const SWEEP_EVERY: u64 = 20;
+/// A disk that takes longer over one write counts as failed until it is done.
+const WRITE_PATIENCE: Duration = Duration::from_millis(800);
+/// The last marks wait so long at most for a disk that does not answer: a stop must end.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What beats.
-#[derive(Debug)]
 pub struct Pulse {
     proxy: Arc<Proxy>,
     journal: Arc<Journal>,
     hungry: Arc<Notify>,
     durable: BTreeMap<String, RoomMarks>,
+    /// One write at a time.
+    writing: Option<Writing>,
     store_failed: bool,
     beats: u64,
+}
+
+/// Steps that wait for the disk, and the task that waits with them.
+struct Writing {
+    plans: Vec<(Arc<Line>, Pending)>,
+    written: Written,
+}
+
+/// Whether it was written; if not, the cause was said. Goes on whether it is looked at or not.
+type Written = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+impl fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (failed, beats) = (self.store_failed, self.beats);
+        f.debug_struct("Pulse").field("store_failed", &failed).field("beats", &beats).finish_non_exhaustive()
+    }
 }
 
 impl Pulse {
     /// A pulse that has not beaten yet.
     #[must_use]
     pub fn new(proxy: Arc<Proxy>, journal: Arc<Journal>, hungry: Arc<Notify>) -> Self {
-        Self { proxy, journal, hungry, durable: BTreeMap::new(), store_failed: false, beats: 0 }
+        let durable = BTreeMap::new();
+        Self { proxy, journal, hungry, durable, writing: None, store_failed: false, beats: 0 }
     }
 
     /// Beats until told to stop, then makes the last marks durable.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let ticks = tick_limits(Arc::clone(&self.proxy), stop.clone());
+        tokio::join!(ticks, self.beat_until(stop));
+    }
+
+    async fn beat_until(mut self, mut stop: watch::Receiver<bool>) {
         let hungry = Arc::clone(&self.hungry);
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut tick = tokio::time::interval(knee::BEAT);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
                 () = hungry.notified() => self.beat().await,
-                _ = tick.tick() => self.tick_limits(),
                 _ = beat.tick() => self.beat().await,
             }
         }
         self.rest().await;
-    }
-
-    /// Lets the laws of all limits look at their counts.
-    fn tick_limits(&self) {
-        self.proxy.live.load().clusters.values().for_each(|cluster| cluster.gate.tick());
     }
 
     /// One beat.
@@ -83,6 +105,7 @@ impl Pulse {
     }
 
     async fn step_rooms(&mut self, live: &Live, now: Moment) {
+        self.settle(Duration::ZERO).await;
         // A room that comes back after it was configured away starts from what the store says of it.
         self.durable.retain(|name, _| live.rooms.contains_key(name));
         let mut plans: Vec<(Arc<Line>, Pending)> = Vec::new();
@@ -91,12 +114,13 @@ impl Pulse {
                 // What was restored is durable by definition.
                 room.line.with(|line| line.marks())
             });
-            let load = load(room, self.store_failed, now);
+            let load = load(live, room, self.store_failed, now);
             if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, now) {
                 plans.push((Arc::clone(&room.line), pending));
             }
         }
-        if plans.is_empty() && !self.store_failed {
+        // What is planned while a write is under way is planned again when it is done.
+        if self.writing.is_some() || (plans.is_empty() && !self.store_failed) {
             return;
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
@@ -104,13 +128,27 @@ impl Pulse {
             Entry { room, marks, ends }
         };
         let entries = plans.iter().map(entry).collect();
-        let failed_before = std::mem::replace(&mut self.store_failed, true);
-        if !write(&self.journal, entries).await {
+        self.writing = Some(Writing { plans, written: write(&self.journal, entries) });
+        self.settle(WRITE_PATIENCE).await;
+    }
+
+    /// Publishes what was written, if it is by now or will be within `patience`.
+    async fn settle(&mut self, patience: Duration) {
+        let Some(writing) = &mut self.writing else { return };
+        let Ok(written) = timeout(patience, &mut writing.written).await else {
+            if !std::mem::replace(&mut self.store_failed, true) {
+                tracing::error!("the disk does not answer; rooms are held until it does");
+                self.proxy.witness.metrics.store_errors.inc();
+            }
+            return;
+        };
+        let plans = self.writing.take().map(|writing| writing.plans).unwrap_or_default();
+        if !written {
+            self.store_failed = true;
             self.proxy.witness.metrics.store_errors.inc();
             return;
         }
-        self.store_failed = false;
-        if failed_before {
+        if std::mem::replace(&mut self.store_failed, false) {
             tracing::info!("state can be made durable again");
         }
         self.durable.extend(plans.iter().map(|(line, pending)| (line.name.clone(), pending.marks)));
@@ -189,32 +227,57 @@ impl Pulse {
     }
 
     /// The last marks of a clean stop: nothing is uncertain after it.
-    async fn rest(self) {
+    async fn rest(mut self) {
+        self.settle(LAST_PATIENCE).await;
         let live = self.proxy.live.load_full();
         let entries = live.rooms.iter().map(|(name, room)| Entry::last(name, &room.line)).collect();
-        write(&self.journal, entries).await;
+        if timeout(LAST_PATIENCE, write(&self.journal, entries)).await.is_err() {
+            tracing::error!(
+                "stopped without the last marks: the disk does not answer; some numbers will be skipped"
+            );
+        }
+    }
+}
+
+/// Lets the laws of all limits look at their counts, whatever else the gateway waits for.
+async fn tick_limits(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
+    let mut tick = tokio::time::interval(knee::BEAT);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            _ = tick.tick() => proxy.live.load().clusters.values().for_each(|cluster| cluster.gate.tick()),
+        }
     }
 }
 
 /// Of several upstreams behind a room the one that binds: one that does not answer, else the one at which
 /// people spend most of their time. A narrow limit before something quick holds nobody back.
-fn load(room: &Room, store_failed: bool, now: Moment) -> Load {
-    let facts = room.clusters.iter().map(|cluster| (cluster.gate.facts(now), cluster.is_down()));
-    let binding = facts.min_by_key(|(facts, down)| {
+fn load(live: &Live, room: &Room, store_failed: bool, now: Moment) -> Load {
+    let facts = room.clusters.iter().map(|cluster| (cluster.gate.facts(now), cluster.is_down(), cluster));
+    let binding = facts.min_by_key(|(facts, down, _)| {
         let asked = facts.in_flight.saturating_add(inside(facts.waiting));
         (!down, !facts.stalled, Reverse(asked), Reverse(facts.standing))
     });
     let out = |cluster: &Arc<Cluster>| cluster.is_down() || cluster.gate.facts(now).stalled;
     let hold = |upstream_out| hold(store_failed, upstream_out, room.depends_on.iter().any(out));
     match binding {
-        Some((facts, down)) => Load {
+        Some((facts, down, cluster)) => Load {
             limit: facts.standing,
             in_flight: facts.in_flight,
             waiting: inside(facts.waiting),
+            inside: passes_before(live, cluster),
             hold: hold(down || facts.stalled),
         },
-        None => Load { limit: 0, in_flight: 0, waiting: 0, hold: hold(false) },
+        None => Load { limit: 0, in_flight: 0, waiting: 0, inside: 0, hold: hold(false) },
     }
+}
+
+/// People inside all rooms before an upstream.
+fn passes_before(live: &Live, cluster: &Arc<Cluster>) -> usize {
+    let before = |room: &&Arc<Room>| room.clusters.iter().any(|one| Arc::ptr_eq(one, cluster));
+    live.rooms.values().filter(before).map(|room| room.line.with(|line| line.active())).sum()
 }
 
 /// Requests that wait for a permit and belong to people inside: P0 and P1.
@@ -222,26 +285,26 @@ fn inside([finishing, passes, ..]: [usize; Class::ALL.len()]) -> u32 {
     u32::try_from(finishing + passes).unwrap_or(u32::MAX)
 }
 
-async fn write(journal: &Arc<Journal>, entries: Vec<Entry>) -> bool {
-    let keep = move |journal: &Journal| journal.write(&entries);
-    let written = if journal.is_in_memory() {
-        Ok(keep(journal))
-    } else {
-        let journal = Arc::clone(journal);
-        tokio::task::spawn_blocking(move || keep(&journal)).await
-    };
-    match written {
-        Ok(Ok(())) => true,
-        Ok(Err(error)) => {
+fn write(journal: &Arc<Journal>, entries: Vec<Entry>) -> Written {
+    let keep = move |journal: &Journal| match journal.write(&entries) {
+        Ok(()) => true,
+        Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             tracing::error!(%error, cause, "rooms are held until it works again");
             false
         }
-        Err(error) => {
+    };
+    if journal.is_in_memory() {
+        return Box::pin(std::future::ready(keep(journal)));
+    }
+    let journal = Arc::clone(journal);
+    let kept = tokio::task::spawn_blocking(move || keep(&journal));
+    Box::pin(async {
+        kept.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the writer of durable state ended");
             false
-        }
-    }
+        })
+    })
 }
 
 fn count(number: usize) -> i64 {

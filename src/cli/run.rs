@@ -49,7 +49,12 @@ impl Run {
             .enable_all()
             .build();
         match runtime {
-            Ok(runtime) => runtime.block_on(self.serve(settings, text)),
+            Ok(runtime) => {
+                let code = runtime.block_on(self.serve(settings, text));
+                // A disk that does not answer holds its writer; the process ends all the same.
+                runtime.shutdown_background();
+                code
+            }
             Err(error) => {
                 complain(&error);
                 RUNTIME

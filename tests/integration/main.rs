@@ -15,6 +15,7 @@ mod accept;
 mod browser;
 mod caches;
 mod circuit;
+mod disk;
 mod faults;
 mod forwarding;
 mod framing;

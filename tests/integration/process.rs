@@ -102,7 +102,7 @@ impl Process {
         Self { child, site, admin, folder: folder.to_owned(), access, log: told }
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         // The shell's own: a minimal system has no kill command.
         let line = format!("kill {signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
@@ -125,7 +125,7 @@ impl Process {
     }
 }
 
-async fn exit_code(process: &mut Process) -> Option<i32> {
+pub(crate) async fn exit_code(process: &mut Process) -> Option<i32> {
     let child = std::cell::RefCell::new(&mut process.child);
     until("the process ends", || async { child.borrow_mut().try_wait().unwrap() }).await.code()
 }

@@ -310,6 +310,7 @@ impl World {
             limit: self.limiter.limit(&self.setting.limits),
             in_flight: self.limiter.in_flight(),
             waiting: 0,
+            inside: 0,
             hold: self.hold(),
         };
         // An emergency `open` overrides what holds a room, but not its operator.

@@ -92,6 +92,8 @@ pub struct Load {
     pub in_flight: u32,
     /// Requests of people inside that wait for a permit.
     pub waiting: u32,
+    /// Passes of all rooms before this upstream, whose requests these are; at least this room's own.
+    pub inside: usize,
     /// Why nobody may be called, if so.
     pub hold: Option<HoldReason>,
 }

@@ -315,7 +315,7 @@ impl Room {
             return self.marks().cursor;
         }
         // Learnt while the line moves: a service that is down has nothing in flight, and needs no seats.
-        self.seats.observe(load.in_flight, load.waiting, self.passes.len(), elapsed);
+        self.seats.observe(&load, self.passes.len(), elapsed);
         self.seats.follow(policy, load.limit, elapsed);
         self.passes.step(elapsed);
         self.calls.step(elapsed);
@@ -370,6 +370,12 @@ impl Room {
         }
     }
 
+    /// Passes that hold a seat.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.passes.len()
+    }
+
     /// What the room does with those who arrive now.
     #[must_use]
     pub fn state(&self, policy: &RoomPolicy) -> RoomState {
@@ -417,8 +423,8 @@ impl Room {
             free: self.free(),
             departures: self.passes.departures(),
             front: self.front.len() as u64,
-            on_their_way: self.calls.on_their_way(clock),
-            fresh: self.calls.fresh(),
+            on_their_way: self.calls.on_their_way(clock) + self.late.on_their_way(self.calls.shows(), clock),
+            fresh: self.calls.fresh() + again,
             waiting: self.numbers.waiting() + self.late.len(),
             unclaimed: self.remaining.map(|units| units.saturating_sub(taken)),
         }

@@ -34,7 +34,7 @@ struct Bench {
 impl Bench {
     fn new(seats: u32, marks: RoomMarks) -> Self {
         let (policy, now) = (policy(seats), Moment(1));
-        let load = Load { limit: 100, in_flight: 0, waiting: 0, hold: None };
+        let load = Load { limit: 100, in_flight: 0, waiting: 0, inside: 0, hold: None };
         Self { room: Room::restore(&policy, marks, now), policy, load, now }
     }
 
