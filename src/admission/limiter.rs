@@ -75,6 +75,19 @@ impl Limiter {
         }
     }
 
+    /// What the law has learnt: its limit, without short experiments, and what requests of each class take
+    /// when nobody waits, in seconds.
+    #[must_use]
+    pub fn learnt(&self) -> (f64, Vec<Option<f64>>) {
+        (self.law.standing(self.limit), self.law.baselines())
+    }
+
+    /// Goes on from what an earlier process had learnt, within today's floor and ceiling.
+    pub fn take_up(&mut self, policy: &LimitPolicy, limit: f64, baselines: &[Option<f64>], now: Moment) {
+        self.take(policy, limit);
+        self.law.take_up(baselines, now);
+    }
+
     /// Lets one request of a class of routes through, if fewer than the limit are unfinished.
     pub fn try_acquire(&mut self, policy: &LimitPolicy, class: u8, now: Moment) -> Option<Dispatch> {
         if !self.has_room(policy) {

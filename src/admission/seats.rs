@@ -15,6 +15,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::policy::RoomPolicy;
 use super::room::Load;
 use super::tempo::Tempo;
@@ -31,6 +33,10 @@ const KAPPA_MEMORY: (Duration, Duration) = (Duration::from_secs(3), Duration::fr
 const PACE_MEMORY: Duration = Duration::from_secs(2);
 /// What the first guess of κ weighs, as time of measuring.
 const KAPPA_GUESS: Duration = Duration::from_secs(2);
+/// What was learnt before a restart weighs as much.
+const TAKEN_UP_WEIGHS: Duration = Duration::from_secs(10);
+/// People come back after a restart within about a cycle, at least and at most this long.
+const CYCLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// κ below this would promise more seats than a browser's parallel requests allow.
 const KAPPA_MIN: f64 = 0.01;
 /// Seats may grow by this part of themselves in a cycle (and by one a second), and shrink at once.
@@ -56,16 +62,66 @@ pub struct Seats {
     /// Requests of those inside.
     asked: Tempo,
     active: f64,
+    /// Inside an earlier process, and not yet given up.
+    returning: f64,
+    cycle: Duration,
     seats: f64,
+}
+
+/// What a room has learnt of the people inside it, and may take up again after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Insiders {
+    /// Requests in flight of each who does not wait for a permit.
+    pub kappa: f64,
+    /// How many they are.
+    pub active: f64,
+    /// Seconds from one request of a session to its next.
+    pub cycle_s: f64,
 }
 
 impl Default for Seats {
     fn default() -> Self {
-        Self { kappa: None, learnt: Duration::ZERO, asked: Tempo::new(PACE_MEMORY), active: 0.0, seats: 0.0 }
+        Self {
+            kappa: None,
+            learnt: Duration::ZERO,
+            asked: Tempo::new(PACE_MEMORY),
+            active: 0.0,
+            returning: 0.0,
+            cycle: Duration::ZERO,
+            seats: 0.0,
+        }
     }
 }
 
 impl Seats {
+    /// What was learnt, once something was.
+    #[must_use]
+    pub fn insiders(&self) -> Option<Insiders> {
+        let cycle_s = self.active / self.asked.per_second().max(f64::MIN_POSITIVE);
+        let learnt = Insiders { kappa: self.kappa?, active: self.active.max(self.returning), cycle_s };
+        (self.active > 0.0 && cycle_s.is_finite()).then_some(learnt)
+    }
+
+    /// Goes on from what an earlier process had learnt. Those who were inside come back by and by, each
+    /// with its next request; until then their seats are kept.
+    pub fn take_up(&mut self, insiders: &Insiders) {
+        let Insiders { kappa, active, cycle_s } = *insiders;
+        if kappa.is_finite() && kappa > 0.0 && active.is_finite() && active >= 0.0 {
+            (self.kappa, self.learnt) = (Some(kappa), TAKEN_UP_WEIGHS);
+            let (least, most) = CYCLE;
+            let cycle = Duration::try_from_secs_f64(cycle_s).unwrap_or(most);
+            (self.returning, self.cycle) = (active, cycle.clamp(least, most));
+        }
+    }
+
+    /// How many are inside, `active` of them known: after a restart the others are still to come back.
+    #[must_use]
+    pub fn inside(&self, active: usize) -> u64 {
+        #[expect(clippy::cast_possible_truncation, reason = "not negative, and no more than there were")]
+        let returning = self.returning as u64;
+        returning.max(active as u64)
+    }
+
     /// Somebody inside asked for something.
     pub fn asked(&mut self) {
         self.asked.add(1);
@@ -76,6 +132,10 @@ impl Seats {
     /// request there is: people of one room are taken to ask for as much as those of another.
     pub fn observe(&mut self, load: &Load, active: usize, elapsed: Duration) {
         self.asked.step(elapsed);
+        if self.returning > 0.0 {
+            self.returning *= 1.0 - weight(elapsed, self.cycle);
+            self.returning = if self.returning < 1.0 { 0.0 } else { self.returning };
+        }
         self.active = people(active);
         if active == 0 {
             return;
@@ -189,6 +249,27 @@ mod tests {
         assert!((kappa(8, 20, 100) - free).abs() < 0.01, "8 of 80 that do not wait are the same part");
         let many = kappa(10, 300, 100);
         assert!(many.is_finite() && many <= 0.81, "several requests at once each: {many}");
+    }
+
+    #[test]
+    fn after_a_restart_those_who_were_inside_keep_their_seats_for_a_while() {
+        let (mut before, mut after) = (Seats::default(), Seats::default());
+        for _ in 0..100 {
+            (0..20).for_each(|_| before.asked());
+            before.observe(&load(10, 0), 100, SECOND);
+        }
+        let insiders = before.insiders().unwrap();
+        assert!((insiders.cycle_s - 5.0).abs() < 0.5 && insiders.active > 99.9, "{insiders:?}");
+        after.take_up(&insiders);
+        assert!((after.kappa() - before.kappa()).abs() < 1e-9);
+        assert_eq!((after.inside(0), after.inside(120)), (100, 120));
+        assert_eq!(after.follow(&policy(), 80, SECOND), before.follow(&policy(), 80, SECOND));
+        (0..5).for_each(|_| after.observe(&load(0, 0), 0, SECOND));
+        assert!((30..45).contains(&after.inside(0)), "{}", after.inside(0));
+        (0..50).for_each(|_| after.observe(&load(0, 0), 0, SECOND));
+        assert_eq!(after.inside(0), 0);
+        after.take_up(&Insiders { kappa: f64::NAN, active: f64::INFINITY, cycle_s: -1.0 });
+        assert_eq!(after.inside(0), 0, "nonsense is not taken up");
     }
 
     #[test]

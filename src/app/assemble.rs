@@ -24,6 +24,7 @@ use crate::proxy::live::{Live, Quota, Room, Route, sort_routes};
 use crate::proxy::transport::{Transport, TransportError};
 use crate::store::gate::Gate;
 use crate::store::journal::{Journal, JournalError};
+use crate::store::learnt::{room_key, upstream_key};
 use crate::store::line::Line;
 
 /// Longest time that a new name may take to resolve before the configuration is put in place.
@@ -118,6 +119,17 @@ pub async fn assemble(
         }));
     }
     sort_routes(&mut routes);
+    // Routes have told their class.
+    for (name, cluster) in &clusters {
+        let is_new = previous.is_none_or(|live| !live.clusters.contains_key(name));
+        if let Some(lesson) =
+            workshop.journal.lesson(&upstream_key(name)).map_err(AssembleError::Journal)?.filter(|_| is_new)
+            && let Some(learnt) = lesson.for_upstream(&cluster.settings.places(), workshop.clock.unix())
+        {
+            cluster.gate.take_up(&learnt);
+            tracing::info!(upstream = name, limit = learnt.limit, "goes on from what was learnt of it");
+        }
+    }
     let pages = Pages::build(&room_pages(&settings), &settings.pages).map_err(AssembleError::Pages)?;
     let generation = previous.map_or(1, |live| live.generation + 1);
     let door = quota("the door", settings.door);
@@ -208,7 +220,12 @@ fn build_room(
             let marks = workshop.journal.marks(name).map_err(AssembleError::Journal)?;
             let over = workshop.journal.over(name).map_err(AssembleError::Journal)?;
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
-            Line::restore(name, &room.policy, marks, over, hungry, now)
+            let line = Line::restore(name, &room.policy, marks, over, hungry, now);
+            let lesson = workshop.journal.lesson(&room_key(name)).map_err(AssembleError::Journal)?;
+            if let Some(insiders) = lesson.and_then(|lesson| lesson.for_room(workshop.clock.unix())) {
+                line.with(|room| room.take_up(&insiders));
+            }
+            line
         }
     };
     let behind = settings.routes.values().filter(|route| route.room.as_deref() == Some(name));

@@ -23,12 +23,16 @@ use crate::proxy::board::{Notice, state};
 use crate::proxy::cluster::Cluster;
 use crate::proxy::live::{Live, Room};
 use crate::store::journal::{Entry, Journal};
+use crate::store::learnt::{Lesson, Subject, room_key, upstream_key};
 use crate::store::line::{Line, Pending, hold};
 
 /// Time between two beats.
 const BEAT: Duration = Duration::from_millis(100);
 /// Full buckets are forgotten this often.
 const SWEEP_EVERY: u64 = 20;
+/// What was learnt of upstreams is written down this often, if it moved, and if that is so long ago.
+const LEARN_EVERY: u64 = 10;
+const KEEP_FRESH_MS: u64 = 600_000;
 /// A disk that takes longer over one write counts as failed until it is done.
 const WRITE_PATIENCE: Duration = Duration::from_millis(800);
 /// The last marks wait so long at most for a disk that does not answer: a stop must end.
@@ -40,6 +44,8 @@ pub struct Pulse {
     journal: Arc<Journal>,
     hungry: Arc<Notify>,
     durable: BTreeMap<String, RoomMarks>,
+    /// What the journal says that was learnt of upstreams and rooms.
+    lessons: BTreeMap<String, Lesson>,
     /// One write at a time.
     writing: Option<Writing>,
     store_failed: bool,
@@ -49,6 +55,7 @@ pub struct Pulse {
 /// Steps that wait for the disk, and the task that waits with them.
 struct Writing {
     plans: Vec<(Arc<Line>, Pending)>,
+    lessons: Vec<(String, Lesson)>,
     written: Written,
 }
 
@@ -66,8 +73,8 @@ impl Pulse {
     /// A pulse that has not beaten yet.
     #[must_use]
     pub fn new(proxy: Arc<Proxy>, journal: Arc<Journal>, hungry: Arc<Notify>) -> Self {
-        let durable = BTreeMap::new();
-        Self { proxy, journal, hungry, durable, writing: None, store_failed: false, beats: 0 }
+        let (durable, lessons) = (BTreeMap::new(), BTreeMap::new());
+        Self { proxy, journal, hungry, durable, lessons, writing: None, store_failed: false, beats: 0 }
     }
 
     /// Beats until told to stop, then makes the last marks durable.
@@ -120,7 +127,11 @@ impl Pulse {
             }
         }
         // What is planned while a write is under way is planned again when it is done.
-        if self.writing.is_some() || (plans.is_empty() && !self.store_failed) {
+        if self.writing.is_some() {
+            return;
+        }
+        let lessons = if self.beats.is_multiple_of(LEARN_EVERY) { self.news(live) } else { Vec::new() };
+        if plans.is_empty() && lessons.is_empty() && !self.store_failed {
             return;
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
@@ -128,7 +139,8 @@ impl Pulse {
             Entry { room, marks, ends }
         };
         let entries = plans.iter().map(entry).collect();
-        self.writing = Some(Writing { plans, written: write(&self.journal, entries) });
+        let written = write(&self.journal, entries, lessons.clone());
+        self.writing = Some(Writing { plans, lessons, written });
         self.settle(WRITE_PATIENCE).await;
     }
 
@@ -142,7 +154,7 @@ impl Pulse {
             }
             return;
         };
-        let plans = self.writing.take().map(|writing| writing.plans).unwrap_or_default();
+        let Some(Writing { plans, lessons, .. }) = self.writing.take() else { return };
         if !written {
             self.store_failed = true;
             self.proxy.witness.metrics.store_errors.inc();
@@ -151,11 +163,37 @@ impl Pulse {
         if std::mem::replace(&mut self.store_failed, false) {
             tracing::info!("state can be made durable again");
         }
+        self.lessons.extend(lessons);
         self.durable.extend(plans.iter().map(|(line, pending)| (line.name.clone(), pending.marks)));
         let now = self.proxy.clock.now();
         for (line, pending) in &plans {
             line.publish(pending, now);
         }
+    }
+
+    /// What was learnt of upstreams and rooms and is not written down yet.
+    fn news<'a>(&self, live: &'a Live) -> Vec<(String, Lesson)> {
+        let unix_ms = self.proxy.clock.unix().0;
+        let of_upstream = |(name, cluster): (&'a String, &Arc<Cluster>)| {
+            let learnt = cluster.gate.learnt();
+            let known = self.lessons.get(&upstream_key(name));
+            let is_known = known.is_some_and(|known| {
+                let fresh = unix_ms.saturating_sub(known.unix_ms) < KEEP_FRESH_MS;
+                fresh && matches!(&known.learnt, Subject::Upstream(_, known) if learnt.is_like(known))
+            });
+            let initial = f64::from(cluster.gate.policy().initial);
+            let is_something = !learnt.baselines.is_empty() || (learnt.limit - initial).abs() > 0.5;
+            let is_news = is_something && !is_known;
+            is_news.then(|| (name, Subject::Upstream(cluster.settings.places(), learnt)))
+        };
+        let of_room = |(name, room): (&'a String, &Arc<Room>)| {
+            let learnt = Subject::Room(room.line.with(|room| room.insiders())?);
+            let known = self.lessons.get(&room_key(name));
+            known.is_none_or(|known| known.learnt != learnt).then_some((name, learnt))
+        };
+        let upstreams = live.clusters.iter().filter_map(of_upstream);
+        let all = upstreams.chain(live.rooms.iter().filter_map(of_room));
+        all.map(|(name, learnt)| (learnt.key(name), Lesson { unix_ms, learnt })).collect()
     }
 
     fn put_up_boards(&self, live: &Live) {
@@ -231,7 +269,8 @@ impl Pulse {
         self.settle(LAST_PATIENCE).await;
         let live = self.proxy.live.load_full();
         let entries = live.rooms.iter().map(|(name, room)| Entry::last(name, &room.line)).collect();
-        if timeout(LAST_PATIENCE, write(&self.journal, entries)).await.is_err() {
+        let lessons = self.news(&live);
+        if timeout(LAST_PATIENCE, write(&self.journal, entries, lessons)).await.is_err() {
             tracing::error!(
                 "stopped without the last marks: the disk does not answer; some numbers will be skipped"
             );
@@ -285,8 +324,8 @@ fn inside([finishing, passes, ..]: [usize; Class::ALL.len()]) -> u32 {
     u32::try_from(finishing + passes).unwrap_or(u32::MAX)
 }
 
-fn write(journal: &Arc<Journal>, entries: Vec<Entry>) -> Written {
-    let keep = move |journal: &Journal| match journal.write(&entries) {
+fn write(journal: &Arc<Journal>, entries: Vec<Entry>, lessons: Vec<(String, Lesson)>) -> Written {
+    let keep = move |journal: &Journal| match journal.write(&entries, &lessons) {
         Ok(()) => true,
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

@@ -192,7 +192,7 @@ impl Reloader {
             return;
         }
         let journal = Arc::clone(&self.workshop.journal);
-        let writing = tokio::task::spawn_blocking(move || journal.write(&entries));
+        let writing = tokio::task::spawn_blocking(move || journal.write(&entries, &[]));
         if !matches!(writing.await, Ok(Ok(()))) {
             tracing::warn!("the marks of a room that went could not be written; some numbers are skipped");
         }

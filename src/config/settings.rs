@@ -177,6 +177,14 @@ pub struct AddressSettings {
     pub drain: bool,
 }
 
+impl UpstreamSettings {
+    /// Where it is, as the operator wrote it.
+    #[must_use]
+    pub fn places(&self) -> Vec<String> {
+        self.addresses.iter().map(|one| one.address.clone()).collect()
+    }
+}
+
 /// How addresses are probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthSettings {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::learnt::Learnt;
 use crate::admission::knee::KneeFacts;
 use crate::admission::law::ROUTE_CLASSES;
 use crate::admission::limiter::{Dispatch, Limiter};
@@ -117,6 +118,24 @@ impl Gate {
             state.classes.len().saturating_sub(1)
         });
         u8::try_from(place).unwrap_or(u8::MAX)
+    }
+
+    /// What was learnt of the upstream behind it.
+    #[must_use]
+    pub fn learnt(&self) -> Learnt {
+        let state = self.lock();
+        let (limit, baselines) = state.limiter.learnt();
+        let known = |(route, baseline): (&String, Option<f64>)| Some((route.clone(), baseline?));
+        let baselines = state.classes.iter().zip(baselines).filter_map(known).collect();
+        Learnt { limit, baselines }
+    }
+
+    /// Goes on from what an earlier process had learnt. Routes say their class before.
+    pub fn take_up(&self, learnt: &Learnt) {
+        let mut state = self.lock();
+        let State { policy, limiter, classes, .. } = &mut *state;
+        let baselines: Vec<_> = classes.iter().map(|route| learnt.baselines.get(route).copied()).collect();
+        limiter.take_up(policy, learnt.limit, &baselines, self.clock.now());
     }
 
     /// Asks for a permit.

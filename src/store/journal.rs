@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
+use super::learnt::Lesson;
 use super::line::Line;
 use crate::admission::number_set::NumberSet;
 use crate::admission::room::{Ends, RoomMarks};
@@ -20,6 +21,9 @@ const ROOMS: TableDefinition<'_, &str, (u32, u64, u64, u64)> = TableDefinition::
 
 /// Which numbers of a room are over: words of 64, by room and place.
 const OVER: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("over");
+
+/// What was learnt of upstreams and rooms: JSON, see [`Lesson`].
+const LESSONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("lessons");
 
 type Opened = Result<Database, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -224,14 +228,30 @@ impl Journal {
         })
     }
 
-    /// Makes what is written of several rooms durable in one step: all of it, or nothing.
+    /// What was learnt of an upstream or a room, by its key. What cannot be read as that counts as nothing.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn lesson(&self, key: &str) -> Result<Option<Lesson>, JournalError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(LESSONS)?;
+            Ok(table.get(key)?.and_then(|bytes| serde_json::from_slice(bytes.value()).ok()))
+        })
+    }
+
+    /// Makes what is written of several rooms and upstreams durable in one step: all of it, or nothing.
     ///
     /// # Errors
     /// If it is not on the disk.
-    pub fn write(&self, entries: &[Entry]) -> Result<(), JournalError> {
+    pub fn write(&self, entries: &[Entry], lessons: &[(String, Lesson)]) -> Result<(), JournalError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
             {
+                let mut learnt = transaction.open_table(LESSONS)?;
+                for (key, lesson) in lessons {
+                    let text = serde_json::to_vec(lesson).unwrap_or_default();
+                    learnt.insert(key.as_str(), text.as_slice())?;
+                }
                 let mut rooms = transaction.open_table(ROOMS)?;
                 let mut over = transaction.open_table(OVER)?;
                 for Entry { room, marks, ends } in entries {
@@ -254,6 +274,7 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(SECRETS)?;
     transaction.open_table(ROOMS)?;
     transaction.open_table(OVER)?;
+    transaction.open_table(LESSONS)?;
     transaction.commit()?;
     Ok(())
 }

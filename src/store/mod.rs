@@ -6,4 +6,5 @@
 pub mod buckets;
 pub mod gate;
 pub mod journal;
+pub mod learnt;
 pub mod line;

@@ -215,3 +215,55 @@ async fn slow_clients_are_cut_off_and_others_served_meanwhile() {
         println!("{arguments:?}: {} KiB stay", gateway.resident().saturating_sub(memory) >> 10);
     }
 }
+
+/// nginx as a plain proxy, on as many processors as there are.
+fn nginx(folder: &Path, origin: SocketAddr) -> (Ended, SocketAddr) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let configuration = format!(
+        "worker_processes auto; daemon off; pid {0}/pid; error_log {0}/error;\n\
+         events {{ worker_connections 16000; }}\n\
+         http {{ access_log off; proxy_buffering off; proxy_http_version 1.1;\n\
+           upstream app {{ server {origin}; keepalive 64; }}\n\
+           server {{ listen {free} backlog=4096;\n\
+             location / {{ proxy_pass http://app; proxy_set_header Connection \"\"; }} }} }}\n",
+        folder.display()
+    );
+    let file = folder.join("nginx.conf");
+    std::fs::write(&file, configuration).unwrap();
+    let mut command = Command::new("/usr/sbin/nginx");
+    command.arg("-e").arg(folder.join("error")).arg("-p").arg(folder).arg("-c").arg(file);
+    (Ended(command.stdin(Stdio::null()).spawn().unwrap()), free)
+}
+
+/// The steady load alone, and while two thousand read slowly.
+async fn beside_slow_readers(site: SocketAddr, log: &Path) -> (Quantile, Quantile) {
+    let waited = |mut child: Child| tokio::task::spawn_blocking(move || child.wait().unwrap());
+    waited(steadily(site, log, QUIET)).await.unwrap();
+    let calm = Quantile::of(log);
+    let mut command = Command::new("nice");
+    command.args(["-n", "19", "slowhttptest", "-c", CONNECTIONS, "-l", "60", "-p", "5", "-v", "1"]);
+    command.args(["-X", "-w", "512", "-y", "1024", "-n", "2", "-z", "32", "-k", "1", "-r", "250"]);
+    command.arg("-u").arg(format!("http://{site}/long"));
+    let attack = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let _attack = Ended(attack);
+    // Eight seconds of them coming, and as many of them reading.
+    waited(steadily(site, log, Duration::from_secs(16))).await.unwrap();
+    (calm, Quantile::of(log))
+}
+
+/// What slow readers cost others on this machine, before us and before nginx in turn.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement of minutes, for a quiet machine"]
+async fn slow_readers_before_nginx_and_before_us() {
+    let address = origin().await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("h2load");
+    for round in 1..=3 {
+        let gateway = before(address, 5_000).await;
+        println!("{round} tornello: {:?} µs", beside_slow_readers(gateway.site, &log).await);
+        drop(gateway);
+        let (_nginx, site) = nginx(folder.path(), address);
+        within(BACK, "nginx listens", async || TcpStream::connect(site).await.is_ok()).await;
+        println!("{round} nginx: {:?} µs", beside_slow_readers(site, &log).await);
+    }
+}

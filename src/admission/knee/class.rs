@@ -69,6 +69,16 @@ impl RouteClass {
         }
     }
 
+    /// Seconds that one takes when nobody waits; `None` until enough answers came.
+    pub(super) fn baseline(&self) -> Option<f64> {
+        self.baseline
+    }
+
+    /// Goes on from a baseline that was measured before.
+    pub(super) fn take_up(&mut self, seconds: f64) {
+        self.baseline = Some(seconds);
+    }
+
     /// Takes an answer; `wait` is what others are known to wait now. `None` while the class is new.
     pub(super) fn answer(
         &mut self,

@@ -697,6 +697,23 @@ impl Law for Knee {
         }
     }
 
+    fn baselines(&self) -> Vec<Option<f64>> {
+        self.classes.iter().map(RouteClass::baseline).collect()
+    }
+
+    /// The limit is taken to be near the truth: it is not looked for anew, but a dip asks soon whether less
+    /// would do, for much may have changed since.
+    fn take_up(&mut self, baselines: &[Option<f64>], now: Moment) {
+        for (class, baseline) in self.classes.iter_mut().zip(baselines) {
+            if let Some(seconds) = baseline.filter(|seconds| seconds.is_finite() && *seconds > 0.0) {
+                class.take_up(seconds);
+                self.fast_start = false;
+            }
+        }
+        self.doubt = IN_DOUBT;
+        self.schedule_dip(0.0, now);
+    }
+
     fn facts(&self) -> Option<KneeFacts> {
         let phase = match self.phase {
             _ if self.stall.is_some() => PhaseName::Stalled,

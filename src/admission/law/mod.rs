@@ -76,6 +76,15 @@ pub trait Law: Send + std::fmt::Debug {
         limit
     }
 
+    /// Seconds that a request of each class of routes takes when nobody waits, as far as that is known; the
+    /// limit and this are what outlives a restart.
+    fn baselines(&self) -> Vec<Option<f64>> {
+        Vec::new()
+    }
+
+    /// Goes on from what an earlier process had learnt.
+    fn take_up(&mut self, _baselines: &[Option<f64>], _now: Moment) {}
+
     /// What the law believes, if it believes more than a limit.
     fn facts(&self) -> Option<KneeFacts> {
         None

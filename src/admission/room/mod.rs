@@ -35,7 +35,7 @@ use super::number_set::NumberSet;
 use super::numbers::Numbers;
 use super::passes::Passes;
 use super::policy::RoomPolicy;
-use super::seats::Seats;
+use super::seats::{Insiders, Seats};
 
 use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
@@ -105,6 +105,17 @@ impl Room {
     /// These numbers were over when the room was left: given up, or their sessions ended for good.
     pub fn restore_over(&mut self, over: NumberSet) {
         self.numbers.restore_over(over);
+    }
+
+    /// What was learnt of the people inside, and what may be taken up of it after a restart.
+    #[must_use]
+    pub fn insiders(&self) -> Option<Insiders> {
+        self.seats.insiders()
+    }
+
+    /// See [`Seats::take_up`].
+    pub fn take_up(&mut self, insiders: &Insiders) {
+        self.seats.take_up(insiders);
     }
 
     /// What must be durable of the numbers that are over, besides the marks.
@@ -402,7 +413,8 @@ impl Room {
     /// Seats that nobody is on, as far as there is something left for those who sit down.
     fn free(&self) -> u64 {
         let seats = u64::from(self.seats.seats());
-        self.remaining.map_or(seats, |units| seats.min(units)).saturating_sub(self.passes.len() as u64)
+        let inside = self.seats.inside(self.passes.len());
+        self.remaining.map_or(seats, |units| seats.min(units)).saturating_sub(inside)
     }
 
     fn is_sold_out(&self) -> bool {

@@ -18,8 +18,8 @@ fn keys_marks_and_ends_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let first = {
         let journal = Journal::open(directory.path()).unwrap();
-        journal.write(&[entry(MARKS, &[(0, 0b110), (7, 1)])]).unwrap();
-        journal.write(&[entry(MARKS, &[(0, 0b111)])]).unwrap();
+        journal.write(&[entry(MARKS, &[(0, 0b110), (7, 1)])], &[]).unwrap();
+        journal.write(&[entry(MARKS, &[(0, 0b111)])], &[]).unwrap();
         journal.secrets([[1; 32], [2; 32], [3; 32]]).unwrap()
     };
     let journal = Journal::open(directory.path()).unwrap();
@@ -34,7 +34,7 @@ fn keys_marks_and_ends_survive_a_restart() {
 #[test]
 fn memory_keeps_marks_for_as_long_as_it_lives() {
     let journal = Journal::in_memory().unwrap();
-    journal.write(&[entry(MARKS, &[])]).unwrap();
+    journal.write(&[entry(MARKS, &[])], &[]).unwrap();
     assert_eq!(journal.marks("main").unwrap(), MARKS);
     assert_eq!(Journal::in_memory().unwrap().marks("main").unwrap(), RoomMarks::default());
 }
@@ -139,16 +139,16 @@ impl StorageBackend for Disk {
 fn a_full_disk_is_said_loses_nothing_and_is_written_again_when_there_is_room() {
     let disk = Disk::default();
     let journal = disk.journal().unwrap();
-    journal.write(&[entry(MARKS, &[(1, 1)])]).unwrap();
+    journal.write(&[entry(MARKS, &[(1, 1)])], &[]).unwrap();
     for more in 0..12 {
         disk.plate().left = Some(more);
-        let full = journal.write(&[entry(RoomMarks { cursor: 5, ..MARKS }, &[(2, 1)])]);
+        let full = journal.write(&[entry(RoomMarks { cursor: 5, ..MARKS }, &[(2, 1)])], &[]);
         disk.plate().left = None;
         let found = journal.marks("main").unwrap();
         assert!(found == MARKS || found.cursor == 5, "{found:?}");
         assert!(full.is_err() || found.cursor == 5, "acknowledged and lost after {more} operations");
     }
-    journal.write(&[entry(RoomMarks { cursor: 6, ..MARKS }, &[])]).unwrap();
+    journal.write(&[entry(RoomMarks { cursor: 6, ..MARKS }, &[])], &[]).unwrap();
     drop(journal);
     assert_eq!(disk.journal().unwrap().marks("main").unwrap().cursor, 6);
 }
@@ -165,7 +165,7 @@ fn wherever_it_stops_what_was_acknowledged_is_there() {
             disk.plate().left = Some(point);
             for cursor in 1..=20 {
                 let marks = RoomMarks { epoch: 1, issued: 100, reserved: 100, cursor };
-                if journal.write(&[entry(marks, &[(cursor, cursor)])]).is_err() {
+                if journal.write(&[entry(marks, &[(cursor, cursor)])], &[]).is_err() {
                     crashes += 1;
                     break;
                 }
