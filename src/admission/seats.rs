@@ -32,7 +32,7 @@ const KAPPA_MEMORY: (Duration, Duration) = (Duration::from_secs(3), Duration::fr
 /// Memory of how often people ask.
 const PACE_MEMORY: Duration = Duration::from_secs(2);
 /// What the first guess of κ weighs, as time of measuring.
-const KAPPA_GUESS: Duration = Duration::from_secs(2);
+const KAPPA_GUESS: Duration = Duration::from_secs(1);
 /// What was learnt before a restart weighs as much.
 const TAKEN_UP_WEIGHS: Duration = Duration::from_secs(10);
 /// People come back after a restart within about a cycle, at least and at most this long.
