@@ -3,18 +3,21 @@
 //! The same crowd by the same seed calls the origin itself, then the gateway before it. Origin and
 //! gateway are processes of their own, so that each one's processor time is told, and a kill is a kill.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use super::check::load;
 use super::interrupt::interrupted;
 use super::{CONFIGURATION, Failure, OK, RUNTIME, to_the_end};
 use crate::config;
 use crate::lab::account::Kill;
+use crate::lab::crowd::End;
 use crate::lab::ledger::UnderWay;
 use crate::lab::legs::{Peer, Played, Ports, Stage, Target};
 use crate::lab::live::View;
@@ -66,6 +69,9 @@ pub struct Rush {
     /// The report as one self-contained HTML file.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Each person's part in each leg, as lines of JSON: who they were, when they came and ended, and how.
+    #[arg(long, value_name = "FILE")]
+    pub each: Option<PathBuf>,
 }
 
 /// One of the legs.
@@ -168,8 +174,54 @@ impl Rush {
         if let Some(file) = &self.html {
             std::fs::write(file, page(&report)).map_err(|error| format!("{}: {error}", file.display()))?;
         }
+        if let Some(file) = &self.each {
+            let wrong = |error: std::io::Error| format!("{}: {error}", file.display());
+            let mut lines = BufWriter::new(File::create(file).map_err(wrong)?);
+            played.iter().try_for_each(|leg| each(&mut lines, stage, leg)).map_err(wrong)?;
+            lines.flush().map_err(wrong)?;
+        }
         Ok(defects(played))
     }
+}
+
+/// One line for each person of a leg.
+fn each(out: &mut impl Write, stage: &Stage, leg: &Played) -> std::io::Result<()> {
+    for person in &leg.record.outcome.people {
+        let line = Story {
+            leg: &leg.record.title,
+            class: stage.scenario.classes.get(person.class).map_or("", |class| class.id.as_str()),
+            came_s: person.arrival.as_secs_f64(),
+            ended_s: person.ended.as_secs_f64(),
+            end: match person.end {
+                End::Completed => "completed",
+                End::GaveUp => "gave_up",
+                End::SoldOut => "sold_out",
+                End::Failed => "failed",
+                End::StillThere => "still_there",
+            },
+            requests: person.requests,
+            pages: person.pages,
+            admitted_s: person.admitted.map(|at| at.as_secs_f64()),
+        };
+        serde_json::to_writer(&mut *out, &line)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// A person's part in a leg. Times from the leg's start.
+#[derive(Serialize)]
+struct Story<'a> {
+    leg: &'a str,
+    class: &'a str,
+    /// When they meant to come.
+    came_s: f64,
+    ended_s: f64,
+    end: &'static str,
+    requests: u64,
+    /// Of them, those answered with the page asked for.
+    pages: u64,
+    admitted_s: Option<f64>,
 }
 
 /// The report on what was played.

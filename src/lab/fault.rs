@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 
 use super::flag::Flag;
 use super::pool::Lane;
-use super::scenario::{FaultKind, Scenario};
+use super::scenario::{Errors, FaultKind, Scenario};
 
 /// From now on. `lanes` are the scenario's pools; `alive` says whether the origin is there at all.
 pub(super) fn play(scenario: &Scenario, lanes: &[Arc<Lane>], alive: &Arc<Flag>) -> Vec<AbortHandle> {
@@ -19,7 +19,8 @@ pub(super) fn play(scenario: &Scenario, lanes: &[Arc<Lane>], alive: &Arc<Flag>) 
                 Switch::Slots { lane: Arc::clone(lanes.get(pool)?), meanwhile: slots, healthy }
             }
             FaultKind::Stall { pool } => Switch::Stall(Arc::clone(lanes.get(pool)?)),
-            FaultKind::Errors { pool, share } => Switch::Errors(Arc::clone(lanes.get(pool)?), share),
+            FaultKind::Errors { pool, errors } => Switch::Errors(Arc::clone(lanes.get(pool)?), errors),
+            FaultKind::Slowness { pool, times } => Switch::Slowness(Arc::clone(lanes.get(pool)?), times),
             FaultKind::OriginDead => Switch::Dead { lanes: lanes.to_vec(), alive: Arc::clone(alive) },
             FaultKind::Kill(_) => return None,
         };
@@ -32,7 +33,8 @@ pub(super) fn play(scenario: &Scenario, lanes: &[Arc<Lane>], alive: &Arc<Flag>) 
 enum Switch {
     Slots { lane: Arc<Lane>, meanwhile: usize, healthy: usize },
     Stall(Arc<Lane>),
-    Errors(Arc<Lane>, f64),
+    Errors(Arc<Lane>, Errors),
+    Slowness(Arc<Lane>, f64),
     Dead { lanes: Vec<Arc<Lane>>, alive: Arc<Flag> },
 }
 
@@ -50,7 +52,8 @@ impl Switch {
                 lane.set_slots(if broken { *meanwhile } else { *healthy })
             }
             Self::Stall(lane) => lane.stall(broken),
-            Self::Errors(lane, share) => lane.set_error_rate(if broken { *share } else { 0.0 }),
+            Self::Errors(lane, errors) => lane.set_errors(if broken { *errors } else { Errors::of(0.0) }),
+            Self::Slowness(lane, times) => lane.set_slowness(if broken { *times } else { 1.0 }),
             Self::Dead { lanes, alive } => {
                 alive.set(!broken);
                 for lane in lanes {

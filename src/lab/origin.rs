@@ -30,7 +30,7 @@ use super::fault;
 use super::flag::Flag;
 use super::ledger::ATTEMPT;
 use super::pool::{InFlight, Lane, StepKey};
-use super::scenario::{Endpoint, Method, Scenario};
+use super::scenario::{Endpoint, Errors, Method, Scenario};
 use super::stock::Shelf;
 use super::truth::OriginTruth;
 
@@ -256,14 +256,10 @@ impl Origin {
         };
         // Work that is never done: the origin is going away.
         let Ok(done) = arrived.await else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
-        if done.failed {
+        if let Some(status) = done.failed {
             counted.fate = Fate::Failed;
-            return Handed::answer(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                String::new(),
-                done.unfinished,
-                counted,
-            );
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return Handed::answer(status, String::new(), done.unfinished, counted);
         }
         let sale = page.shelf.as_ref().map(|shelf| shelf.sell(key));
         if sale.is_some_and(|sale| sale.new) {
@@ -352,7 +348,7 @@ impl OriginHandle {
 
     /// Lets this share of a pool's answers be errors (500). False if there is no such pool.
     pub fn set_error_rate(&self, pool: &str, share: f64) -> bool {
-        self.lane(pool).map(|lane| lane.set_error_rate(share)).is_some()
+        self.lane(pool).map(|lane| lane.set_errors(Errors::of(share))).is_some()
     }
 
     /// Makes the origin vanish, with all that waits, or lets it come back.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::chance::{Chance, mix};
 use super::flag::Flag;
 use super::law::Span;
-use super::scenario::Pool;
+use super::scenario::{Errors, Pool};
 use super::truth::OriginTruth;
 
 /// Who asks for which step of their way. Without one, a request repeats nothing.
@@ -42,7 +42,8 @@ struct State {
     limits: Limits,
     queue: VecDeque<Job>,
     steps: HashMap<StepKey, StepLog>,
-    error_rate: f64,
+    errors: Errors,
+    slowness: f64,
     chance: Chance,
     truth: OriginTruth,
 }
@@ -64,7 +65,8 @@ struct Job {
 /// The work is done; what is left is to hand the answer over.
 #[derive(Debug)]
 pub(super) struct Done {
-    pub(super) failed: bool,
+    /// The status, if it is an error.
+    pub(super) failed: Option<u16>,
     pub(super) unfinished: InFlight,
 }
 
@@ -139,7 +141,8 @@ impl Lane {
                 limits: Limits::default(),
                 queue: VecDeque::new(),
                 steps: HashMap::new(),
-                error_rate: 0.0,
+                errors: Errors::of(0.0),
+                slowness: 1.0,
                 chance: Chance::new(seed, u64::MAX),
                 truth: OriginTruth::default(),
             }),
@@ -196,12 +199,15 @@ impl Lane {
             let (person, step) = key.unwrap_or_default();
             let mut chance = Chance::new(self.seed ^ mix(person), (u64::from(step) << 32) | attempt);
             let service = service.draw(&mut chance);
-            state.queue.push_back(Job {
-                service,
-                key,
-                answer,
-                unfinished: InFlight { lane: Arc::clone(self), limit },
-            });
+            let unfinished = InFlight { lane: Arc::clone(self), limit };
+            if let Some(status) = state.errors.at_once.then(|| state.fails()).flatten() {
+                drop(state);
+                // Who asked is the caller, and still here.
+                let _ = answer.send(Done { failed: Some(status), unfinished });
+                return Some(answered);
+            }
+            let service = service.mul_f64(state.slowness);
+            state.queue.push_back(Job { service, key, answer, unfinished });
         }
         self.start_work();
         Some(answered)
@@ -238,15 +244,14 @@ impl Lane {
         self.stalled.until(false).await;
         let failed = {
             let mut state = self.state();
-            let rate = state.error_rate;
-            rate > 0.0 && state.chance.happens(rate)
+            if state.errors.at_once { None } else { state.fails() }
         };
         let left = job.answer.send(Done { failed, unfinished: job.unfinished }).err();
         {
             let mut state = self.state();
             state.busy -= 1;
             if self.scarce {
-                state.settle(job.key, job.service, left.is_none() && !failed);
+                state.settle(job.key, job.service, left.is_none() && failed.is_none());
             }
         }
         drop(left);
@@ -265,8 +270,13 @@ impl Lane {
         self.start_work();
     }
 
-    pub(super) fn set_error_rate(&self, share: f64) {
-        self.state().error_rate = share.clamp(0.0, 1.0);
+    pub(super) fn set_errors(&self, errors: Errors) {
+        self.state().errors = errors;
+    }
+
+    /// How many times as long the work takes of those who come from now on.
+    pub(super) fn set_slowness(&self, times: f64) {
+        self.state().slowness = times.clamp(0.0, 1_000.0);
     }
 
     pub(super) fn slots(&self) -> usize {
@@ -289,6 +299,12 @@ impl Lane {
 }
 
 impl State {
+    /// Draws whether an answer is an error, and with which status.
+    fn fails(&mut self) -> Option<u16> {
+        let Errors { share, status, .. } = self.errors;
+        (share > 0.0 && self.chance.happens(share.min(1.0))).then_some(status)
+    }
+
     fn settle(&mut self, key: Option<StepKey>, service: Duration, handed_over: bool) {
         let repeat = match key {
             None => false,
@@ -447,9 +463,44 @@ mod tests {
         let mut held = lane.arrive(Some((4, 1)), None, &TEN_MS).unwrap();
         assert!(tokio::time::timeout(Duration::from_secs(5), &mut held).await.is_err());
         lane.stall(false);
-        assert!(!held.await.unwrap().failed);
+        assert_eq!(held.await.unwrap().failed, None);
 
-        lane.set_error_rate(1.0);
-        assert!(lane.arrive(Some((5, 1)), None, &TEN_MS).unwrap().await.unwrap().failed);
+        lane.set_errors(Errors::of(1.0));
+        assert_eq!(lane.arrive(Some((5, 1)), None, &TEN_MS).unwrap().await.unwrap().failed, Some(500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn errors_at_once_take_no_worker_and_no_time() {
+        let lane = lane(1, true);
+        let working = lane.arrive(Some((1, 1)), None, &TEN_MS).unwrap();
+        lane.set_errors(Errors { share: 1.0, status: 503, at_once: true });
+        let began = tokio::time::Instant::now();
+        let done = lane.arrive(Some((2, 1)), None, &TEN_MS).unwrap().await.unwrap();
+        assert_eq!((done.failed, began.elapsed()), (Some(503), Duration::ZERO));
+        assert_eq!(lane.in_flight(), 2, "until it is handed over");
+        drop(done);
+        // What was taken before is answered as ever.
+        assert_eq!(working.await.unwrap().failed, None);
+        assert_eq!(lane.in_flight(), 0);
+        let truth = lane.truth();
+        assert!((truth.busy_s - 0.01).abs() < 1e-9 && truth.requests == 2 && truth.useful == 1, "{truth:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_work_takes_longer_and_is_worked_longer() {
+        let lane = lane(2, true);
+        let before = lane.arrive(Some((1, 1)), None, &TEN_MS).unwrap();
+        lane.set_slowness(3.0);
+        let began = tokio::time::Instant::now();
+        let slow = lane.arrive(Some((2, 1)), None, &TEN_MS).unwrap();
+        before.await.unwrap();
+        assert_eq!(began.elapsed(), Duration::from_millis(10));
+        slow.await.unwrap();
+        assert_eq!(began.elapsed(), Duration::from_millis(30));
+        lane.set_slowness(1.0);
+        lane.arrive(Some((3, 1)), None, &TEN_MS).unwrap().await.unwrap();
+        assert_eq!(began.elapsed(), Duration::from_millis(40));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!((lane.truth().busy_s - 0.05).abs() < 1e-9, "{:?}", lane.truth());
     }
 }

@@ -68,6 +68,7 @@ impl Device<'_> {
                     self.admitted();
                 }
                 self.retry.served();
+                self.trace.pages += 1;
                 if self.plan.program {
                     self.world.tally.bot_served();
                 }

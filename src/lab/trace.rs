@@ -28,6 +28,7 @@ pub(super) struct Trace {
     pub(super) end: End,
     pub(super) ended: Option<Moment>,
     pub(super) requests: u64,
+    pub(super) pages: u64,
     pub(super) foreign_canaries: u64,
     pub(super) lost_places: u64,
     /// Answers that were neither a page, nor a place, nor a reason with a time.
@@ -102,6 +103,8 @@ pub struct PersonRecord {
     pub ended: Duration,
     /// Requests sent.
     pub requests: u64,
+    /// Pages received of those asked for.
+    pub pages: u64,
     /// Answers with somebody else's canary. Each is a leak.
     pub foreign_canaries: u64,
     /// Times that a ticket was gone or its number worse.
@@ -142,6 +145,7 @@ impl PersonRecord {
             end: End::StillThere,
             ended: arrival,
             requests: 0,
+            pages: 0,
             foreign_canaries: 0,
             lost_places: 0,
             bare_refusals: 0,
@@ -175,6 +179,7 @@ impl PersonRecord {
             (self.end, self.ended) = (trace.end, ended);
         }
         self.requests += trace.requests;
+        self.pages += trace.pages;
         self.foreign_canaries += trace.foreign_canaries;
         self.lost_places += trace.lost_places;
         self.bare_refusals += trace.bare_refusals;

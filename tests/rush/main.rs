@@ -73,7 +73,9 @@ fn is_clean(temporary: &Path) {
 fn the_accounts_of_both_legs_agree_and_a_killed_gateway_loses_no_place() {
     let _alone = STAGE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (folder, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let done = rush(&tenth(folder.path()), temporary.path(), &["--kill-at", "1.5"]).output().unwrap();
+    let each = folder.path().join("each.jsonl");
+    let arguments = ["--kill-at", "1.5", "--each", each.to_str().unwrap()];
+    let done = rush(&tenth(folder.path()), temporary.path(), &arguments).output().unwrap();
     let report = report(&done);
     println!("{report:#}");
     agrees(&report["without"], 2);
@@ -93,7 +95,25 @@ fn the_accounts_of_both_legs_agree_and_a_killed_gateway_loses_no_place() {
         assert_eq!(roles[..2], ["crowd", "origin"]);
         assert!(!leg["series"].as_array().unwrap().is_empty());
     }
+    each_is_told(&each, &report);
     is_clean(temporary.path());
+}
+
+/// The lines about each person say what the report says of all.
+fn each_is_told(file: &Path, report: &Value) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for leg in [&report["without"], &report["with"]] {
+        let people: Vec<_> = lines.iter().filter(|line| line["leg"] == leg["title"]).collect();
+        let cards: Vec<_> = people.iter().filter(|line| line["class"] == "card").collect();
+        assert_eq!((people.len(), cards.len()), (240, 120), "{}", leg["title"]);
+        let completed = cards.iter().filter(|line| line["end"] == "completed").count();
+        assert_eq!(leg["completed"], completed);
+        let pages = |line: &Value| line["pages"].as_u64().unwrap();
+        assert!(people.iter().all(|line| pages(line) <= line["requests"].as_u64().unwrap()));
+        assert!(cards.iter().all(|line| line["end"] != "completed" || pages(line) >= 5));
+        assert!(people.iter().all(|line| line["ended_s"].as_f64() >= line["came_s"].as_f64()));
+    }
 }
 
 /// The processes that `id` started and that are still there.

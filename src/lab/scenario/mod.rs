@@ -20,7 +20,7 @@ use crate::config::findings::Findings;
 use crate::config::{self, Diagnostic};
 
 pub use class::{Bots, Class, Conduct, Patience, People, Repeat, RetryRule};
-pub use service::{Endpoint, Fault, FaultKind, Method, Pool, Stock, Victim};
+pub use service::{Endpoint, Errors, Fault, FaultKind, Method, Pool, Stock, Victim};
 pub use shipped::{SHIPPED, Source};
 
 /// A checked scenario.

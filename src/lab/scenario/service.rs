@@ -96,18 +96,45 @@ pub enum FaultKind {
         /// Which pool.
         pool: usize,
     },
-    /// A share of a pool's answers are errors (500). Played by the origin.
+    /// A share of a pool's answers are errors. Played by the origin.
     Errors {
         /// Which pool.
         pool: usize,
-        /// Which share.
-        share: f64,
+        /// Which share, and how.
+        errors: Errors,
+    },
+    /// A pool's work takes so many times as long; what was begun before is not touched. Played by the
+    /// origin.
+    Slowness {
+        /// Which pool.
+        pool: usize,
+        /// How many times.
+        times: f64,
     },
     /// The origin is gone: connections are refused, open ones are reset. Played by the origin.
     OriginDead,
     /// A process is killed (SIGKILL) and started again. Played by whoever runs the leg, not by the
     /// origin.
     Kill(Victim),
+}
+
+/// Answers that are errors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Errors {
+    /// Which share.
+    pub share: f64,
+    /// With which status.
+    pub status: u16,
+    /// On arrival, without a worker: so quick that it looks like health. Otherwise after the whole work.
+    pub at_once: bool,
+}
+
+impl Errors {
+    /// This share fails after the whole work, with 500; 0 is none.
+    #[must_use]
+    pub const fn of(share: f64) -> Self {
+        Self { share, status: 500, at_once: false }
+    }
 }
 
 /// Who can be killed.

@@ -51,6 +51,8 @@ fn faults_are_read_with_what_they_hit() {
             { at_s = 20, until_s = 30, pool = "sia", slots = 6 },
             { at_s = 1, until_s = 2, pool = "sia", stalled = true },
             { at_s = 1, until_s = 2, pool = "sia", error_rate = 0.5 },
+            { at_s = 2, until_s = 3, pool = "sia", error_rate = 0.3, error_status = 503, error_at_once = true },
+            { at_s = 1, until_s = 2, pool = "sia", slowness = 3 },
             { at_s = 3, until_s = 4.5, origin = "dead" },
             { at_s = 15, kill = "gateway" },
         ]
@@ -63,13 +65,15 @@ fn faults_are_read_with_what_they_hit() {
         [
             FaultKind::Slots { pool: 0, slots: 6 },
             FaultKind::Stall { pool: 0 },
-            FaultKind::Errors { pool: 0, share: 0.5 },
+            FaultKind::Errors { pool: 0, errors: Errors::of(0.5) },
+            FaultKind::Errors { pool: 0, errors: Errors { share: 0.3, status: 503, at_once: true } },
+            FaultKind::Slowness { pool: 0, times: 3.0 },
             FaultKind::OriginDead,
             FaultKind::Kill(Victim::Gateway),
         ]
     );
-    assert_eq!(scenario.faults[3].until, Some(Duration::from_millis(4_500)));
-    assert_eq!((scenario.faults[4].at, scenario.faults[4].until), (Duration::from_secs(15), None));
+    assert_eq!(scenario.faults[5].until, Some(Duration::from_millis(4_500)));
+    assert_eq!((scenario.faults[6].at, scenario.faults[6].until), (Duration::from_secs(15), None));
 }
 
 #[test]

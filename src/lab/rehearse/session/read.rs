@@ -190,6 +190,7 @@ fn absent(scenario: &Scenario, pool: usize) -> Vec<String> {
         let at_s = fault.at.as_secs_f64();
         match fault.kind {
             FaultKind::Errors { .. } => absent.push(format!("the errors from {at_s} s on")),
+            FaultKind::Slowness { .. } => absent.push(format!("the slowness from {at_s} s on")),
             FaultKind::Kill(_) => absent.push(format!("the kill at {at_s} s")),
             FaultKind::Slots { .. } | FaultKind::Stall { .. } | FaultKind::OriginDead => {}
         }

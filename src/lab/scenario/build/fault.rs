@@ -1,7 +1,7 @@
 //! `[[fault]]`: one thing that breaks, from when, until when.
 
 use super::super::raw::{RawFault, RawScenario};
-use super::super::{Fault, FaultKind};
+use super::super::{Errors, Fault, FaultKind};
 use super::{Judge, element, pool_index};
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
@@ -9,7 +9,9 @@ use crate::config::spelling::list;
 use crate::lab::law::seconds;
 
 /// The keys that say what breaks, and what each goes with.
-const POOL_KEYS: [&str; 3] = ["slots", "stalled", "error_rate"];
+const POOL_KEYS: [&str; 4] = ["slots", "stalled", "slowness", "error_rate"];
+/// The keys that say how errors come.
+const ERROR_KEYS: [&str; 2] = ["error_status", "error_at_once"];
 
 pub(super) fn judge(judge: &mut Judge<'_, '_>) {
     let raw = judge.raw;
@@ -22,9 +24,9 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
                 [] => "this fault does not say what breaks".to_owned(),
                 _ => format!("this fault says several things at once: {}", list(&said)),
             };
-            let help = "write one of `slots`, `stalled` or `error_rate` with `pool`, or `origin = \"dead\"`, \
-                        or `kill = \"gateway\"`; for more, write another `[[fault]]`";
-            let all = ["slots", "stalled", "error_rate", "origin", "kill"];
+            let help = "write one of `slots`, `stalled`, `slowness` or `error_rate` with `pool`, or \
+                        `origin = \"dead\"`, or `kill = \"gateway\"`; for more, write another `[[fault]]`";
+            let all = ["slots", "stalled", "slowness", "error_rate", "origin", "kill"];
             let finding = Finding::error(path.clone(), message, help);
             judge.add(all.iter().fold(finding, |finding, key| finding.about(path.key(key))));
         }
@@ -44,6 +46,13 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
             (Some(pool), _) => judge.name(&path.key("pool"), pool, &pools, "[pool.NAME]"),
             (None, _) => {}
         }
+        let how = [fault.error_status.is_some(), fault.error_at_once.is_some()];
+        for (key, _) in ERROR_KEYS.into_iter().zip(how).filter(|(_, said)| *said) {
+            judge.refuse_if(fault.error_rate.is_none(), || {
+                let message = format!("`{key}` without errors");
+                Finding::error(path.key(key), message, "add `error_rate`, or remove it")
+            });
+        }
         times(judge, &path, fault);
         overlap(judge, index, fault);
     }
@@ -54,6 +63,7 @@ fn what(fault: &RawFault) -> Vec<&'static str> {
     let keys = [
         ("slots", fault.slots.is_some()),
         ("stalled", fault.stalled.is_some()),
+        ("slowness", fault.slowness.is_some()),
         ("error_rate", fault.error_rate.is_some()),
         ("origin", fault.origin.is_some()),
         ("kill", fault.kill.is_some()),
@@ -110,7 +120,16 @@ pub(super) fn build(raw: &RawScenario, fault: &RawFault) -> Option<Fault> {
         (_, RawFault { origin: Some(_), .. }) => FaultKind::OriginDead,
         (Some(pool), RawFault { slots: Some(slots), .. }) => FaultKind::Slots { pool, slots: *slots },
         (Some(pool), RawFault { stalled: Some(true), .. }) => FaultKind::Stall { pool },
-        (Some(pool), RawFault { error_rate: Some(share), .. }) => FaultKind::Errors { pool, share: *share },
+        (Some(pool), RawFault { slowness: Some(times), .. }) => FaultKind::Slowness { pool, times: *times },
+        (Some(pool), RawFault { error_rate: Some(share), .. }) => {
+            let plain = Errors::of(*share);
+            let errors = Errors {
+                status: fault.error_status.unwrap_or(plain.status),
+                at_once: fault.error_at_once.unwrap_or(plain.at_once),
+                ..plain
+            };
+            FaultKind::Errors { pool, errors }
+        }
         _ => return None,
     };
     Some(Fault { at: seconds(fault.at_s), until: fault.until_s.map(seconds), kind })

@@ -81,7 +81,7 @@ pub(crate) struct RawStock {
     pub(crate) units: u64,
 }
 
-/// `[[fault]]`: one of `slots`, `stalled` or `error_rate` with `pool`, or `origin`, or `kill`.
+/// `[[fault]]`: one of `slots`, `stalled`, `slowness` or `error_rate` with `pool`, or `origin`, or `kill`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawFault {
@@ -101,6 +101,14 @@ pub(crate) struct RawFault {
     /// Share of the pool's answers that are errors.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub(crate) error_rate: Option<f64>,
+    /// With which status. Default: 500.
+    #[schemars(range(min = 400, max = 599))]
+    pub(crate) error_status: Option<u16>,
+    /// Whether they come on arrival, without a worker. Default: after the whole work.
+    pub(crate) error_at_once: Option<bool>,
+    /// How many times as long the pool's work takes.
+    #[schemars(range(max = 1_000.0), extend("exclusiveMinimum" = 0.0))]
+    pub(crate) slowness: Option<f64>,
     /// What happens to the origin as a whole.
     pub(crate) origin: Option<RawOrigin>,
     /// Who is killed, and started again.

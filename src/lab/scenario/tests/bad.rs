@@ -219,8 +219,11 @@ const MEANING: &[Bad] = &[
         "let one end before the other begins",
     ),
     // What breaks.
-    ("origin = \"dead\"\n", "", "[[fault]]", "write one of `slots`, `stalled` or `error_rate`"),
+    ("origin = \"dead\"\n", "", "[[fault]]", "write one of `slots`, `stalled`, `slowness` or `error_rate`"),
     ("slots = 6", "slots = 6\nstalled = true", "[[fault]]", "write another `[[fault]]`"),
+    ("slots = 6", "slots = 6\nslowness = 2", "[[fault]]", "write another `[[fault]]`"),
+    ("slots = 6", "slots = 6\nerror_status = 503", "error_status = 503", "add `error_rate`"),
+    ("slots = 6", "slots = 6\nerror_at_once = true", "error_at_once = true", "add `error_rate`"),
     ("pool = \"sia\"\nslots = 6", "slots = 6", "[[fault]]", "add `pool = \"sia\"`"),
     ("kill = \"gateway\"", "kill = \"gateway\"\npool = \"sia\"", "pool = \"sia\"", "remove `pool`"),
     // People and programs.
