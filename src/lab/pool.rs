@@ -327,6 +327,8 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::UnixTime;
+    use crate::clock::Clock;
 
     const TEN_MS: Span = Span::Fixed { s: 0.01 };
 
@@ -474,9 +476,10 @@ mod tests {
         let lane = lane(1, true);
         let working = lane.arrive(Some((1, 1)), None, &TEN_MS).unwrap();
         lane.set_errors(Errors { share: 1.0, status: 503, at_once: true });
-        let began = tokio::time::Instant::now();
+        let clock = Clock::of_runtime(UnixTime(0));
+        let began = clock.now();
         let done = lane.arrive(Some((2, 1)), None, &TEN_MS).unwrap().await.unwrap();
-        assert_eq!((done.failed, began.elapsed()), (Some(503), Duration::ZERO));
+        assert_eq!((done.failed, clock.now().since(began)), (Some(503), Duration::ZERO));
         assert_eq!(lane.in_flight(), 2, "until it is handed over");
         drop(done);
         // What was taken before is answered as ever.
@@ -491,15 +494,16 @@ mod tests {
         let lane = lane(2, true);
         let before = lane.arrive(Some((1, 1)), None, &TEN_MS).unwrap();
         lane.set_slowness(3.0);
-        let began = tokio::time::Instant::now();
+        let clock = Clock::of_runtime(UnixTime(0));
+        let began = clock.now();
         let slow = lane.arrive(Some((2, 1)), None, &TEN_MS).unwrap();
         before.await.unwrap();
-        assert_eq!(began.elapsed(), Duration::from_millis(10));
+        assert_eq!(clock.now().since(began), Duration::from_millis(10));
         slow.await.unwrap();
-        assert_eq!(began.elapsed(), Duration::from_millis(30));
+        assert_eq!(clock.now().since(began), Duration::from_millis(30));
         lane.set_slowness(1.0);
         lane.arrive(Some((3, 1)), None, &TEN_MS).unwrap().await.unwrap();
-        assert_eq!(began.elapsed(), Duration::from_millis(40));
+        assert_eq!(clock.now().since(began), Duration::from_millis(40));
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert!((lane.truth().busy_s - 0.05).abs() < 1e-9, "{:?}", lane.truth());
     }
