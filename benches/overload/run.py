@@ -17,6 +17,8 @@ import argparse
 import json
 import os
 import resource
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,8 +35,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 TOGETHER, LANES = 2400, 13
 # What a run may take beyond its scenario.
 GRACE = 45.0
-# Above this the machine decides, not the proxy.
-BUSY = 0.85
 
 
 def processor():
@@ -57,8 +57,10 @@ def play(leg, scenario, seed, options, folder):
     if leg.program:
         command += ["--target", f"http://127.0.0.1:{ports[0]}"]
         proxy = legs.Proxy(leg, scenario, folder, ports, given)
+        options.alive.append(proxy.process)
     try:
         rush = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        options.alive.append(rush)
         try:
             told, wrong = rush.communicate(timeout=scenario.horizon + GRACE)
         except subprocess.TimeoutExpired:
@@ -109,10 +111,20 @@ def side_by_side(scenario, seed, together, options):
                 run["failed"] = f"{trouble}" if isinstance(trouble, legs.Trouble) else f"{type(trouble).__name__}: {trouble}"
 
     threads = [threading.Thread(target=one, args=pair) for pair in zip(runs, together)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    options.alive = []
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        # Each leads a session of its own, so that the terminal's signal did not reach them.
+        for process in list(options.alive):
+            legs.end(process)
+        for thread in threads:
+            if thread.ident:
+                thread.join()
+        raise
     used, whole = (after - then for after, then in zip(processor(), before))
     for run in runs:
         run["busy"] = round(used / max(1, whole), 3)
@@ -152,6 +164,8 @@ def parsed():
         parser.error("--seconds: at least 8")
     if not os.access(options.program, os.X_OK):
         parser.error(f"there is no program {options.program}: make build")
+    if "--each" not in subprocess.run([options.program, "rush", "--help"], capture_output=True, text=True, check=True).stdout:
+        parser.error(f"{options.program} is older than this bench: make build")
     every = scenarios.all_of_them(options.quick and not options.scenario, options.seconds)
     if options.quick and options.scenario:
         # A variant may be asked for; it is played shorter all the same.
@@ -169,6 +183,18 @@ def chosen(parser, all_of_them, keys):
 
 def main():
     options, plan = parsed()
+    with tempfile.TemporaryDirectory(prefix="overload-") as folder:
+        # A build in the middle shall not change what is measured.
+        options.program = shutil.copy2(options.program, f"{folder}/tornello")
+        measure(options, plan)
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+def measure(options, plan):
+    signal.signal(signal.SIGTERM, stop)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.makedirs(options.out, exist_ok=True)
@@ -195,10 +221,8 @@ def main():
     lines += [
         f"not run, no time was left: {key} seed {seed}: {', '.join(leg.key for leg in together)}" for key, seed, together in left_out
     ]
-    lines += sorted({
-        f"the machine was {100 * run['busy']:.0f} % busy: do not believe {run['scenario']} seed {run['seed']}, {run['leg']}"
-        for run in runs if run["busy"] > BUSY
-    })
+    busy = {(run["scenario"], run["seed"]) for run in runs if run["busy"] > table.BUSY}
+    lines += [f"the machine was too busy to believe what is marked with ?: {key} seed {seed}" for key, seed in sorted(busy)]
     with open(f"{options.out}/table.md", "w", encoding="utf-8") as file:
         file.write(text + "\n\n" + "".join(f"- {line}\n" for line in lines))
     with open(f"{options.out}/table.json", "w", encoding="utf-8") as file:

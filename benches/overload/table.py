@@ -1,7 +1,7 @@
 """One table of all that was measured, as Markdown and as JSON.
 
 A cell is the goodput over the oracle's, in percent, and the 99th percentile of those let in, in
-milliseconds, with `!` where it is above its bound; `~` where no oracle was played: then of what was possible. The median over the seeds, cell by cell.
+milliseconds, with `!` where it is above its bound; `~` where no oracle was played: then of what was possible; `?` where the machine was too busy. The median over the seeds, cell by cell.
 """
 
 import statistics
@@ -12,6 +12,8 @@ from legs import LEGS, ORACLES, WAIT
 GOALS = (0.95, 8), 0.85
 # By how much the 99th percentile of those let in may exceed the uncongested one, before the queue's bound.
 SLOWER = 1.5
+# Above this the machine decides, not the proxy.
+BUSY = 0.85
 ADAPTIVE_PEERS = [leg.key for leg in LEGS if leg.adaptive and leg.key != "knee"]
 QUEUES = {leg.key: leg.queues for leg in LEGS}
 
@@ -148,7 +150,8 @@ def markdown(found, scenarios, legs):
             elif "median" not in cell:
                 cells.append("failed")
             else:
-                cells.append(show(cell["median"]))
+                doubt = "?" if cell["median"]["busy"] > BUSY else ""
+                cells.append(show(cell["median"]) + doubt)
         lines.append(f"| {name} | {' | '.join(cells)} |")
 
     for scenario in scenarios:
