@@ -1,7 +1,8 @@
 """From what a leg left behind to its figures.
 
 Times count from the intended arrival. An answer is *good* if it is the page and came within the
-scenario's bound. *Possible* is what came in a second and could be answered, by the known capacity.
+scenario's bound; it counts in the second in which it came, so that a long queue at the end of what is
+counted is no gain. *Possible* is what was asked in a second and could be answered, by the known capacity.
 """
 
 import json
@@ -53,7 +54,7 @@ def answers(asked, scenario):
     came = [one for one in asked if begin <= one["came_s"] < end]
     took = lambda one: one["ended_s"] - one["came_s"]
     is_good = lambda one: one["end"] == "completed" and took(one) <= scenario.slo
-    good = sum(map(is_good, came))
+    good = sum(is_good(one) for one in asked if begin <= one["ended_s"] < end)
     # Who was not answered in time was let through all the same, and waits in vain.
     longest = scenario.slo
     let_in = sorted(took(one) for one in came if one["end"] == "completed" or took(one) > longest)
@@ -80,11 +81,11 @@ def bins(asked, scenario, is_good):
     came, good = [0.0] * count, [0] * count
     for one in asked:
         number = int(one["came_s"] - origin)
-        if not 0 <= number < count:
-            continue
-        share = next((share for at, to, share in scenario.sound if at <= one["came_s"] < to), 1.0)
-        came[number] += share
-        good[number] += is_good(one)
+        if 0 <= number < count:
+            came[number] += next((share for at, to, share in scenario.sound if at <= one["came_s"] < to), 1.0)
+        number = int(one["ended_s"] - origin)
+        if 0 <= number < count:
+            good[number] += is_good(one)
     rows = []
     for number in range(count):
         at = origin + number

@@ -33,6 +33,8 @@ import table
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Most requests a second of all that is played side by side, and most legs.
 TOGETHER, LANES = 2400, 13
+# Fewest seconds of a scenario.
+LEAST = 20
 # What a run may take beyond its scenario.
 GRACE = 45.0
 
@@ -160,8 +162,8 @@ def parsed():
     options.legs = chosen(parser, legs.LEGS, options.leg)
     options.seeds = options.seeds or ([1] if options.quick else [1, 2, 3])
     options.minutes = options.minutes or (20 if options.quick else 240)
-    if options.seconds is not None and options.seconds < 8:
-        parser.error("--seconds: at least 8")
+    if options.seconds is not None and options.seconds < LEAST:
+        parser.error(f"--seconds: at least {LEAST}: what breaks must have time to be mended")
     if not os.access(options.program, os.X_OK):
         parser.error(f"there is no program {options.program}: make build")
     if "--each" not in subprocess.run([options.program, "rush", "--help"], capture_output=True, text=True, check=True).stdout:

@@ -39,7 +39,8 @@ class Goodput(unittest.TestCase):
         times = evenly(400, 1, 21)
         people = [person(at, 0.2) if number % 2 else person(at, 0.01, "failed") for number, at in enumerate(times)]
         found = read(people, STEADY)
-        self.assertEqual((found["came"], found["good"], found["possible"]), (6000, 3000, 3000))
+        self.assertEqual((found["came"], found["possible"]), (6000, 3000))
+        self.assertAlmostEqual(found["good"], 3000, delta=1)
         self.assertEqual((found["p99_ms"], found["refused_p99_ms"]), (200, 10.0))
 
     def test_a_late_page_is_not_good_and_who_waits_in_vain_was_let_in(self):
