@@ -41,6 +41,8 @@ def read(leg, stories, scenario):
         "in_flight_max": leg["origin_in_flight_max"],
         "drift": drift(leg["series"], scenario),
         "wobble": wobble(leg["series"], scenario),
+        # To look at: what is unfinished at the origin, sample by sample.
+        "in_flight": [(round(one["at_s"], 1), one["in_flight"]) for one in leg["series"]],
     }
     if scenario.judged == "sessions":
         return figures | sessions(leg, asked)
@@ -71,6 +73,8 @@ def answers(asked, scenario):
         "refused_p99_ms": round(1000 * percentile(refused, 0.99), 1) if refused else None,
         "back_s": [back(seconds, event, scenario) for event in scenario.events],
         "first_5_s": early(seconds, scenario),
+        # To look at: second by second what was possible, and what was good.
+        "seconds": [(round(can), did) for _, can, did in seconds],
     }
 
 

@@ -141,9 +141,8 @@ def tell(run, scenario):
     found = run["figures"]
     if scenario.judged == "sessions":
         return f"{found['good']} of {found['came']} reached the goal"
-    possible = found["of_possible"]
-    words = f"{found['good']} good of {found['came']}, {100 * possible:.0f} % of possible" if possible else "nothing possible"
-    return f"{words}, p99 {found['p99_ms']} ms"
+    share = "nothing was possible" if found["of_possible"] is None else f"{100 * found['of_possible']:.0f} % of possible"
+    return f"{found['good']} good of {found['came']}, {share}, p99 {found['p99_ms']} ms"
 
 
 def parsed():

@@ -173,14 +173,16 @@ def mix_shift(until):
 
 
 def storm(until, trigger):
-    """Clients that try again, and a trigger that goes: goodput must come back with the load as it is."""
-    slots, at = 20, 8.0
-    rate = 0.9 * slots / WORK.mean
-    crowd = stream([(until - FROM, rate)], timeout=1.0, spinner=4.0, more='retry = "hammer"\nretry_gap_s = 0.1')
+    """Clients that try three times more, and a trigger that goes: goodput must come back with the load as
+    it is."""
+    slots, at, load = 20, 8.0, 0.8
+    rate = load * slots / WORK.mean
+    # Refused within 0.2 s, they try at 0, 0.7, 1.4 and 2.1 s, and then leave.
+    crowd = stream([(until - FROM, rate)], timeout=1.0, spinner=2.2, more='retry = "hammer"\nretry_gap_s = 0.5')
     return Scenario(
-        key="9", title=f"retry storm: {trigger:.0f} s at a quarter of the workers, then 0.9x", slots=slots, until=until,
+        key="9", title=f"retry storm: {trigger:.0f} s at a quarter of the workers, 0.8x", slots=slots, until=until,
         crowd=crowd + page(WORK), peak=4 * rate, slo=1.5, calm_p99=WORK.p99,
-        capacity=[(0, rate / 0.9), (at, rate / 3.6), (at + trigger, rate / 0.9)], window=(at + trigger + 5, until),
+        capacity=[(0, rate / load), (at, rate / load / 4), (at + trigger, rate / load)], window=(at + trigger + 5, until),
         events=[at + trigger], faults=[fault(at, at + trigger, f"slots = {slots // 4}")], rest=5.0,
     )
 

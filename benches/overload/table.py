@@ -27,6 +27,8 @@ def gathered(runs, scenarios):
     """Figures by scenario and leg: each the median over the seeds, goodput against the oracle of the
     same seed."""
     found = {}
+    # What is kept with a run, and no figure.
+    courses = ("back_s", "seconds", "in_flight")
     for scenario in scenarios:
         here = [run for run in runs if run["scenario"] == scenario.key]
         oracle = {}
@@ -42,11 +44,12 @@ def gathered(runs, scenarios):
             best = oracle.get(run["seed"])
             figures["goodput"] = figures["good"] / best if best else None
             figures["back_max_s"] = slowest(figures.get("back_s"))
-            cell["runs"].append(figures | {"seed": run["seed"], "busy": run["busy"]})
+            told = {name: value for name, value in figures.items() if name not in courses[1:]}
+            cell["runs"].append(told | {"seed": run["seed"], "busy": run["busy"]})
         for leg, cell in found.get(scenario.key, {}).items():
             if not cell["runs"]:
                 continue
-            names = {name for figures in cell["runs"] for name in figures} - {"seed", "back_s"}
+            names = {name for figures in cell["runs"] for name in figures} - {"seed", *courses}
             cell["median"] = {
                 name: middle(figures.get(name) for figures in cell["runs"]) for name in sorted(names)
             }
