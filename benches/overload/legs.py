@@ -46,12 +46,12 @@ LEGS = [
     Leg("aimd", "tornello", "aimd", True, True),
     Leg("fixed", "tornello", "fixed", True),
     Leg("envoy", "envoy", "adaptive", False, True),
-    Leg("envoy no-pin", "envoy", "no-pin", False, True),
-    Leg("envoy admission", "envoy", "admission", False, True),
+    Leg("envoy-no-pin", "envoy", "no-pin", False, True),
+    Leg("envoy-admission", "envoy", "admission", False, True),
     Leg("haproxy", "haproxy", "true", True),
-    Leg("haproxy 3x", "haproxy", "wrong", True),
+    Leg("haproxy-3x", "haproxy", "wrong", True),
     Leg("nginx", "nginx", "true"),
-    Leg("nginx 3x", "nginx", "wrong"),
+    Leg("nginx-3x", "nginx", "wrong"),
     Leg("none", None, ""),
 ]
 # What is set by hand to the truth: the better of them is the oracle.
