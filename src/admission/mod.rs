@@ -10,6 +10,7 @@
 
 pub mod calls;
 pub mod chance;
+pub mod draw;
 pub mod extensions;
 pub mod forecast;
 pub mod front_row;

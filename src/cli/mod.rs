@@ -62,7 +62,7 @@ pub enum Command {
     LabOrigin(lab_origin::LabOrigin),
     /// Show what a running gateway does.
     Status(status::Status),
-    /// Check, offline, what a gateway signed: receipts, boards.
+    /// Check, offline, what a gateway signed: receipts, boards, draws.
     Verify(verify::Verify),
 }
 

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{CONFIGURATION, Failure, OK, RUNTIME, complain};
+use crate::proof::draw::document::{self, Kept};
 use crate::proof::{receipt, sealed};
 
 /// Check, offline, what a gateway signed.
@@ -24,6 +25,23 @@ pub enum What {
         /// The rules of the room, as `rules` gives them: the receipt must name them.
         #[arg(long)]
         rules: Option<PathBuf>,
+        /// The public key.
+        #[command(flatten)]
+        key: PublicKey,
+    },
+    /// A whole draw: rules, commitment, randomness, and the number of everybody who came.
+    Draw {
+        /// The file; `-` reads from standard input.
+        file: PathBuf,
+        /// The signed rules that were published beforehand: the draw must be held by them.
+        #[arg(long)]
+        rules: Option<PathBuf>,
+        /// A signed commitment that somebody kept: there must be no other.
+        #[arg(long)]
+        commitment: Option<PathBuf>,
+        /// The receipt of a place: it must be among those drawn.
+        #[arg(long)]
+        receipt: Option<PathBuf>,
         /// The public key.
         #[command(flatten)]
         key: PublicKey,
@@ -75,6 +93,21 @@ impl What {
                     "good: number {} of room {} (epoch {}), taken at {time}; rules {}",
                     told.number, told.room, told.epoch, told.rules
                 ))
+            }
+            Self::Draw { file, rules, commitment, receipt, key } => {
+                let [rules, commitment, receipt] =
+                    [rules, commitment, receipt].map(|path| path.as_deref().map(read).transpose());
+                let (rules, commitment, receipt, key) = (rules?, commitment?, receipt?, key.read()?);
+                let kept = Kept { rules: rules.as_deref(), commitment: commitment.as_deref() };
+                let verified = document::verify(&read(&file)?, &key, &kept)?;
+                let yours = match receipt {
+                    Some(text) => {
+                        let place = verified.place_of(&receipt::verify(&text, &key, None)?)?;
+                        format!("\nthis receipt: ticket {}, number {}", place.0, place.1)
+                    }
+                    None => String::new(),
+                };
+                Ok(format!("good: {verified}{yours}"))
             }
             Self::Board { file, key } => {
                 let text = read(&file)?;
