@@ -8,6 +8,7 @@
 //! - [`proxy`]: the request path, from a head to an answer. `proxy::handle` reads like the sentence.
 //! - [`edge`]: sockets towards the crowd.
 //! - [`pages`]: refusals as bytes: waiting page, notices, problem+json.
+//! - [`proof`]: what is signed, and how anybody checks it: boards, receipts, draws.
 //! - [`preview`]: every page with invented data.
 //! - [`config`]: from TOML to validated settings.
 //! - [`app`]: builds each part once, serves, reloads, drains.

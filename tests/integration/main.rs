@@ -16,6 +16,7 @@ mod browser;
 mod caches;
 mod circuit;
 mod disk;
+mod draw;
 mod faults;
 mod forwarding;
 mod framing;

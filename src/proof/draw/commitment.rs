@@ -1,4 +1,7 @@
 //! What the gateway binds itself to before there is randomness, and what it says when it failed to in time.
+//!
+//! The times in it are its signer's word. That it was public before the round came out is shown by those who
+//! kept it: whoever signs another one, or a void, after seeing the randomness has signed two things.
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};

@@ -25,7 +25,7 @@ const ROUNDS: [(u64, &str); 3] = [
         "b33bf3667cbd5a82de3a24b4e0e9fe5513cc1a0e840368c6e31f5fcfa79bea03f73896b25883abf2853d10337fb8fa41",
     ),
 ];
-const COUNT: u32 = 40;
+const COUNT: u8 = 40;
 
 /// A draw, its parts still apart.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ fn signature(round: u64) -> Randomness {
 }
 
 impl Parts {
-    fn of(source: Source, opens_at_ms: u64, count: u32) -> Self {
+    fn of(source: Source, opens_at_ms: u64, count: u8) -> Self {
         let key = SigningKey::from_bytes(&[7; 32]);
         let rules = Rules {
             kind: Rules::KIND.to_owned(),
@@ -63,17 +63,16 @@ impl Parts {
             randomness: source,
         };
         let mut log = JoinLog::default();
-        (0..count).for_each(|index| _ = log.append(leaf(&[index as u8; 16], u64::from(index))));
-        let ticket =
-            |(index, leaf): (usize, &Leaf)| Drawn { ticket: index as u32, leaf: hex(leaf), number: 0 };
-        let tickets = log.leaves().iter().enumerate().map(ticket).collect();
+        (0..count).for_each(|index| _ = log.append(leaf(&[index; 16], u64::from(index))));
+        let ticket = |(ticket, leaf): (u32, &Leaf)| Drawn { ticket, leaf: hex(leaf), number: 0 };
+        let tickets = (0..).zip(log.leaves()).map(ticket).collect();
         let commitment = Commitment {
             kind: Commitment::KIND.to_owned(),
             v: 1,
             room: "main".to_owned(),
             rules: String::new(),
             round: rules.round(),
-            count,
+            count: log.count(),
             root: hex(&log.root()),
             closed_at_ms: opens_at_ms,
             signed_at_ms: opens_at_ms + 1_000,
@@ -179,7 +178,7 @@ fn refused(parts: &Parts) -> DrawError {
 fn a_good_draw_is_believed_and_gives_everybody_one_number() {
     for parts in good() {
         let verified = parts.verify().unwrap();
-        assert_eq!((verified.draw.count, verified.commitment.count), (COUNT, COUNT));
+        assert_eq!((verified.draw.count, verified.commitment.count), (COUNT.into(), COUNT.into()));
         let log = parts.tickets.iter().fold(JoinLog::default(), |mut log, ticket| {
             log.append(from_hex(&ticket.leaf).unwrap()).unwrap();
             log
@@ -234,14 +233,14 @@ fn a_dropped_ticket_is_found() {
         assert_eq!(refused(&gap), DrawError::Dropped(5));
         let mut closed = gap.clone();
         (0..).zip(&mut closed.tickets).for_each(|(index, ticket)| ticket.ticket = index);
-        assert_eq!(refused(&closed), DrawError::Count { listed: COUNT - 1, committed: COUNT });
+        assert_eq!(refused(&closed), DrawError::Count { listed: 39, committed: 40 });
         // Hidden by a phantom in its place.
         let mut replaced = parts.clone();
         replaced.tickets[5].leaf = hex(&[9; 32]);
         assert_eq!(refused(&replaced), DrawError::Root);
         let mut last = parts.clone();
         last.tickets.pop();
-        assert_eq!(refused(&last), DrawError::Count { listed: COUNT - 1, committed: COUNT });
+        assert_eq!(refused(&last), DrawError::Count { listed: 39, committed: 40 });
     }
 }
 
@@ -266,7 +265,7 @@ fn a_ticket_dropped_before_the_commitment_is_found_by_its_receipt() {
     assert_eq!(told(&parts, 5, drawn), Ok((5, drawn)));
     let other = drawn + 1;
     assert_eq!(told(&parts, 5, other), Err(DrawError::Number { index: 5, told: other, drawn }));
-    assert_eq!(told(&parts, COUNT as u8, 0), Err(DrawError::NotDrawn));
+    assert_eq!(told(&parts, COUNT, 0), Err(DrawError::NotDrawn));
 }
 
 #[test]
@@ -277,12 +276,12 @@ fn a_doubled_ticket_is_found() {
         assert_eq!(refused(&twice), DrawError::Doubled(5));
         // Under an index of its own, and committed to.
         let mut again = parts.clone();
-        again.tickets.push(Drawn { ticket: COUNT, ..parts.tickets[5].clone() });
+        again.tickets.push(Drawn { ticket: COUNT.into(), ..parts.tickets[5].clone() });
         again.commitment.count += 1;
-        assert_eq!(refused(&again), DrawError::Doubled(COUNT));
+        assert_eq!(refused(&again), DrawError::Doubled(COUNT.into()));
         let mut phantom = parts.clone();
-        phantom.tickets.push(Drawn { ticket: COUNT, leaf: hex(&[9; 32]), number: 1 });
-        assert_eq!(refused(&phantom), DrawError::Count { listed: COUNT + 1, committed: COUNT });
+        phantom.tickets.push(Drawn { ticket: COUNT.into(), leaf: hex(&[9; 32]), number: 1 });
+        assert_eq!(refused(&phantom), DrawError::Count { listed: 41, committed: 40 });
     }
 }
 
