@@ -93,7 +93,7 @@ impl Void {
 }
 
 /// The last moment at which `round` can be committed to.
-fn deadline_ms(round: u64) -> u64 {
+pub(super) fn deadline_ms(round: u64) -> u64 {
     let UnixTime(round_at) = drand::time_of(round);
     round_at.saturating_sub(milliseconds(ROUND_AFTER_COMMITMENT))
 }

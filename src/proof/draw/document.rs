@@ -6,8 +6,8 @@ use std::fmt;
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
-use super::commitment::{self, Commitment};
-use super::randomness::Randomness;
+use super::ceremony::Ceremony;
+use super::commitment::Commitment;
 use super::rules::{self, Rules};
 use super::{DrawError, Signed};
 use crate::admission::draw::log::{JoinLog, Leaf};
@@ -15,8 +15,8 @@ use crate::admission::draw::{Draw, Fixed};
 use crate::proof::receipt::Receipt;
 use crate::proof::{from_hex, hex};
 
-/// Longest chain of voids that is followed.
-const VOIDS_MAX: usize = 100;
+/// How the line of one who came begins.
+const TICKET: &str = r#"{"ticket":"#;
 
 /// One who came, as a line tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,52 +85,28 @@ impl fmt::Display for Verified {
     }
 }
 
-/// The lines of a draw, as they are read one after the other.
-struct Lines<'t>(std::iter::Peekable<std::str::Lines<'t>>);
-
-impl<'t> Lines<'t> {
-    /// The next line, if it begins as told.
-    fn next_if(&mut self, begin: &str) -> Option<&'t str> {
-        self.0.next_if(|line| line.starts_with(begin))
-    }
-
-    /// Lines that begin as told, `max` at most.
-    fn all(&mut self, begin: &str, max: usize) -> Vec<&'t str> {
-        std::iter::from_fn(|| self.next_if(begin)).take(max).collect()
-    }
-}
-
 /// Checks a whole draw by the key that its gateway published, and by what somebody `kept`.
 ///
 /// # Errors
 /// [`DrawError`]: the first thing that does not hold.
 pub fn verify(text: &str, key: &VerifyingKey, kept: &Kept<'_>) -> Result<Verified, DrawError> {
-    let mut lines = Lines(text.lines().peekable());
-    let missing = |what| DrawError::Unreadable { what, why: "it is missing".to_owned() };
-    let rules = rules::verify(lines.next_if(r#"{"rules":"#).ok_or_else(|| missing("rules"))?, key)?;
+    let mut lines = text.lines().peekable();
+    let mut ceremony = Ceremony::open(lines.next().unwrap_or_default(), key)?;
     if let Some(kept) = kept.rules
-        && rules::verify(kept, key)?.hash != rules.hash
+        && rules::verify(kept, key)?.hash != ceremony.rules().hash
     {
         return Err(DrawError::ChangedRules);
     }
-    let mut round = rules.said.round();
-    for void in lines.all(r#"{"void":"#, VOIDS_MAX) {
-        round = Some(commitment::void(void, key, &rules, round)?);
+    while let Some(statement) = lines.next_if(|line| !line.starts_with(TICKET)) {
+        ceremony.take(statement, key)?;
     }
-    let first = lines.next_if(r#"{"commitment":"#).ok_or_else(|| missing("commitment"))?;
-    let others = lines.all(r#"{"commitment":"#, VOIDS_MAX);
-    for other in others.into_iter().chain(kept.commitment) {
-        check_only(first, other, key)?;
+    if let Some(kept) = kept.commitment {
+        ceremony.is_the_one(kept, key)?;
     }
-    let commitment = commitment::verify(first, key, &rules, round)?.said;
-    let fixed = commitment.fixed(rules.hash)?;
-    let randomness = lines.next_if(r#"{"drand":"#).or_else(|| lines.next_if(r#"{"reveals":"#));
-    let randomness = randomness.ok_or_else(|| DrawError::Held("the randomness is missing".to_owned()))?;
-    let randomness: Randomness = serde_json::from_str(randomness)
-        .map_err(|error| DrawError::Unreadable { what: "randomness", why: error.to_string() })?;
-    let draw = fixed.draw(&randomness.bytes(&rules.said, round)?);
+    let (commitment, draw) = ceremony.decided()?;
+    let (rules, commitment) = (ceremony.rules().clone(), commitment.clone());
     let tickets = tickets(lines)?;
-    let indices = check_log(&tickets, &fixed)?;
+    let indices = check_log(&tickets, &commitment.fixed(rules.hash)?)?;
     for ((_, told), (index, drawn)) in tickets.iter().zip((0..).zip(draw.numbers())) {
         if *told != drawn {
             return Err(DrawError::Number { index, told: *told, drawn });
@@ -139,21 +115,11 @@ pub fn verify(text: &str, key: &VerifyingKey, kept: &Kept<'_>) -> Result<Verifie
     Ok(Verified { rules, commitment, draw, indices })
 }
 
-/// Whether `other`, which claims to be a commitment to the same draw, is the same.
-fn check_only(first: &str, other: &str, key: &VerifyingKey) -> Result<(), DrawError> {
-    let first: Signed<Commitment> = super::signed("commitment", first, key)?;
-    let other: Signed<Commitment> = super::signed("commitment", other, key)?;
-    if other.said.room != first.said.room || other.said.rules != first.said.rules {
-        return Err(DrawError::OtherRules { committed: other.said.rules, shown: first.said.rules });
-    }
-    if other.hash == first.hash { Ok(()) } else { Err(DrawError::SecondCommitment) }
-}
-
 /// Those who came: leaf and number, by index.
-fn tickets(lines: Lines<'_>) -> Result<Vec<(Leaf, u64)>, DrawError> {
+fn tickets<'t>(lines: impl Iterator<Item = &'t str>) -> Result<Vec<(Leaf, u64)>, DrawError> {
     let unreadable = |why: String| DrawError::Unreadable { what: "tickets", why };
     let mut tickets = Vec::new();
-    for (line, index) in lines.0.zip(0_u32..) {
+    for (line, index) in lines.zip(0_u32..) {
         let Drawn { ticket, leaf, number } =
             serde_json::from_str(line).map_err(|error| unreadable(format!("ticket {index}: {error}")))?;
         match ticket.cmp(&index) {
@@ -189,7 +155,7 @@ fn check_log(tickets: &[(Leaf, u64)], fixed: &Fixed) -> Result<HashMap<Leaf, u32
 /// The lines of those who came.
 pub fn lines<'a>(log: &'a JoinLog, draw: &Draw) -> impl Iterator<Item = String> + use<'a> {
     log.leaves().iter().zip(draw.numbers()).zip(0_u32..).map(|((leaf, number), ticket)| {
-        format!(r#"{{"ticket":{ticket},"leaf":"{}","number":{number}}}"#, hex(leaf))
+        format!(r#"{TICKET}{ticket},"leaf":"{}","number":{number}}}"#, hex(leaf))
     })
 }
 

@@ -9,6 +9,7 @@
 //! 4. `drand` or `reveals`: the randomness. It proves itself.
 //! 5. A line for each who came: the leaf of the ticket, and its number.
 
+pub mod ceremony;
 pub mod commitment;
 pub mod document;
 pub mod drand;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::super::commitment::Void;
+use super::super::randomness::Randomness;
 use super::super::reveal::{self, Party, Reveal};
 use super::super::rules::Source;
 use super::super::{DrawError, drand};
