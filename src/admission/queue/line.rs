@@ -1,7 +1,16 @@
 //! Those of one class who wait: a ring of users, each with its requests in order.
+//!
+//! A user who comes anew goes before the ring, once: who asks for little gets through as if those who ask
+//! for much were not there (FQ-CoDel, RFC 8290 §4.1.2). Whoever had a turn is not new before the ring has
+//! come round, also if nothing of theirs waited meanwhile. A request of nobody known is never new: it
+//! costs nothing to be nobody.
+
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+use turns::Turns;
 
 use super::{Pace, Standing, Who};
 use crate::admission::UserKey;
@@ -42,7 +51,7 @@ pub(super) struct Line<T> {
     /// The ring, by route, so that the first of the routes that may go is found without a search.
     lanes: BTreeMap<u8, Lane>,
     waiting: usize,
-    turn: u64,
+    turns: Turns,
     /// Permits that it holds.
     pub(super) holds: u32,
     /// Start tag of its next request.
@@ -56,7 +65,7 @@ impl<T> Default for Line<T> {
             flows: BTreeMap::new(),
             lanes: BTreeMap::new(),
             waiting: 0,
-            turn: 0,
+            turns: Turns::default(),
             holds: 0,
             tag: 0,
             standing: Standing::default(),
@@ -85,7 +94,8 @@ impl<T> Line<T> {
             return;
         }
         self.flows.insert(who, Flow { entries: VecDeque::from([entry]), turn: None });
-        self.enrol(who, None);
+        let turn = self.turns.of_newcomer(who);
+        self.enrol(who, turn);
     }
 
     /// Whose turn it is: the first in the ring, but those on a route that is `over` its share let others
@@ -115,15 +125,19 @@ impl<T> Line<T> {
     /// One of its permits is free: it has a turn again, at the end of the ring.
     pub(super) fn unpark(&mut self, who: Who) {
         if self.flows.get(&who).is_some_and(|flow| flow.turn.is_none()) {
-            self.enrol(who, None);
+            let turn = self.turns.at_the_end();
+            self.enrol(who, turn);
         }
     }
 
     /// Takes the next request of whose turn it is; its next turn is at the end of the ring.
     pub(super) fn take(&mut self, who: Who) -> Option<Entry<T>> {
-        self.withdraw(who);
+        if let Some(had) = self.withdraw(who) {
+            self.turns.served(had);
+        }
         let entry = self.extract(who, 0);
-        self.enrol(who, None);
+        let next = self.turns.at_the_end();
+        self.stand(who, next);
         entry
     }
 
@@ -167,10 +181,21 @@ impl<T> Line<T> {
     fn remove_at(&mut self, who: Who, at: usize) -> Option<Entry<T>> {
         let turn = if at == 0 { self.withdraw(who) } else { None };
         let entry = self.extract(who, at);
-        if turn.is_some() {
-            self.enrol(who, turn);
+        if let Some(turn) = turn {
+            self.stand(who, turn);
         }
         entry
+    }
+
+    /// A turn, for the next request or, if nothing of theirs waits, for when something does.
+    fn stand(&mut self, who: Who, turn: u64) {
+        if self.flows.contains_key(&who) {
+            self.enrol(who, turn);
+        } else if self.waiting == 0 {
+            self.turns.forget();
+        } else {
+            self.turns.keep(who, turn);
+        }
     }
 
     fn extract(&mut self, who: Who, at: usize) -> Option<Entry<T>> {
@@ -183,14 +208,10 @@ impl<T> Line<T> {
         Some(entry)
     }
 
-    /// Puts a flow without a turn into the ring, at `turn` or at its end.
-    fn enrol(&mut self, who: Who, turn: Option<u64>) {
+    /// Puts a flow without a turn into the ring.
+    fn enrol(&mut self, who: Who, turn: u64) {
         let Some(flow) = self.flows.get_mut(&who) else { return };
         let Some(head) = flow.entries.front() else { return };
-        let turn = turn.unwrap_or_else(|| {
-            self.turn += 1;
-            self.turn
-        });
         flow.turn = Some(turn);
         let lane = self.lanes.entry(head.route).or_insert(Lane { share: 1.0, turns: BTreeMap::new() });
         lane.share = head.share;

@@ -89,7 +89,49 @@ fn who_comes_back_stands_behind_those_who_have_not_had_their_turn() {
     world.wait(asking(Class::Entry, 1), 11);
     world.wait(asking(Class::Entry, 4), 4);
     let order: Vec<_> = (0..4).flat_map(|_| world.finish()).collect();
-    assert_eq!(order, [2, 3, 11, 4]);
+    assert_eq!(order, [2, 3, 4, 11], "the fourth is new, the first is not");
+}
+
+/// Ten users keep eight requests waiting each; one asks for one at a time, whenever the last was answered,
+/// and one for one in a while.
+#[test]
+fn who_asks_for_little_goes_before_those_who_ask_for_much_but_not_time_and_again() {
+    let mut world = World::new(1);
+    for user in 0..10 {
+        (0..8).for_each(|_| _ = world.wait(asking(Class::Entry, user), user));
+    }
+    world.grant();
+    // Once each of them was new.
+    (0..9).for_each(|_| _ = world.finish());
+    let (mut eager, mut served) = (0, Vec::new());
+    world.wait(asking(Class::Entry, 100), 100);
+    for step in 0..66 {
+        if step % 22 == 5 {
+            world.wait(asking(Class::Entry, 200), 200);
+            assert_eq!(world.finish(), [200], "new again, for the ring has come round");
+            continue;
+        }
+        let got = world.finish();
+        if got == [100] {
+            eager += 1;
+            world.wait(asking(Class::Entry, 100), 100);
+        }
+        served.extend(got);
+    }
+    assert_eq!(served.first(), Some(&100));
+    assert!((6..=7).contains(&eager), "one in eleven, as everybody: {eager}");
+}
+
+/// What nobody known asks for is never new: else it would pay to be nobody.
+#[test]
+fn it_does_not_pay_to_be_nobody() {
+    let mut world = World::new(1);
+    (0..5).for_each(|user| _ = world.wait(asking(Class::Entry, user), user));
+    world.grant();
+    (0..3).for_each(|_| _ = world.wait(Asking { user: None, ..asking(Class::Entry, 0) }, 99));
+    world.wait(asking(Class::Entry, 7), 7);
+    let order: Vec<_> = (0..8).flat_map(|_| world.finish()).collect();
+    assert_eq!(order, [1, 2, 3, 4, 7, 99, 99, 99]);
 }
 
 /// Everybody wants everything: each class gets its part, and a class that stops lends its own.
