@@ -1,4 +1,4 @@
-//! Calls whose holders asked for more time.
+//! Calls whose holders asked for more time, and what holders are told of the time of calls and visits.
 //!
 //! Times are of the room's clock. Memory: a record for each call that was extended and is not claimed.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::moment::Moment;
 
-/// How often one call may be extended (WCAG 2.2.1 asks for ten times).
+/// How often one call, and one visit, may be extended (WCAG 2.2.1 asks for ten times).
 pub const EXTENSIONS: u8 = 10;
 
 /// See the module.
@@ -70,6 +70,17 @@ impl Extensions {
 pub struct CallTime {
     /// What is left of it. It stands still while the room is held.
     pub left: Duration,
+    /// How often it may still be extended.
+    pub extensions: u8,
+}
+
+/// What somebody inside is told of the visit's time. It stands still while the room is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VisitTime {
+    /// What is left of the longest time that it may last.
+    pub left: Duration,
+    /// What is left until it counts as idle, and may end if somebody needs the seat.
+    pub idle: Duration,
     /// How often it may still be extended.
     pub extensions: u8,
 }

@@ -14,6 +14,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::extensions::{EXTENSIONS, VisitTime};
 use super::moment::Moment;
 use super::policy::RoomPolicy;
 use super::tempo::Tempo;
@@ -61,6 +62,8 @@ struct Session {
     asked: bool,
     /// It had run out before and was let through once more.
     revived: bool,
+    /// How often its holder asked for more time and got it.
+    extended: u8,
     /// It was signed before this process began.
     older_than_we: bool,
 }
@@ -69,6 +72,11 @@ impl Session {
     /// Its time is over. Never before its holder knew of it.
     fn ran_out(&self, clock: Moment) -> bool {
         self.known && clock.since(self.begun) > self.cap
+    }
+
+    /// How often its holder may still ask for more time.
+    fn extensions(&self) -> u8 {
+        if self.revived { 0 } else { EXTENSIONS.saturating_sub(self.extended) }
     }
 
     /// The last moment at which it is not over, as it stands now, with an idle clock of `idle` that
@@ -197,6 +205,7 @@ impl Passes {
             heard_within: heard_within.min(policy.idle),
             asked: false,
             revived: false,
+            extended: 0,
             older_than_we: false,
         };
         self.add(id, session);
@@ -258,6 +267,7 @@ impl Passes {
             heard_within: REVIVAL,
             asked: true,
             revived: true,
+            extended: 0,
             older_than_we: ended.older_than_we,
         };
         self.add(shown.id, session);
@@ -301,6 +311,29 @@ impl Passes {
         if let Some(session) = self.live.get_mut(id) {
             session.cap = session.cap.max(clock.since(session.begun).saturating_add(longer));
         }
+    }
+
+    /// What is left of a session. `None` if there is none.
+    #[must_use]
+    pub fn time(&self, policy: &RoomPolicy, id: &PassId, clock: Moment) -> Option<VisitTime> {
+        let session = self.live.get(id).filter(|session| !session.ran_out(clock))?;
+        Some(VisitTime {
+            left: session.begun.after(session.cap).since(clock),
+            idle: session.used.after(policy.idle).since(clock),
+            extensions: session.extensions(),
+        })
+    }
+
+    /// Its holder asks for more time: as long as a visit may be idle, from now on at least. Whoever has
+    /// that much keeps the ten times; one that was let through once more is not extended.
+    pub fn more_time(&mut self, policy: &RoomPolicy, id: &PassId, clock: Moment) -> Option<VisitTime> {
+        let session = self.live.get_mut(id).filter(|session| session.known && !session.ran_out(clock))?;
+        session.used = clock;
+        let cap = clock.since(session.begun).saturating_add(policy.idle);
+        if session.extensions() > 0 && cap > session.cap {
+            (session.cap, session.extended) = (cap, session.extended + 1);
+        }
+        self.time(policy, id, clock)
     }
 
     /// Closes a step of `elapsed` of the room's clock.
@@ -499,7 +532,7 @@ mod tests {
     proptest! {
         /// Who is not looked at is not over: looking each time comes to the same.
         #[test]
-        fn nobody_is_overlooked(steps in prop::collection::vec((0u8..7, 0u8..6, 0u64..9_000), 1..300)) {
+        fn nobody_is_overlooked(steps in prop::collection::vec((0u8..8, 0u8..6, 0u64..9_000), 1..300)) {
             let (mut passes, mut thorough) = (Passes::default(), Passes::default());
             let mut policy = RoomPolicy { idle: SECOND * 5, session: SECOND * 90, ..policy() };
             let (mut clock, mut needed) = (Moment(1), true);
@@ -513,6 +546,7 @@ mod tests {
                         1 => drop(passes.tell(&id, clock)),
                         2 => drop(passes.touch(&shown, clock)),
                         3 => passes.extend(&id, SECOND * 100, clock),
+                        7 => drop(passes.more_time(&policy, &id, clock)),
                         _ => {}
                     }
                 }
@@ -561,6 +595,31 @@ mod tests {
         passes.end(&ID, start);
         passes.expire(&policy, false, start.after(SECOND * 35_000));
         assert_eq!(passes.touch(&old, start.after(SECOND * 35_000)), Some(Touch::Over));
+    }
+
+    #[test]
+    fn a_holder_gets_more_time_ten_times_and_a_revived_one_none() {
+        let (start, policy) = (Moment(1), policy());
+        let mut passes = inside(start);
+        let end = policy.session;
+        let time = passes.time(&policy, &ID, start).unwrap();
+        assert_eq!((time.left, time.idle, time.extensions), (end, policy.idle, 10));
+        if policy.idle < end {
+            assert_eq!(passes.more_time(&policy, &ID, start).unwrap().extensions, 10, "it has that much");
+        }
+        let mut clock = start.after(end);
+        for left in (0..10).rev() {
+            let time = passes.more_time(&policy, &ID, clock).unwrap();
+            assert_eq!((time.left, time.extensions), (policy.idle, left));
+            clock = clock.after(policy.idle);
+            assert_eq!(passes.touch(&shown(false), clock), Some(Touch::Live));
+        }
+        assert_eq!(passes.more_time(&policy, &ID, clock).unwrap().left, Duration::ZERO);
+        let over = clock.after(SECOND);
+        assert_eq!((passes.time(&policy, &ID, over), passes.more_time(&policy, &ID, over)), (None, None));
+        assert_eq!(passes.touch(&shown(true), over), Some(Touch::Revived));
+        let revived = passes.more_time(&policy, &ID, over).unwrap();
+        assert_eq!((revived.left, revived.extensions), (REVIVAL, 0));
     }
 
     #[test]

@@ -255,7 +255,7 @@ fn rules(name: &str, room: &RoomSettings, person: bool) -> String {
     serde_json::json!({
         "v": 1, "room": name, "title": room.title,
         "order": "arrival", "one_place_per": if person { "person" } else { "browser" },
-        "call_ms": call.as_millis(), "extensions": EXTENSIONS,
+        "call_ms": call.as_millis(), "extensions": EXTENSIONS, "visit_extensions": EXTENSIONS,
         "late": { "share": SHARE, "calls_unasked": CALLS_UNASKED },
         "idle_ms": idle.as_millis(), "session_ms": session.as_millis(),
         "seats": { "floor": seats_floor, "ceiling": seats_ceiling },
@@ -294,6 +294,7 @@ fn room_pages(settings: &Settings) -> Vec<RoomPage> {
         title: room.title.clone(),
         messages: room.messages.clone(),
         status: room.status,
+        asks: room.page_asks,
     };
     settings.rooms.iter().map(page).collect()
 }

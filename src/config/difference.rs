@@ -264,7 +264,7 @@ impl Values {
     }
 
     fn room(&mut self, path: &str, room: &RoomSettings) {
-        let RoomSettings { policy, depends_on, messages, status, title } = room;
+        let RoomSettings { policy, depends_on, messages, status, page_asks, title } = room;
         let RoomPolicy { seats_floor, seats_ceiling, share, call, idle, session, poll, hold, open } = policy;
         self.put(format!("{path}.seats.floor"), seats_floor);
         self.put(format!("{path}.seats.ceiling"), seats_ceiling);
@@ -281,6 +281,7 @@ impl Values {
         self.put(format!("{path}.hold"), hold);
         self.put(format!("{path}.open"), open);
         self.put(format!("{path}.status"), status.as_u16());
+        self.put(format!("{path}.page_asks"), page_asks);
         self.put_text(format!("{path}.title"), Some(title));
         for (language, text) in messages {
             self.put_text(format!("{path}.message.{language}"), Some(text));

@@ -255,6 +255,8 @@ pub struct RoomSettings {
     pub messages: BTreeMap<String, String>,
     /// Status of the waiting page: 503, 429, 202 or 200.
     pub status: http::StatusCode,
+    /// The page asks whoever is called, and does not go in by itself.
+    pub page_asks: bool,
     /// Shown as the title of the service on the page.
     pub title: String,
 }

@@ -156,7 +156,7 @@ fn script() -> String {
 
 /// Leaves out indentation, empty lines and comment lines: a quarter of the bytes, and nothing that a
 /// browser reads. No string in our sources spans lines.
-fn squeeze(source: &str) -> String {
+pub(super) fn squeeze(source: &str) -> String {
     let lines = source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }

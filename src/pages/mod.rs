@@ -29,6 +29,7 @@ mod return_path;
 mod rules;
 mod status;
 mod text;
+mod visit;
 mod waiting;
 
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use waiting::RoomPage;
 
 use layout::Layout;
 use notice::Notices;
+use visit::VisitScripts;
 use waiting::Waiting;
 
 /// Every page of one configuration.
@@ -61,6 +63,7 @@ use waiting::Waiting;
 pub struct Pages {
     layout: Layout,
     waiting: Waiting,
+    visits: VisitScripts,
     notices: Notices,
 }
 
@@ -72,8 +75,9 @@ impl Pages {
     pub fn build(rooms: &[RoomPage], look: &Look) -> Result<Self, String> {
         let layout = Layout::load(look)?;
         let waiting = Waiting::build(&layout, rooms)?;
+        let visits = VisitScripts::build(&layout, rooms)?;
         let notices = Notices::build(&layout)?;
-        let pages = Self { layout, waiting, notices };
+        let pages = Self { layout, waiting, visits, notices };
         if look.folder.is_some() {
             proof::every_page(&pages, rooms)?;
         }
@@ -98,6 +102,12 @@ impl Pages {
         let mut page = self.waiting.page(room, language, coding)?.clone();
         page.status = StatusCode::OK;
         Some(page.into_response(None))
+    }
+
+    /// The script by which pages of the service warn before a visit ends. `None` if no such room was built.
+    #[must_use]
+    pub fn visit_script(&self, room: &str) -> Option<Response<Bytes>> {
+        self.visits.of(room)
     }
 
     /// A page that says what happened and what to do, with a reference code for the help desk.

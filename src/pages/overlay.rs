@@ -153,6 +153,7 @@ mod tests {
             title: "Titolo".into(),
             messages: [].into(),
             status: http::StatusCode::OK,
+            asks: false,
         };
         Pages::build(&[room], &look)
     }

@@ -59,7 +59,7 @@ pub enum Standstill {
     Quiet,
 }
 
-/// How long a call stands.
+/// How long a call stands, or a visit may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallMinutes {
     /// Whole minutes that are left.
@@ -83,6 +83,8 @@ pub struct PlaceFacts<'a> {
     pub wait: Option<Estimate>,
     /// The time of the call, if the number is called.
     pub call: Option<CallMinutes>,
+    /// The time of the visit, if the holder is inside.
+    pub visit: Option<CallMinutes>,
     /// Why nobody goes in, if so.
     pub standstill: Option<Standstill>,
     /// The time of these facts, written for people.
@@ -154,6 +156,9 @@ fn pane(
     });
     let base = room.base();
     let call = facts.call.filter(|_| facts.state == PlaceState::Called);
+    let visit = facts.visit.filter(|_| facts.state == PlaceState::Admitted);
+    let stands = call.map(|call| standing(texts, call.minutes));
+    let lasts = visit.map(|visit| texts.counted(&texts.place, "visit", visit.minutes.max(1)));
     let (message, message_language) = room.message(language);
     layout.render(
         "place.html",
@@ -168,8 +173,8 @@ fn pane(
             note,
             action => (!end.is_empty()).then(|| format!("{base}/{end}")),
             button,
-            call => call.map(|call| texts.counted(&texts.place, "call", call.minutes.max(1))),
-            extension => call.filter(|call| call.more).map(|_| format!("{base}/extension")),
+            call => stands.or(lasts),
+            extension => call.or(visit).filter(|call| call.more).map(|_| format!("{base}/extension")),
             leave => leaves(facts.state).then(|| format!("{base}/leave")),
             return => facts.back.as_str(),
             go => facts.state == PlaceState::Admitted,
@@ -178,6 +183,7 @@ fn pane(
             message,
             message_language,
             page => value(&texts.page),
+            live => value(&texts.live),
             place => value(&texts.place),
             waiting => value(&texts.waiting),
         },
@@ -199,6 +205,14 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
         PlaceState::SoldOut => texts.live("heading_sold_out"),
         PlaceState::Ended => texts.live("heading_ended"),
     }
+}
+
+/// How long a call still stands, as `waiting_view.js` says it.
+fn standing(texts: &Texts, minutes: u64) -> String {
+    if minutes == 0 {
+        return texts.live("call_last").to_owned();
+    }
+    texts.counted(&texts.live, "call", minutes)
 }
 
 /// There is a place to give up.

@@ -36,6 +36,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
         title: "Room".into(),
         messages: [("it".to_owned(), "Messaggio".to_owned())].into(),
         status: StatusCode::OK,
+        asks: false,
     };
     for language in Language::all() {
         for room in rooms {
@@ -59,6 +60,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
             call: Duration::from_secs(600),
             idle: Duration::from_secs(600),
             session: Duration::from_secs(3600),
+            extensions: 10,
             seats: (1, 1000),
             poll: (Duration::from_secs(5), Duration::from_secs(120)),
             person: true,
@@ -77,6 +79,7 @@ fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) 
             ahead: 1,
             wait: None,
             call: Some(CallMinutes { minutes: 2, more: true }),
+            visit: Some(CallMinutes { minutes: 2, more: true }),
             standstill,
             time: Some("10:03"),
             back: &ReturnPath::default(),

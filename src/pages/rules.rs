@@ -26,6 +26,8 @@ pub struct RuleFacts<'a> {
     pub idle: Duration,
     /// The longest visit.
     pub session: Duration,
+    /// How often a call, and a visit, may be extended.
+    pub extensions: u8,
     /// Fewest and most people inside at once.
     pub seats: (u32, u32),
     /// The shortest and longest time between two looks of the page.
@@ -58,7 +60,14 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Response<
         item("call_heading", filled("call", &[("call", span(facts.call))])),
         item(
             "visit_heading",
-            filled("visit", &[("idle", span(facts.idle)), ("session", span(facts.session))]),
+            filled(
+                "visit",
+                &[
+                    ("idle", span(facts.idle)),
+                    ("session", span(facts.session)),
+                    ("times", texts.figure(facts.extensions.into())),
+                ],
+            ),
         ),
         item("seats_heading", filled("seats", &[("floor", floor), ("ceiling", ceiling)])),
         item("poll_heading", filled("poll", &[("min", often), ("max", seldom)])),

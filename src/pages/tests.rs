@@ -25,7 +25,13 @@ const XSS: [&str; 6] = [
 
 fn room(name: &str, title: &str, message: Option<&str>) -> RoomPage {
     let messages = message.map(|text| ("it".to_owned(), text.to_owned())).into_iter().collect();
-    RoomPage { name: name.into(), title: title.into(), messages, status: StatusCode::SERVICE_UNAVAILABLE }
+    RoomPage {
+        name: name.into(),
+        title: title.into(),
+        messages,
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        asks: false,
+    }
 }
 
 fn text(response: &Response<Bytes>) -> &str {
@@ -78,7 +84,20 @@ fn facts<'a>(
     let wait = Some(Estimate { low: 12, high: 18 });
     let time = Some("10:03");
     let call = Some(CallMinutes { minutes: 7, more: true });
-    PlaceFacts { room, state, number: 4711, ahead: 1032, wait, call, standstill, time, back, language }
+    let visit = Some(CallMinutes { minutes: 42, more: true });
+    PlaceFacts {
+        room,
+        state,
+        number: 4711,
+        ahead: 1032,
+        wait,
+        call,
+        visit,
+        standstill,
+        time,
+        back,
+        language,
+    }
 }
 
 /// The contents of all inline blocks `<tag>...</tag>` that a browser runs.

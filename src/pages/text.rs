@@ -33,6 +33,7 @@ pub(super) struct Texts {
     pub(super) place: Section,
     pub(super) status: Section,
     pub(super) rules: Section,
+    pub(super) visit: Section,
     pub(super) retry: Section,
     pub(super) notice: BTreeMap<String, Section>,
     #[serde(skip, default = "default_language")]
@@ -105,6 +106,7 @@ mod tests {
             ("place", &texts.place),
             ("status", &texts.status),
             ("rules", &texts.rules),
+            ("visit", &texts.visit),
             ("retry", &texts.retry),
         ];
         let notices = texts.notice.iter().map(|(name, section)| (name.as_str(), section));

@@ -28,6 +28,8 @@ pub struct RoomPage {
     pub messages: BTreeMap<String, String>,
     /// Status of the waiting page: 503, 429, 202 or 200.
     pub status: StatusCode,
+    /// Whoever is called is asked, and not taken in by the page.
+    pub asks: bool,
 }
 
 impl RoomPage {
@@ -85,6 +87,7 @@ struct Data<'a> {
     title: &'a str,
     base: &'a str,
     thousands: &'a str,
+    asks: bool,
     text: &'a Section,
 }
 
@@ -96,6 +99,7 @@ fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codin
         title: &room.title,
         base: &base,
         thousands: &texts.meta.thousands,
+        asks: room.asks,
         text: &texts.live,
     })?;
     let heading = texts.live("heading_joining");

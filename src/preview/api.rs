@@ -22,6 +22,7 @@ pub(super) fn answer(sheet: &Sheet, method: &Method, end: &str) -> Response<Byte
         ("tickets", true) => ticket(sheet.name),
         ("ticket", false) => ticket(sheet.name),
         ("claims", true) => claim(sheet.name),
+        ("extension", true) => (StatusCode::OK, json!({ "state": "called", "call": call(600_000, 9) })),
         ("board", false) => (StatusCode::OK, json!({ "board": board(sheet) })),
         ("messages", false) => (StatusCode::OK, json!({ "id": "m1", "text": message() })),
         _ => problem(StatusCode::NOT_FOUND, "not_found", &json!({})),
@@ -52,13 +53,19 @@ fn ticket(name: &str) -> (StatusCode, Value) {
         "trouble" => return problem(StatusCode::SERVICE_UNAVAILABLE, "held", &json!({})),
         "prequeue" | "late" | "slot" | "called" | "done" => name,
         "front" => "front_row",
+        "call" => "called",
         _ => "waiting",
     };
     let ahead = if name == "next" { 1 } else { 1032 };
     let place = json!({
         "state": state, "epoch": 1, "number": 4711, "ticket": "invented", "ahead": ahead, "poll_after_ms": 5000,
+        "call": (state == "called").then(|| call(420_000, 10)),
     });
     (StatusCode::OK, place)
+}
+
+fn call(ends_in_ms: u64, extensions: u8) -> Value {
+    json!({ "ends_in_ms": ends_in_ms, "extensions": extensions })
 }
 
 fn claim(name: &str) -> (StatusCode, Value) {

@@ -57,6 +57,7 @@ fn room(sheet: &Sheet) -> RoomPage {
             .map(|(tag, text)| ((*tag).to_owned(), (*text).to_owned()))
             .collect::<BTreeMap<_, _>>(),
         status: StatusCode::SERVICE_UNAVAILABLE,
+        asks: sheet.name == "call",
     }
 }
 
@@ -119,6 +120,7 @@ impl Preview {
                     call: Duration::from_secs(600),
                     idle: Duration::from_secs(600),
                     session: Duration::from_secs(5400),
+                    extensions: 10,
                     seats: (10, 100_000),
                     poll: (Duration::from_secs(5), Duration::from_secs(120)),
                     person,
@@ -135,6 +137,7 @@ impl Preview {
                     ahead: 1032,
                     wait: Some(Estimate { low: 12, high: 18 }),
                     call: Some(CallMinutes { minutes: 7, more: true }),
+                    visit: Some(CallMinutes { minutes: 42, more: true }),
                     standstill,
                     time: Some("10:03"),
                     back: &back,

@@ -61,6 +61,7 @@ pub const SHEETS: &[Sheet] = &[
     Sheet::live("late", "Called, and did not come"),
     Sheet::live("slot", "Has chosen a later time"),
     Sheet::live("front", "Called, in the front row"),
+    Sheet::live("call", "Called, with the time of the call to go in or to ask for more"),
     Sheet::live("called", "Called: goes in, or after three returns is asked to"),
     Sheet::live("held-operator", "The operator holds the queue"),
     Sheet::live("held-upstream", "The service does not answer"),

@@ -19,6 +19,7 @@ mod days;
 mod drivers;
 mod gateway;
 mod judge;
+mod limits;
 #[path = "../integration/nginx.rs"]
 mod nginx;
 mod proofs;
@@ -94,9 +95,7 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
         "M8" => Ok(Judged::absent("no lots are drawn")),
         "M9" => judge::m9(&days.protected("s-bb")?),
         "M10" => judge::m10(&days.protected("s-bb")?),
-        "M11" => Ok(Judged::absent(
-            "a call says when it ends and is extended ten times; nothing warns before a pass ends, and citizens cannot extend one (the service behind can)",
-        )),
+        "M11" => limits::m11().await,
         "M12" => {
             let [inside, error_s] = judge::honesty(&days.shipped("s-cb")?)?;
             let (oldest_s, reasoned) = drivers::datum().await?;

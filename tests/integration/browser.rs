@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what cannot be")]
 
+#[path = "browser/called.rs"]
+mod called;
 #[path = "browser/day.rs"]
 mod day;
 #[path = "browser/driver.rs"]

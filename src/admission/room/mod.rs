@@ -21,6 +21,7 @@ mod calling;
 mod facts;
 mod invariants;
 mod lateness;
+mod visits;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,7 +42,7 @@ use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
 use lateness::LeftCalled;
 
-pub use super::extensions::CallTime;
+pub use super::extensions::{CallTime, VisitTime};
 pub use super::numbers::{BlockUsedUp, Ends, RoomMarks};
 pub use super::passes::{PassId, ShownPass, Touch};
 

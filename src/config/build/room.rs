@@ -173,6 +173,7 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
         depends_on: raw.depends_on.clone(),
         messages: raw.message.clone(),
         status: http::StatusCode::from_u16(raw.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE),
+        page_asks: raw.page_asks,
         title: raw.title.clone().unwrap_or_else(|| name.to_owned()),
     }
 }

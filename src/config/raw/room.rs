@@ -24,7 +24,7 @@ pub(crate) struct RawRoom {
     /// A pass unused for this long may end, if somebody needs the seat. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "12h"))]
     pub(crate) idle: Text<Duration>,
-    /// Longest life of a pass. Hot.
+    /// Longest life of a pass; its holder may ask for `idle` more, up to ten times. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "24h"))]
     pub(crate) session: Text<Duration>,
     /// How often waiting clients look at the board. Hot.
@@ -39,6 +39,9 @@ pub(crate) struct RawRoom {
     /// Status of the waiting page. Hot.
     #[schemars(extend("enum" = [503, 429, 202, 200]))]
     pub(crate) status: u16,
+    /// The page asks whoever is called, with the time of the call to answer in, and does not go in by itself.
+    /// Hot.
+    pub(crate) page_asks: bool,
     /// What operators tell the people who wait, by language. Default: nothing. Hot.
     #[schemars(extend("propertyNames" = { "format": "language" }))]
     pub(crate) message: Named<String>,
@@ -57,6 +60,7 @@ impl Default for RawRoom {
             hold: false,
             open: false,
             status: 503,
+            page_asks: false,
             message: Named::new(),
         }
     }

@@ -34,7 +34,9 @@ const cookies = () => {
 const me = { ticket: kept("ticket") };
 let board = null, message = null, phase = "joining", shown = null, front = null;
 let failures = 0, trouble = "", paused = false, busy = false, timer = 0, last = 0, best = 0, slow = false, skew = 0;
-let said = "", coded = "", lost = !cookies();
+let said = "", coded = "", foreign = false, lost = !cookies();
+// The call of this ticket: until when it stands, by this clock, and how often it can be extended.
+let call = null, warned = "", wanted = false;
 
 const fits = (text, values) => text.replace(/\{(\w+)\}/g, (all, key) => key in values ? values[key] : all);
 const plural = (key, n) => {
@@ -112,6 +114,23 @@ const join = async () => {
   adopt(answer.body);
   return next();
 };
+// Who has stopped the page, is not looking, or would not be recognised inside is not taken in: a seat would
+// be used up by nobody. The call stands meanwhile, and this page says for how long.
+const calm = () => !wanted && (data.asks || paused || lost || document.hidden);
+const told = body => {
+  call = body.call ? { ends: Date.now() + body.call.ends_in_ms, more: body.call.extensions } : null;
+};
+const called = async () => {
+  if (!calm()) return claim();
+  const mine = await ask("GET", "/ticket", me.ticket);
+  if (mine.status === 404 || mine.ok && mine.body.state === "late") return claim();
+  if (!mine.ok) throw failure(mine);
+  adopt(mine.body);
+  if (me.state !== "called") return next();
+  told(mine.body);
+  phase = "called";
+  return call ? Math.max(1000, Math.min(15000, (call.ends - Date.now()) / 3)) : 5000;
+};
 const next = () => {
   if (me.state === "done") {
     phase = "done";
@@ -120,6 +139,7 @@ const next = () => {
   const other = stands(me.state) !== "waiting";
   if (other || me.state === "sold_out") phase = stands(me.state), me.state = "waiting";
   if (other) return board ? pace() : 5000;
+  if (me.state === "called") return called();
   if (me.state !== "waiting") return claim();
   phase = "waiting";
   return board ? pace() : 300 + Math.random() * 900;
@@ -195,7 +215,7 @@ const look = async () => {
     return next();
   }
   place(Math.max(0, me.number - board.cursor - 1));
-  if (me.number <= board.cursor) return claim();
+  if (me.number <= board.cursor) return called();
   phase = "waiting";
   return pace();
 };
@@ -225,7 +245,7 @@ const step = async () => {
   busy = true;
   let wait;
   try {
-    wait = await (!me.number ? join() : me.state === "waiting" ? look() : claim());
+    wait = await (!me.number ? join() : me.state === "waiting" ? look() : me.state === "called" ? called() : claim());
     failures = 0;
     trouble = "";
   } catch (error) {
@@ -240,6 +260,7 @@ const step = async () => {
   if (wait) timer = setTimeout(step, wait * (0.7 + 0.6 * Math.random()));
 };
 const soon = () => {
+  if (phase === "called" && !calm()) return void step();
   if (busy || phase === "turn" || phase === "done" || phase === "entering" || !me.number && !failures) return;
   if (Date.now() - last < 5000) return;
   clearTimeout(timer);

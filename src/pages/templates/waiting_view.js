@@ -49,6 +49,17 @@ const tick = () => {
   const clock = time < 3600 ? Math.floor(time / 60) + ":" + String(time % 60).padStart(2, "0") : span(Math.ceil(time / 60));
   put("countdown", time > 0 ? fits(data.text.opens_in, { time: clock }) : "");
 };
+// How long a call still stands, in whole minutes; the last one is said as such, with time to ask for more.
+const stand = () => {
+  const open = phase === "called" && call;
+  const n = open ? Math.max(0, Math.floor((call.ends - Date.now()) / 60000)) : 0;
+  const text = !open ? "" : n ? fits(plural("call", n), { n: figure(n) }) : data.text.call_last;
+  put("call", text);
+  all("more").forEach(el => { el.hidden = !open || !call.more; });
+  const news = open ? n && coarse(n) + "/" + call.more : "";
+  if (news !== warned && open) put("say", text);
+  warned = news;
+};
 const draw = () => {
   const t = data.text;
   const held = board && board.state === "held";
@@ -59,7 +70,7 @@ const draw = () => {
   }
   const first = Number(kept("first-" + me.number)) || shown || 1;
   if (me.number && !kept("first-" + me.number)) keep("first-" + me.number, first);
-  const turn = phase === "turn" || phase === "entering" || phase === "front";
+  const turn = phase === "turn" || phase === "entering" || phase === "front" || phase === "called";
   const news = [held ? board.reason : "", r ? "known" : "", coarse(shown || 0)].join();
   const speak = board && phase === "waiting" && news !== said;
   const joined = !said;
@@ -76,7 +87,7 @@ const draw = () => {
     : lost ? t.enter_cookies : t.enter_ready);
   // One lost poll is not worth a word: the time of the data says how old they are.
   const upset = failures > 1 || failures && !me.number;
-  put("trouble", !upset ? "" : trouble === "trouble_network" && !me.ticket ? t.trouble_join : t[trouble]);
+  put("trouble", foreign ? t.trouble_language : !upset ? "" : trouble === "trouble_network" && !me.ticket ? t.trouble_join : t[trouble]);
   all("again").forEach(el => { el.hidden = !upset; });
   if (lost) all("close").forEach(el => { el.hidden = true; });
   pane.querySelectorAll('[data-do="pause"]').forEach(el => { el.textContent = paused ? t.resume : t.pause; });
@@ -84,6 +95,7 @@ const draw = () => {
   all("ticket").forEach(el => { if (el.value !== me.ticket) el.value = me.ticket || ""; });
   put("coded", coded && t[coded]);
   tick();
+  stand();
   document.title = (turn ? t.heading_turn : phase === "waiting" ? fits(t.title_waiting, { n: figure(shown) })
     : t["heading_" + phase]) + (data.title ? " · " + data.title : "");
   if (paused && phase === "waiting") return put("note", t.paused);
@@ -117,12 +129,14 @@ const draw = () => {
 // The same page in another language, put in the place of this one: nothing is lost, and the address of
 // the service stays as it is. The cookie tells the server, what is kept serves where there are no cookies.
 const choose = async lang => {
+  foreign = false;
+  let answer;
   try {
     const link = "/.tornello/rooms/" + encodeURIComponent(data.room) + "/queue?lang=" + lang + "&return=%2F";
-    const answer = await fetch(link, { credentials: "same-origin" });
+    answer = await fetch(link, { credentials: "same-origin" });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById("data"), body = page.querySelector("main");
-    if (!answer.ok || !fresh || !body) return;
+    if (!answer.ok || !fresh || !body) throw failure(answer);
     data = JSON.parse(fresh.textContent);
     document.querySelector("main").replaceWith(document.adoptNode(body));
     pane = document.querySelector(".pane");
@@ -132,16 +146,45 @@ const choose = async lang => {
     document.cookie = "tornello-language=" + lang + "; Path=/; SameSite=Lax";
     draw();
     pane.querySelector("h1").focus();
-  } catch (e) { /* it can be pressed again */ }
+  } catch (e) {
+    // Said in the language that is there; the link can be pressed again.
+    foreign = true;
+    draw();
+    put("say", data.text.trouble_language);
+  }
 };
 const acts = {
   pause: () => { paused = !paused; draw(); },
   retry: step,
   enter: async () => {
     // The pass may have lapsed while nobody pressed: the claim is idempotent, so it is asked again.
-    try { await ask("POST", "/claims", me.ticket); } catch (e) { /* the reload will tell */ }
+    // Whoever is not in yet waits here for the seat, and has said that it is wanted.
+    try {
+      const answer = await ask("POST", "/claims", me.ticket);
+      if (answer.status === 202 && !lost) {
+        wanted = true;
+        paused = false;
+        me.state = "front_row";
+        return void step();
+      }
+    } catch (e) { /* the reload will tell */ }
     drop("entries");
     go();
+  },
+  extend: async () => {
+    try {
+      const answer = await ask("POST", "/extension", me.ticket);
+      if (answer.ok) told(answer.body);
+      else if (answer.status !== 409) throw failure(answer);
+      else step();
+      failures = 0;
+    } catch (error) {
+      failures = 2;
+      trouble = error.busy ? "trouble_busy" : "trouble_network";
+    }
+    draw();
+    // The button goes with the last time that it may be pressed: who pressed it is not left nowhere.
+    if (!call || !call.more) pane.querySelector("h1").focus();
   },
   rejoin: async () => {
     try { await ask("DELETE", "/ticket", me.ticket); } catch (e) {
@@ -187,7 +230,10 @@ document.addEventListener("click", event => {
     choose(link.lang);
   }
 });
-setInterval(() => { if (!paused) tick(); }, 1000);
+setInterval(() => {
+  if (!paused) tick();
+  stand();
+}, 1000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
 addEventListener("online", soon);
 addEventListener("pageshow", event => { if (event.persisted) { busy = false; step(); } });

@@ -1,11 +1,13 @@
-//! What the holder of a ticket does with it besides joining and claiming: gives it up, asks for more time.
+//! What the holder of a ticket does with it besides joining and claiming: gives it up, asks for more time, also
+//! inside.
 
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::answers::{json_answer, personal_json, problem_answer, see_other};
 use super::form::Form;
-use super::{NOT_DURABLE, Visit, own, told_time};
+use super::{NOT_DURABLE, Visit, own, told_time, told_visit};
+use crate::admission::room::PassId;
 use crate::admission::ticket::Claims;
 use crate::pages::{Reason, place_link};
 use crate::proxy::body::Answer;
@@ -46,26 +48,59 @@ impl Visit<'_> {
         own(record, "left", answer)
     }
 
-    /// A call stands for longer.
+    /// The passes under which this visitor may be inside: the one that was shown, and that of the ticket.
+    pub(super) fn passes(&self) -> impl Iterator<Item = PassId> {
+        let own = |ticket: Claims| ticket.pass(&self.proxy.ring, ticket.time).id;
+        self.who.pass.map(|pass| pass.id).into_iter().chain(self.who.ticket.map(own))
+    }
+
+    /// How long a visit may still last.
+    pub(super) fn inside(&self, record: Record) -> Response<Answer> {
+        let policy = &self.room.settings.policy;
+        let mut passes = self.passes();
+        let time =
+            passes.find_map(|pass| self.room.line.with(|line| line.visit_time(policy, &pass, self.now)));
+        let room = &self.room.line.name;
+        let Some(time) = time else {
+            let body = json!({
+                "type": "about:blank", "title": "Not inside", "status": 404, "reason": "no_visit", "room": room,
+            });
+            return own(record, "no_visit", problem_answer(StatusCode::NOT_FOUND, &body));
+        };
+        let body = json!({ "room": room, "state": "admitted", "visit": told_visit(time) });
+        own(record, "visit", json_answer(StatusCode::OK, &body))
+    }
+
+    /// A call stands for longer, or a visit lasts longer.
     pub(super) fn extend(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
-        let Some(ticket) = self.who.ticket else {
+        if self.who.ticket.is_none() && self.who.pass.is_none() {
             return match form {
                 Some(form) => own(record, "no_ticket", self.to_place(form)),
                 None => refuse::problem(self.live, self.asked, record, Reason::NoTicket, None),
             };
-        };
+        }
         let policy = &self.room.settings.policy;
-        let time = self.room.line.with(|line| line.extend_call(policy, ticket.number, self.now));
+        let call = self
+            .who
+            .ticket
+            .and_then(|ticket| self.room.line.with(|line| line.extend_call(policy, ticket.number, self.now)));
+        let visit = || {
+            let mut passes = self.passes();
+            passes.find_map(|pass| self.room.line.with(|line| line.extend_visit(policy, &pass, self.now)))
+        };
         let room = &self.room.line.name;
+        let time = match call {
+            Some(time) => Some(json!({ "room": room, "state": "called", "call": told_time(time) })),
+            None => {
+                visit().map(|time| json!({ "room": room, "state": "admitted", "visit": told_visit(time) }))
+            }
+        };
         match (form, time) {
             (Some(form), _) => own(record, "extended", self.to_place(form)),
-            (None, Some(time)) => {
-                let body = json!({ "room": room, "state": "called", "call": told_time(time) });
-                own(record, "extended", json_answer(StatusCode::OK, &body))
-            }
+            (None, Some(body)) => own(record, "extended", json_answer(StatusCode::OK, &body)),
             (None, None) => {
                 let body = json!({
-                    "type": "about:blank", "title": "There is no call to extend", "status": 409,
+                    "type": "about:blank", "title": "There is neither a call nor a visit to extend", "status": 409,
                     "reason": "no_call", "room": room,
                 });
                 own(record, "no_call", problem_answer(StatusCode::CONFLICT, &body))

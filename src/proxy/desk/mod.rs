@@ -29,7 +29,7 @@ use super::record::{Decision, Label, Record};
 use super::refuse;
 use crate::admission::Moment;
 use crate::admission::late::SHARE;
-use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState};
+use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState, VisitTime};
 use crate::admission::ticket::{Claims, Kind};
 use crate::pages::{
     CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, ReturnPath, Standstill, is_html_form,
@@ -66,6 +66,8 @@ struct Standing {
     called: bool,
     /// What is left of its call.
     time: Option<CallTime>,
+    /// What is left of its visit.
+    visit: Option<VisitTime>,
     facts: RoomFacts,
 }
 
@@ -152,6 +154,11 @@ where
             Some(standing) => own(record, "ticket", visit.told(StatusCode::OK, &standing)),
             None => refuse::problem(live, asked, record, Reason::NoTicket, None),
         },
+        ("visit", true) => visit.inside(record),
+        ("visit.js", true) => match live.pages.visit_script(name) {
+            Some(script) => own(record, "visit_script", script.map(|body| Answer::Own(Some(body)))),
+            None => refuse::problem(live, asked, record, Reason::NotFound, None),
+        },
         ("place", true) => visit.place(record),
         ("rules-page", true) => {
             let Visit { room, .. } = visit;
@@ -164,9 +171,11 @@ where
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
         ("tickets" | "claims" | "extension" | "leave", _) => not_allowed(live, asked, record, "POST"),
         ("ticket", _) => not_allowed(live, asked, record, "GET, HEAD, DELETE"),
-        ("board" | "messages" | "place" | "queue" | "rules" | "rules-page" | "receipt", _) => {
-            not_allowed(live, asked, record, "GET, HEAD")
-        }
+        (
+            "board" | "messages" | "visit" | "visit.js" | "place" | "queue" | "rules" | "rules-page"
+            | "receipt",
+            _,
+        ) => not_allowed(live, asked, record, "GET, HEAD"),
         _ => refuse::problem(live, asked, record, Reason::NotFound, None),
     }
 }
@@ -307,11 +316,12 @@ impl Visit<'_> {
     fn stand(&self, ticket: Claims) -> Standing {
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
         let policy = &self.room.settings.policy;
-        let (claim, facts, time) = self.room.line.with(|line| {
+        let (claim, facts, time, visit) = self.room.line.with(|line| {
             let time = line.call_time(policy, ticket.number, self.now);
-            (line.look(ticket.number, &pass.id), line.facts(policy), time)
+            let visit = line.visit_time(policy, &pass.id, self.now);
+            (line.look(ticket.number, &pass.id), line.facts(policy), time, visit)
         });
-        Standing { ticket, claim, called: ticket.number <= facts.cursor, time, facts }
+        Standing { ticket, claim, called: ticket.number <= facts.cursor, time, visit, facts }
     }
 
     /// The state of a ticket, as JSON.
@@ -335,6 +345,7 @@ impl Visit<'_> {
             "room": self.room.line.name, "state": state, "epoch": standing.ticket.epoch,
             "number": standing.ticket.number, "ticket": self.proxy.ring.sign(&standing.ticket),
             "ahead": ahead, "poll_after_ms": poll, "call": standing.time.map(told_time),
+            "visit": standing.visit.map(told_visit),
         });
         json_answer(status, &body)
     }
@@ -383,7 +394,12 @@ impl Visit<'_> {
             Some(standing) => standing.facts,
             None => self.room.line.facts(&self.room.settings.policy),
         };
+        // Who came in by the open door has a pass and no ticket.
+        let visit = self.passes().find_map(|pass| {
+            self.room.line.with(|line| line.visit_time(&self.room.settings.policy, &pass, self.now))
+        });
         let (state, ahead) = match standing.as_ref().map(|standing| (standing.claim, standing.called)) {
+            None if visit.is_some() => (PlaceState::Admitted, 0),
             None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
             None => (PlaceState::Unknown, 0),
             Some((Claim::Admitted, _)) => (PlaceState::Admitted, 0),
@@ -403,6 +419,8 @@ impl Visit<'_> {
             wait: Estimate::of(ahead, facts.rate, facts.spread),
             call: time
                 .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
+            visit: visit
+                .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
             standstill: standstill(facts.state),
             time: None,
             back: &back,
@@ -420,6 +438,12 @@ impl Visit<'_> {
     fn to_place(&self, form: &Form) -> Response<Answer> {
         see_other(&place_link(&self.room.line.name, &form.back, form.language))
     }
+}
+
+fn told_visit(time: VisitTime) -> serde_json::Value {
+    json!({
+        "ends_in_ms": millis(time.left), "idle_in_ms": millis(time.idle), "extensions": time.extensions,
+    })
 }
 
 fn told_time(time: CallTime) -> serde_json::Value {

@@ -14,6 +14,7 @@ use super::super::record::Record;
 use super::super::refuse;
 use super::answers::{personal_json, shared_json};
 use super::own;
+use crate::admission::extensions::EXTENSIONS;
 use crate::pages::{Health, Language, Reason, RoomStatus, RuleFacts, StatusFacts, query_value};
 
 fn language(asked: &Asked) -> Language {
@@ -92,6 +93,7 @@ pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> 
         call: policy.call,
         idle: policy.idle,
         session: policy.session,
+        extensions: EXTENSIONS,
         seats: (policy.seats_floor, policy.seats_ceiling),
         poll: (policy.poll.min, policy.poll.max),
         person: live.settings.identity.header.is_some(),

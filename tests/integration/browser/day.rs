@@ -21,6 +21,8 @@ use tornello::config::parse;
 pub(super) const SERVICE: &str = "La domanda";
 /// Here the service ends a session.
 const END: &str = "/fine";
+/// Here its page warns before a visit ends.
+pub(super) const WARNS: &str = "/modulo";
 /// Nothing in these tests takes longer, however slow the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -236,9 +238,11 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-/// The service's one page.
+/// The service's one page, with the line that warns before a visit ends where it is asked for.
 fn page(request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let page = format!("<!doctype html><html lang=it><title>{SERVICE}</title><h1>{SERVICE}</h1>");
+    let warns = "<script src=/.tornello/v1/rooms/sala/visit.js defer></script>";
+    let head = if request.uri().path() == WARNS { warns } else { "" };
+    let page = format!("<!doctype html><html lang=it><title>{SERVICE}</title>{head}<h1>{SERVICE}</h1>");
     let mut response = Response::new(Full::new(Bytes::from(page)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     if request.uri().path() == END {

@@ -40,6 +40,7 @@ const [name] = arguments;
 const shown = css => { const el = document.querySelector(css); return el && el.checkVisibility() && el.textContent.trim(); };
 const h1 = shown(".first h1");
 if (!document.querySelector("[id=data]")) return Boolean(h1);
+if (name === "call") return Boolean(shown("[data-do=extend]"));
 if (name === "called") return Boolean(shown("[data-do=enter]"));
 if (name === "trouble") return Boolean(shown("[data-do=retry]"));
 if (["closed", "prequeue"].includes(name)) return Boolean(shown("[data-f=countdown]"));
