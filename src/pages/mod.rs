@@ -1,7 +1,8 @@
 //! Turns a refusal into bytes: waiting page, place page, notices, problem+json, rate-limit fields.
 //!
 //! A leaf: it knows plain facts (a number, a path, a language), never the proxy or the store. What is
-//! the same for everybody is rendered once at a reload and handed out as shared bytes; only the place
+//! the same for everybody is rendered once and handed out as shared bytes: waiting pages and notices at a
+//! reload, rules when they are asked for first, the status once a second at most; only the place
 //! page, the reference code of a notice and `Retry-After` are made at request time.
 //!
 //! Languages: the waiting page and the place page hold one, so that they stay small, and lead to the
@@ -12,6 +13,7 @@
 
 mod coding;
 mod estimate;
+mod kept;
 mod language;
 mod layout;
 mod look;
@@ -35,6 +37,8 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
@@ -53,6 +57,7 @@ pub use rules::RuleFacts;
 pub use status::{Health, RoomStatus, StatusFacts};
 pub use waiting::RoomPage;
 
+use kept::Kept;
 use layout::Layout;
 use notice::Notices;
 use visit::VisitScripts;
@@ -65,6 +70,8 @@ pub struct Pages {
     waiting: Waiting,
     visits: VisitScripts,
     notices: Notices,
+    status: Kept,
+    rules: HashMap<String, Kept>,
 }
 
 impl Pages {
@@ -77,7 +84,10 @@ impl Pages {
         let waiting = Waiting::build(&layout, rooms)?;
         let visits = VisitScripts::build(&layout, rooms)?;
         let notices = Notices::build(&layout)?;
-        let pages = Self { layout, waiting, visits, notices };
+        let status = Kept::build()?;
+        let rules = rooms.iter().map(|room| Ok((room.name.clone(), Kept::build()?)));
+        let rules = rules.collect::<Result<_, String>>()?;
+        let pages = Self { layout, waiting, visits, notices, status, rules };
         if look.folder.is_some() {
             proof::every_page(&pages, rooms)?;
         }
@@ -135,7 +145,20 @@ impl Pages {
     /// # Errors
     /// A template that failed, in words for the log; answer [`Reason::Internal`].
     pub fn status(&self, facts: &StatusFacts<'_>) -> Result<Response<Bytes>, String> {
-        status::render(&self.layout, facts)
+        Ok(status::render(&self.layout, facts)?.into_response(None))
+    }
+
+    /// The same, rendered once for a `second`.
+    ///
+    /// # Errors
+    /// As [`Pages::status`].
+    pub fn status_at<'a>(
+        &self,
+        second: u64,
+        language: Language,
+        facts: impl FnOnce() -> StatusFacts<'a>,
+    ) -> Result<Response<Bytes>, String> {
+        self.status.page(language, second, || status::render(&self.layout, &facts()))
     }
 
     /// The rules of a room in force.
@@ -143,7 +166,18 @@ impl Pages {
     /// # Errors
     /// A template that failed, in words for the log; answer [`Reason::Internal`].
     pub fn rules(&self, facts: &RuleFacts<'_>) -> Result<Response<Bytes>, String> {
-        rules::render(&self.layout, facts)
+        Ok(rules::render(&self.layout, facts)?.into_response(None))
+    }
+
+    /// The same for a room of this configuration, rendered once.
+    ///
+    /// # Errors
+    /// As [`Pages::rules`].
+    pub fn rules_in_force(&self, facts: &RuleFacts<'_>) -> Result<Response<Bytes>, String> {
+        match self.rules.get(facts.room) {
+            Some(kept) => kept.page(facts.language, 0, || rules::render(&self.layout, facts)),
+            None => self.rules(facts),
+        }
     }
 
     /// An answer for programs (RFC 9457).

@@ -85,6 +85,8 @@ pub struct PlaceFacts<'a> {
     pub call: Option<CallMinutes>,
     /// The time of the visit, if the holder is inside.
     pub visit: Option<CallMinutes>,
+    /// The code of the place, for browsers without cookies; empty where there is none yet. `None` for others.
+    pub code: Option<&'a str>,
     /// Why nobody goes in, if so.
     pub standstill: Option<Standstill>,
     /// The time of these facts, written for people.
@@ -155,6 +157,9 @@ fn pane(
         Standstill::Quiet => texts.live("held_quiet"),
     });
     let base = room.base();
+    // Who is not recognised may have no cookies: what is taken then comes with a code.
+    let unknown = facts.state == PlaceState::Unknown;
+    let code = facts.code.or(unknown.then_some(""));
     let call = facts.call.filter(|_| facts.state == PlaceState::Called);
     let visit = facts.visit.filter(|_| facts.state == PlaceState::Admitted);
     let stands = call.map(|call| standing(texts, call.minutes));
@@ -171,6 +176,9 @@ fn pane(
             number => texts.figure(facts.number),
             wait => wait(texts, facts),
             note,
+            asks_code => code.is_some(),
+            code => code.unwrap_or_default(),
+            base => base.clone(),
             action => (!end.is_empty()).then(|| format!("{base}/{end}")),
             button,
             call => stands.or(lasts),

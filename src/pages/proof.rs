@@ -50,9 +50,9 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
         for state in STATES {
             place(pages, &invented, state, language)?;
         }
-        let rooms = [RoomStatus { title: "Room", state: "held", reason: Some("operator"), waiting: 2 }];
+        let room = || RoomStatus { title: "Room", state: "held", reason: Some("operator"), waiting: 2 };
         for health in [Health::Up, Health::Down] {
-            pages.status(&StatusFacts { health, rooms: &rooms, time: "10:03", language })?;
+            pages.status(&StatusFacts { health, rooms: vec![room()], time: "10:03".into(), language })?;
         }
         pages.rules(&RuleFacts {
             room: "room",
@@ -80,6 +80,7 @@ fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) 
             wait: None,
             call: Some(CallMinutes { minutes: 2, more: true }),
             visit: Some(CallMinutes { minutes: 2, more: true }),
+            code: None,
             standstill,
             time: Some("10:03"),
             back: &ReturnPath::default(),

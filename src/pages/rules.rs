@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use minijinja::{Value, context};
 
 use super::language::Language;
@@ -43,7 +42,7 @@ pub(super) fn rules_link(room: &str, language: Language) -> String {
     format!("/.tornello/rooms/{}/rules?lang={}", encoded(room), language.tag())
 }
 
-pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Response<Bytes>, String> {
+pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared, String> {
     let texts = layout.texts(facts.language);
     let rule = |key: &str| texts.rules.get(key).map_or("", String::as_str);
     let span = |time: Duration| written(texts, time);
@@ -88,7 +87,7 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Response<
     };
     let body = layout.page(&page, |_| layout.render("rules.html", values.clone()))?;
     let headers = page_headers(facts.language, &layout.style, None)?;
-    Ok(Prepared { status: StatusCode::OK, headers, body: body.into() }.response(None))
+    Ok(Prepared { status: StatusCode::OK, headers, body: body.into() })
 }
 
 /// A time in its two largest units: "1 h 30 min", "45 s".

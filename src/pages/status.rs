@@ -1,8 +1,7 @@
 //! The status page: whether the service answers and its queues move, for everybody and without a place.
 //! It is ours, so it is there when the service is not.
 
-use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use minijinja::{Value, context};
 
 use super::language::Language;
@@ -52,9 +51,9 @@ pub struct StatusFacts<'a> {
     /// The service behind.
     pub health: Health,
     /// Its rooms.
-    pub rooms: &'a [RoomStatus<'a>],
+    pub rooms: Vec<RoomStatus<'a>>,
     /// The time of these facts, written for people.
-    pub time: &'a str,
+    pub time: String,
     /// The language of the page.
     pub language: Language,
 }
@@ -63,7 +62,7 @@ fn link(language: Language) -> String {
     format!("/.tornello/status?lang={}", language.tag())
 }
 
-pub(super) fn render(layout: &Layout, facts: &StatusFacts<'_>) -> Result<Response<Bytes>, String> {
+pub(super) fn render(layout: &Layout, facts: &StatusFacts<'_>) -> Result<Prepared, String> {
     let texts = layout.texts(facts.language);
     let status = |key: &str| texts.status.get(key).map_or("", String::as_str);
     let rooms = facts.rooms.iter().map(|room| context! { title => room.title, text => words(texts, room) });
@@ -74,14 +73,14 @@ pub(super) fn render(layout: &Layout, facts: &StatusFacts<'_>) -> Result<Respons
         service => status(facts.health.word()),
         rooms => rooms.collect::<Vec<Value>>(),
         self => link(facts.language),
-        updated => texts.live("updated").replace("{time}", facts.time),
+        updated => texts.live("updated").replace("{time}", &facts.time),
     };
     let title = status("title").to_owned();
     let page =
         Page { language: facts.language, title, service: "", data: None, switch: Switch::Links(&link) };
     let body = layout.page(&page, |_| layout.render("status.html", values.clone()))?;
     let headers = page_headers(facts.language, &layout.style, None)?;
-    Ok(Prepared { status: StatusCode::OK, headers, body: body.into() }.response(None))
+    Ok(Prepared { status: StatusCode::OK, headers, body: body.into() })
 }
 
 /// State first, then how many wait.

@@ -93,6 +93,7 @@ fn facts<'a>(
         wait,
         call,
         visit,
+        code: None,
         standstill,
         time,
         back,

@@ -105,12 +105,12 @@ impl Preview {
             }
             Shows::Status(health) => {
                 let room = |title, state, reason, waiting| RoomStatus { title, state, reason, waiting };
-                let rooms = [
+                let rooms = vec![
                     room(SERVICE, "queueing", None, 12_345),
                     room("Carta d'identità", "held", Some("upstream"), 2),
                     room("Anagrafe", "open", None, 0),
                 ];
-                let facts = StatusFacts { health, rooms: &rooms, time: "10:03:25 UTC", language };
+                let facts = StatusFacts { health, rooms, time: "10:03:25 UTC".into(), language };
                 pages.status(&facts).ok()?
             }
             Shows::Rules(person) => {
@@ -138,6 +138,7 @@ impl Preview {
                     wait: Some(Estimate { low: 12, high: 18 }),
                     call: Some(CallMinutes { minutes: 7, more: true }),
                     visit: Some(CallMinutes { minutes: 42, more: true }),
+                    code: None,
                     standstill,
                     time: Some("10:03"),
                     back: &back,

@@ -8,6 +8,8 @@ mod called;
 mod day;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/nocookies.rs"]
+mod nocookies;
 #[path = "browser/payloads.rs"]
 mod payloads;
 #[path = "browser/sheets.rs"]
@@ -23,8 +25,8 @@ use driver::{Browser, Habits};
 use fantoccini::Locator;
 use serde::Deserialize;
 
-const ENGLISH: Habits = Habits { language: "en", javascript: true };
-const NO_SCRIPT: Habits = Habits { language: "it", javascript: false };
+const ENGLISH: Habits = Habits { language: "en", javascript: true, cookies: true };
+const NO_SCRIPT: Habits = Habits { language: "it", javascript: false, cookies: true };
 /// A room for one, whose pages look five times a second however long the line is.
 const ONE_SEAT: &str = r#"
 title = "Bonus Mobilità"
@@ -393,7 +395,7 @@ seats = { floor = 20, ceiling = 20 }
 message = { en = "There is enough for every application that arrives by 18:00 on Friday." }
 poll = { min = "1s" }
 "#;
-    let british = Habits { language: "en-GB,en", javascript: true };
+    let british = Habits { language: "en-GB,en", javascript: true, cookies: true };
     let browser = Browser::open(british).await.expect("a picture needs a browser");
     browser.view(1000, 760, 1.25).await;
     let day = Day::begin(room).await;

@@ -157,6 +157,12 @@ const acts = {
   pause: () => { paused = !paused; draw(); },
   retry: step,
   enter: async () => {
+    // To leave without cookies would be to lose the place: here the code is, and it may be used elsewhere.
+    if (lost && !cookies()) {
+      coded = "no_cookies";
+      draw();
+      return all("ticket").forEach(el => el.focus());
+    }
     // The pass may have lapsed while nobody pressed: the claim is idempotent, so it is asked again.
     // Whoever is not in yet waits here for the seat, and has said that it is wanted.
     try {
@@ -214,7 +220,10 @@ const acts = {
       coded = answer.ok ? "" : answer.status === 404 ? "code_unknown" : coded;
       if (answer.ok) {
         adopt(Object.assign({ ticket: code }, answer.body));
+        // Where there are cookies, the place is this browser's from now on.
+        await ask("POST", "/tickets", code);
         phase = "waiting";
+        coded = "code_used";
         step();
       }
     } catch (e) { /* the field keeps the code */ }

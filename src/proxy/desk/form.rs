@@ -33,6 +33,8 @@ pub(super) struct Form {
     pub(super) back: ReturnPath,
     /// The language in which it was read.
     pub(super) language: Option<Language>,
+    /// The ticket, where the browser keeps no cookies; empty if there is none yet.
+    pub(super) code: Option<String>,
 }
 
 /// Reads a form; `None` if none was asked for. Any other small body is read and dropped, so that the
@@ -54,5 +56,6 @@ where
     let named = query_value(&text, "return").and_then(|path| ReturnPath::parse(&path));
     let back = named.or_else(|| ReturnPath::from_referer(&parts.headers, host)).unwrap_or_default();
     let language = query_value(&text, "lang").and_then(|tag| Language::from_tag(&tag));
-    Ok(Some(Form { back, language }))
+    let code = query_value(&text, "code").map(|code| code.trim().to_owned());
+    Ok(Some(Form { back, language, code }))
 }

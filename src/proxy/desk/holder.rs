@@ -96,6 +96,7 @@ impl Visit<'_> {
             }
         };
         match (form, time) {
+            (Some(form), _) if self.coded => self.place_of(Some(form), record),
             (Some(form), _) => own(record, "extended", self.to_place(form)),
             (None, Some(body)) => own(record, "extended", json_answer(StatusCode::OK, &body)),
             (None, None) => {

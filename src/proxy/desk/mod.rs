@@ -57,6 +57,8 @@ struct Visit<'a> {
     room: &'a Room,
     who: Identity,
     now: Moment,
+    /// Its browser may keep no cookies, and has shown a code or wants one.
+    coded: bool,
 }
 
 /// Where a number stands, with what its holder should do next.
@@ -140,7 +142,7 @@ where
     let named = Some((room.line.name.as_str(), room.line.id));
     let who = identify(request.headers(), asked.peer, asked.client, named, &sources(proxy, live, asked));
     record.user = who.user;
-    let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now() };
+    let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now(), coded: false };
     let look = matches!(asked.method, Method::GET | Method::HEAD);
     match (endpoint, look) {
         ("board", true) => own(record, "board", shared_json(room.line.board())),
@@ -188,7 +190,7 @@ fn not_allowed(live: &Live, asked: &Asked, record: Record, methods: &'static str
 
 impl Visit<'_> {
     /// The steps that change something, behind the door.
-    async fn change<B>(&self, step: &str, request: Request<B>, record: Record) -> Response<Answer>
+    async fn change<B>(mut self, step: &str, request: Request<B>, record: Record) -> Response<Answer>
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -205,6 +207,17 @@ impl Visit<'_> {
             Ok(form) => form,
             Err(reason) => return refuse::problem(self.live, self.asked, record, reason, None),
         };
+        // A code counts where the browser shows no ticket of its own.
+        if let Some(code) =
+            form.as_ref().and_then(|form| form.code.as_deref()).filter(|_| self.who.ticket.is_none())
+        {
+            let ticket = self.proxy.ring.verify(Kind::Ticket, code.as_bytes()).ok();
+            self.who.ticket = ticket.filter(|ticket| ticket.room == self.room.line.id);
+            self.coded = true;
+            if self.who.ticket.is_none() && !code.is_empty() {
+                return self.place_of(form.as_ref(), record);
+            }
+        }
         match step {
             "tickets" => self.join(form.as_ref(), record).await,
             "claims" => self.claim(form.as_ref(), record),
@@ -225,10 +238,16 @@ impl Visit<'_> {
             }
         };
         let token = self.proxy.ring.sign(&standing.ticket);
-        let mut answer = form.map_or_else(|| self.told(status, &standing), |form| self.to_place(form));
+        let reason = if status == StatusCode::CREATED { "joined" } else { "kept" };
+        let mut answer = if self.coded {
+            self.place_with(form, Some(&standing), record)
+        } else {
+            let answer = form.map_or_else(|| self.told(status, &standing), |form| self.to_place(form));
+            own(record, reason, answer)
+        };
         let cookie = cookie("ticket", &self.room.line.name, &token, self.asked.secure);
         set_cookie(answer.headers_mut(), &cookie);
-        own(record, if status == StatusCode::CREATED { "joined" } else { "kept" }, answer)
+        answer
     }
 
     fn give(&self, number: u64) -> Standing {
@@ -259,6 +278,7 @@ impl Visit<'_> {
         });
         let (mut answer, reason) = match (claim, form) {
             (Claim::Admitted, Some(form)) => (see_other(form.back.as_str()), "claimed"),
+            (_, Some(form)) if self.coded => return self.place_of(Some(form), record),
             (_, Some(form)) => (self.to_place(form), "not_yet"),
             (Claim::Admitted, None) => {
                 let token = self.proxy.ring.sign(&pass);
@@ -386,11 +406,29 @@ impl Visit<'_> {
 
     /// The personal page for those without JavaScript.
     fn place(&self, record: Record) -> Response<Answer> {
+        self.place_of(None, record)
+    }
+
+    fn place_of(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+        self.place_with(form, self.standing().as_ref(), record)
+    }
+
+    /// The same, for what the address or the form asks; with the code of the place where a code was shown.
+    fn place_with(
+        &self,
+        form: Option<&Form>,
+        standing: Option<&Standing>,
+        record: Record,
+    ) -> Response<Answer> {
         let query = self.asked.query.as_deref().unwrap_or_default();
-        let back = query_value(query, "return").and_then(|path| ReturnPath::parse(&path)).unwrap_or_default();
-        let language = query_value(query, "lang").and_then(|tag| Language::from_tag(&tag));
-        let standing = self.standing();
-        let facts = match &standing {
+        let back = || query_value(query, "return").and_then(|path| ReturnPath::parse(&path));
+        let back = form.map(|form| form.back.clone()).or_else(back).unwrap_or_default();
+        let language = form.map_or_else(
+            || query_value(query, "lang").and_then(|tag| Language::from_tag(&tag)),
+            |form| form.language,
+        );
+        let code = standing.filter(|_| self.coded).map(|standing| self.proxy.ring.sign(&standing.ticket));
+        let facts = match standing {
             Some(standing) => standing.facts,
             None => self.room.line.facts(&self.room.settings.policy),
         };
@@ -398,7 +436,7 @@ impl Visit<'_> {
         let visit = self.passes().find_map(|pass| {
             self.room.line.with(|line| line.visit_time(&self.room.settings.policy, &pass, self.now))
         });
-        let (state, ahead) = match standing.as_ref().map(|standing| (standing.claim, standing.called)) {
+        let (state, ahead) = match standing.map(|standing| (standing.claim, standing.called)) {
             None if visit.is_some() => (PlaceState::Admitted, 0),
             None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
             None => (PlaceState::Unknown, 0),
@@ -410,7 +448,7 @@ impl Visit<'_> {
             Some((Claim::Waiting { .. }, true)) => (PlaceState::Called, 0),
             Some((Claim::Waiting { ahead }, false)) => (PlaceState::Waiting, ahead),
         };
-        let time = standing.as_ref().and_then(|standing| standing.time);
+        let time = standing.and_then(|standing| standing.time);
         let place = PlaceFacts {
             room: &self.room.line.name,
             state,
@@ -421,6 +459,7 @@ impl Visit<'_> {
                 .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
             visit: visit
                 .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
+            code: code.as_deref().or(self.coded.then_some("")),
             standstill: standstill(facts.state),
             time: None,
             back: &back,

@@ -43,33 +43,35 @@ pub(super) fn status(proxy: &Proxy, live: &Live, asked: &Asked, record: Record) 
     if !matches!(asked.method, Method::GET | Method::HEAD) {
         return super::not_allowed(live, asked, record, "GET, HEAD");
     }
-    let down = live.clusters.values().filter(|cluster| cluster.is_down()).count();
-    let health = match down {
-        0 => Health::Up,
-        all if all == live.clusters.len() => Health::Down,
-        _ => Health::Partly,
+    let health = || {
+        let down = live.clusters.values().filter(|cluster| cluster.is_down()).count();
+        match down {
+            0 => Health::Up,
+            all if all == live.clusters.len() => Health::Down,
+            _ => Health::Partly,
+        }
     };
-    let rooms: Vec<(&str, RoomStatus<'_>)> = live
-        .rooms
-        .iter()
-        .map(|(name, room)| {
+    let rooms = || {
+        live.rooms.iter().map(|(name, room)| {
             let facts = room.line.facts(&room.settings.policy);
             let (state, reason) = state(facts.state);
             let title = room.settings.title.as_str();
             let waiting = facts.issued.saturating_sub(facts.cursor);
             (name.as_str(), RoomStatus { title, state, reason, waiting })
         })
-        .collect();
+    };
     let now = proxy.clock.unix().0;
     if asked.html && !asked.path.contains("/v1/") {
-        let rooms: Vec<RoomStatus<'_>> = rooms.into_iter().map(|(_, room)| room).collect();
-        let time = Timestamp::from_millisecond(i64::try_from(now).unwrap_or_default()).unwrap_or_default();
-        let time = time.strftime("%H:%M:%S UTC").to_string();
-        let facts = StatusFacts { health, rooms: &rooms, time: &time, language: language(asked) };
-        return shown(live, asked, record, "status", live.pages.status(&facts));
+        let language = language(asked);
+        let facts = || {
+            let time =
+                Timestamp::from_millisecond(i64::try_from(now).unwrap_or_default()).unwrap_or_default();
+            let time = time.strftime("%H:%M:%S UTC").to_string();
+            StatusFacts { health: health(), rooms: rooms().map(|(_, room)| room).collect(), time, language }
+        };
+        return shown(live, asked, record, "status", live.pages.status_at(now / 1000, language, facts));
     }
-    let rooms: Vec<Value> = rooms
-        .iter()
+    let rooms: Vec<Value> = rooms()
         .map(|(name, room)| {
             json!({
                 "room": name, "title": room.title, "state": room.state, "reason": room.reason,
@@ -77,7 +79,7 @@ pub(super) fn status(proxy: &Proxy, live: &Live, asked: &Asked, record: Record) 
             })
         })
         .collect();
-    let body = json!({ "v": 1, "service": health.word(), "rooms": rooms, "time_ms": now });
+    let body = json!({ "v": 1, "service": health().word(), "rooms": rooms, "time_ms": now });
     let body = Bytes::from(body.to_string());
     // The other address is a page as well, by what is asked for: no cache may give one for the other.
     let one_form = asked.path.contains("/v1/");
@@ -99,5 +101,5 @@ pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> 
         person: live.settings.identity.header.is_some(),
         language: language(asked),
     };
-    shown(live, asked, record, "rules", live.pages.rules(&facts))
+    shown(live, asked, record, "rules", live.pages.rules_in_force(&facts))
 }

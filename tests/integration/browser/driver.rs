@@ -30,6 +30,7 @@ const TRIES: u32 = 3;
 pub(super) struct Habits {
     pub(super) language: &'static str,
     pub(super) javascript: bool,
+    pub(super) cookies: bool,
 }
 
 /// A browser with one window. Speaks to pages through [`Client`].
@@ -44,10 +45,7 @@ pub(super) struct Browser {
 impl Browser {
     /// Opens one; `None` only if the environment says in so many words that there shall be none.
     pub(super) async fn open(habits: Habits) -> Option<Self> {
-        if std::env::var_os(SKIP).is_some_and(|skip| skip == "1") {
-            // Past the test harness, which swallows what passing tests print with macros.
-            let note = format!("NOT RUN: a browser test, because {SKIP}=1\n");
-            std::io::stderr().write_all(note.as_bytes()).unwrap();
+        if !may_open() {
             return None;
         }
         for program in [CHROMIUM, CHROMEDRIVER] {
@@ -56,7 +54,7 @@ impl Browser {
                 "{program} is missing: apt-get install chromium chromium-driver; or set {SKIP}=1 to leave browser tests out"
             );
         }
-        let turn = BROWSERS.acquire().await.unwrap();
+        let turn = turn().await;
         let profile = tempfile::tempdir().unwrap();
         let driver = Driver::start(profile.path()).await;
         let mut builder = ClientBuilder::new(HttpConnector::new());
@@ -139,6 +137,22 @@ impl Browser {
     }
 }
 
+/// Whether browsers shall be opened; says so if not.
+pub(super) fn may_open() -> bool {
+    let skip = std::env::var_os(SKIP).is_some_and(|skip| skip == "1");
+    if skip {
+        // Past the test harness, which swallows what passing tests print with macros.
+        let note = format!("NOT RUN: a browser test, because {SKIP}=1\n");
+        std::io::stderr().write_all(note.as_bytes()).unwrap();
+    }
+    !skip
+}
+
+/// Waits until one more browser may be open.
+pub(super) async fn turn() -> SemaphorePermit<'static> {
+    BROWSERS.acquire().await.unwrap()
+}
+
 impl std::ops::Deref for Browser {
     type Target = Client;
 
@@ -172,6 +186,9 @@ fn capabilities(profile: &Path, habits: Habits) -> Capabilities {
     let mut settings = json!({ "intl.accept_languages": habits.language });
     if !habits.javascript {
         settings["profile.managed_default_content_settings.javascript"] = json!(2);
+    }
+    if !habits.cookies {
+        settings["profile.managed_default_content_settings.cookies"] = json!(2);
     }
     let wanted = json!({
         "goog:chromeOptions": { "binary": CHROMIUM, "args": arguments, "prefs": settings },

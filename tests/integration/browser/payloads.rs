@@ -68,7 +68,7 @@ fn encoded(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_payloads_run_nothing_and_break_no_policy() {
-    let habits = Habits { language: "en", javascript: true };
+    let habits = Habits { language: "en", javascript: true, cookies: true };
     let Some(browser) = Browser::open(habits).await else { return };
     let day = Day::begin(ONE_SEAT).await;
     let _inside = Person::walks_in(&day).await;

@@ -75,7 +75,7 @@ async fn keep_picture(browser: &Browser, path: &str) {
 const OVERFLOW: &str = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
 
 async fn judged(theme: Theme, at: SocketAddr) -> Vec<String> {
-    let habits = Habits { language: "en", javascript: true };
+    let habits = Habits { language: "en", javascript: true, cookies: true };
     let Some(browser) = Browser::open(habits).await else { return Vec::new() };
     let axe = std::fs::read_to_string(judge("node_modules/axe-core/axe.min.js")).unwrap();
     // A narrow telephone, which is also 1280 px at 400 %.
