@@ -24,7 +24,7 @@ build:
 	$(CARGO) build --release --locked
 
 test:
-	@.ci/need chromium chromedriver:chromium-driver /usr/sbin/nginx:nginx python/websockets:python3-websockets \
+	@.ci/need chromium chromedriver:chromium-driver firefox-esr /usr/sbin/nginx:nginx python/websockets:python3-websockets \
 	  python/grpc:python3-grpcio curl slowhttptest h2load:nghttp2-client openssl node:nodejs npm
 	npm ci --prefix .ci/pages --no-audit --no-fund --silent
 	$(CARGO) fmt --check

@@ -8,6 +8,8 @@ mod called;
 mod day;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/firefox.rs"]
+mod firefox;
 #[path = "browser/nocookies.rs"]
 mod nocookies;
 #[path = "browser/payloads.rs"]
