@@ -79,6 +79,15 @@ pub struct Insiders {
     pub cycle_s: f64,
 }
 
+impl Insiders {
+    /// The same after `age`: of those who have not come back since, fewer and fewer will.
+    #[must_use]
+    pub fn after(self, age: Duration) -> Self {
+        let cycles = age.as_secs_f64() / self.cycle_s.max(CYCLE.0.as_secs_f64());
+        Self { active: self.active * (-cycles).exp(), ..self }
+    }
+}
+
 impl Default for Seats {
     fn default() -> Self {
         Self {
@@ -97,9 +106,10 @@ impl Seats {
     /// What was learnt, once something was.
     #[must_use]
     pub fn insiders(&self) -> Option<Insiders> {
+        let (least, most) = (CYCLE.0.as_secs_f64(), CYCLE.1.as_secs_f64());
         let cycle_s = self.active / self.asked.per_second().max(f64::MIN_POSITIVE);
-        let learnt = Insiders { kappa: self.kappa?, active: self.active.max(self.returning), cycle_s };
-        (self.active > 0.0 && cycle_s.is_finite()).then_some(learnt)
+        let (kappa, active) = (self.kappa?, self.active.max(self.returning));
+        Some(Insiders { kappa, active, cycle_s: cycle_s.clamp(least, most) })
     }
 
     /// Goes on from what an earlier process had learnt. Those who were inside come back by and by, each
@@ -254,9 +264,9 @@ mod tests {
     #[test]
     fn after_a_restart_those_who_were_inside_keep_their_seats_for_a_while() {
         let (mut before, mut after) = (Seats::default(), Seats::default());
-        for _ in 0..100 {
-            (0..20).for_each(|_| before.asked());
-            before.observe(&load(10, 0), 100, SECOND);
+        for _ in 0..1_000 {
+            (0..2).for_each(|_| before.asked());
+            before.observe(&load(10, 0), 100, SECOND / 10);
         }
         let insiders = before.insiders().unwrap();
         assert!((insiders.cycle_s - 5.0).abs() < 0.5 && insiders.active > 99.9, "{insiders:?}");

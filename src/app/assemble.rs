@@ -24,11 +24,13 @@ use crate::proxy::live::{Live, Quota, Room, Route, sort_routes};
 use crate::proxy::transport::{Transport, TransportError};
 use crate::store::gate::Gate;
 use crate::store::journal::{Journal, JournalError};
-use crate::store::learnt::{room_key, upstream_key};
+use crate::store::learnt::{Lesson, room_key, upstream_key};
 use crate::store::line::Line;
 
 /// Longest time that a new name may take to resolve before the configuration is put in place.
 const RESOLVE_WAIT: Duration = Duration::from_millis(500);
+/// Longest wait for what was learnt of new upstreams.
+const LESSONS_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether the upstreams of a configuration are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,10 +122,10 @@ pub async fn assemble(
     }
     sort_routes(&mut routes);
     // Routes have told their class.
-    for (name, cluster) in &clusters {
-        let is_new = previous.is_none_or(|live| !live.clusters.contains_key(name));
-        if let Some(lesson) =
-            workshop.journal.lesson(&upstream_key(name)).map_err(AssembleError::Journal)?.filter(|_| is_new)
+    let is_new = |name: &&String| previous.is_none_or(|live| !live.clusters.contains_key(*name));
+    let names: Vec<String> = clusters.keys().filter(is_new).cloned().collect();
+    for (name, lesson) in lessons(&workshop.journal, names).await {
+        if let Some(cluster) = clusters.get(&name)
             && let Some(learnt) = lesson.for_upstream(&cluster.settings.places(), workshop.clock.unix())
         {
             cluster.gate.take_up(&learnt);
@@ -178,6 +180,27 @@ async fn clusters(
     Ok(clusters)
 }
 
+/// What was learnt of upstreams. A disk that fails or does not answer keeps no configuration from being
+/// put in place: then their limits are found anew.
+async fn lessons(journal: &Arc<Journal>, names: Vec<String>) -> Vec<(String, Lesson)> {
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let read = move |journal: &Journal| {
+        let lesson = |name: String| {
+            let lesson = journal.lesson(&upstream_key(&name));
+            lesson.ok().flatten().map(|lesson| (name, lesson))
+        };
+        names.into_iter().filter_map(lesson).collect()
+    };
+    if journal.is_in_memory() {
+        return read(journal);
+    }
+    let journal = Arc::clone(journal);
+    let reading = tokio::task::spawn_blocking(move || read(&journal));
+    tokio::time::timeout(LESSONS_WAIT, reading).await.map(Result::unwrap_or_default).unwrap_or_default()
+}
+
 /// Reads the certificate authorities of all upstreams, off the threads that serve.
 async fn transports(settings: Settings) -> Result<BTreeMap<String, Arc<Transport>>, AssembleError> {
     let building = tokio::task::spawn_blocking(move || build_transports(&settings));
@@ -221,7 +244,7 @@ fn build_room(
             let over = workshop.journal.over(name).map_err(AssembleError::Journal)?;
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, marks, over, hungry, now);
-            let lesson = workshop.journal.lesson(&room_key(name)).map_err(AssembleError::Journal)?;
+            let lesson = workshop.journal.lesson(&room_key(name)).ok().flatten();
             if let Some(insiders) = lesson.and_then(|lesson| lesson.for_room(workshop.clock.unix())) {
                 line.with(|room| room.take_up(&insiders));
             }

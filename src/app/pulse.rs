@@ -23,7 +23,7 @@ use crate::proxy::board::{Notice, state};
 use crate::proxy::cluster::Cluster;
 use crate::proxy::live::{Live, Room};
 use crate::store::journal::{Entry, Journal};
-use crate::store::learnt::{Lesson, Subject, room_key, upstream_key};
+use crate::store::learnt::{Lesson, Subject};
 use crate::store::line::{Line, Pending, hold};
 
 /// Time between two beats.
@@ -36,7 +36,7 @@ const KEEP_FRESH_MS: u64 = 600_000;
 /// A disk that takes longer over one write counts as failed until it is done.
 const WRITE_PATIENCE: Duration = Duration::from_millis(800);
 /// The last marks wait so long at most for a disk that does not answer: a stop must end.
-const LAST_PATIENCE: Duration = Duration::from_secs(3);
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What beats.
 pub struct Pulse {
@@ -91,7 +91,8 @@ impl Pulse {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
-                () = hungry.notified() => self.beat().await,
+                // While a write is under way a beat could give nobody a number.
+                () = hungry.notified(), if self.writing.is_none() => self.beat().await,
                 _ = beat.tick() => self.beat().await,
             }
         }
@@ -128,6 +129,9 @@ impl Pulse {
         }
         // What is planned while a write is under way is planned again when it is done.
         if self.writing.is_some() {
+            if !plans.is_empty() {
+                self.disk_is_silent();
+            }
             return;
         }
         let lessons = if self.beats.is_multiple_of(LEARN_EVERY) { self.news(live) } else { Vec::new() };
@@ -148,15 +152,15 @@ impl Pulse {
     async fn settle(&mut self, patience: Duration) {
         let Some(writing) = &mut self.writing else { return };
         let Ok(written) = timeout(patience, &mut writing.written).await else {
-            if !std::mem::replace(&mut self.store_failed, true) {
-                tracing::error!("the disk does not answer; rooms are held until it does");
-                self.proxy.witness.metrics.store_errors.inc();
+            // No room waits for lessons.
+            if !writing.plans.is_empty() {
+                self.disk_is_silent();
             }
             return;
         };
         let Some(Writing { plans, lessons, .. }) = self.writing.take() else { return };
         if !written {
-            self.store_failed = true;
+            self.store_failed |= !plans.is_empty();
             self.proxy.witness.metrics.store_errors.inc();
             return;
         }
@@ -171,29 +175,35 @@ impl Pulse {
         }
     }
 
+    fn disk_is_silent(&mut self) {
+        if !std::mem::replace(&mut self.store_failed, true) {
+            tracing::error!("the disk does not answer; rooms are held until it does");
+            self.proxy.witness.metrics.store_errors.inc();
+        }
+    }
+
     /// What was learnt of upstreams and rooms and is not written down yet.
     fn news<'a>(&self, live: &'a Live) -> Vec<(String, Lesson)> {
         let unix_ms = self.proxy.clock.unix().0;
+        let is_news = |key: &str, learnt: &Subject| {
+            self.lessons.get(key).is_none_or(|known| {
+                unix_ms.saturating_sub(known.unix_ms) >= KEEP_FRESH_MS || !learnt.is_like(&known.learnt)
+            })
+        };
         let of_upstream = |(name, cluster): (&'a String, &Arc<Cluster>)| {
             let learnt = cluster.gate.learnt();
-            let known = self.lessons.get(&upstream_key(name));
-            let is_known = known.is_some_and(|known| {
-                let fresh = unix_ms.saturating_sub(known.unix_ms) < KEEP_FRESH_MS;
-                fresh && matches!(&known.learnt, Subject::Upstream(_, known) if learnt.is_like(known))
-            });
             let initial = f64::from(cluster.gate.policy().initial);
             let is_something = !learnt.baselines.is_empty() || (learnt.limit - initial).abs() > 0.5;
-            let is_news = is_something && !is_known;
-            is_news.then(|| (name, Subject::Upstream(cluster.settings.places(), learnt)))
+            is_something.then(|| (name, Subject::Upstream(cluster.settings.places(), learnt)))
         };
         let of_room = |(name, room): (&'a String, &Arc<Room>)| {
-            let learnt = Subject::Room(room.line.with(|room| room.insiders())?);
-            let known = self.lessons.get(&room_key(name));
-            known.is_none_or(|known| known.learnt != learnt).then_some((name, learnt))
+            Some((name, Subject::Room(room.line.with(|room| room.insiders())?)))
         };
         let upstreams = live.clusters.iter().filter_map(of_upstream);
         let all = upstreams.chain(live.rooms.iter().filter_map(of_room));
-        all.map(|(name, learnt)| (learnt.key(name), Lesson { unix_ms, learnt })).collect()
+        let keyed = all.map(|(name, learnt)| (learnt.key(name), learnt));
+        let news = keyed.filter(|(key, learnt)| is_news(key, learnt));
+        news.map(|(key, learnt)| (key, Lesson { unix_ms, learnt })).collect()
     }
 
     fn put_up_boards(&self, live: &Live) {

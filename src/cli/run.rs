@@ -52,7 +52,7 @@ impl Run {
             Ok(runtime) => {
                 let code = runtime.block_on(self.serve(settings, text));
                 // A disk that does not answer holds its writer; the process ends all the same.
-                runtime.shutdown_background();
+                runtime.shutdown_timeout(Duration::from_secs(1));
                 code
             }
             Err(error) => {

@@ -1,6 +1,7 @@
 //! What a limit has learnt of its upstream, kept so that a restart need not find it anew.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,8 @@ use crate::admission::seats::Insiders;
 const GOOD_FOR: u64 = 3_600_000;
 /// What has moved by less than this part is not written down again.
 const MOVED: f64 = 0.05;
+/// The same for the number of people inside.
+const CROWD_MOVED: f64 = 0.2;
 
 /// What was learnt of one upstream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,11 +24,12 @@ pub struct Learnt {
     pub baselines: BTreeMap<String, f64>,
 }
 
+fn near(one: f64, other: f64) -> bool {
+    (one - other).abs() <= MOVED * other.abs()
+}
+
 impl Learnt {
-    /// Hardly anything else than `known`.
-    #[must_use]
-    pub fn is_like(&self, known: &Self) -> bool {
-        let near = |one: f64, other: f64| (one - other).abs() <= MOVED * other.abs();
+    fn is_like(&self, known: &Self) -> bool {
         let same = |(name, seconds): (&String, &f64)| {
             known.baselines.get(name).is_some_and(|other| near(*seconds, *other))
         };
@@ -55,6 +59,22 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Hardly anything else than `known`, so that it need not be written down again.
+    #[must_use]
+    pub fn is_like(&self, known: &Self) -> bool {
+        match (self, known) {
+            (Self::Upstream(here, learnt), Self::Upstream(there, known)) => {
+                here == there && learnt.is_like(known)
+            }
+            (Self::Room(learnt), Self::Room(known)) => {
+                // How often people ask swings; it only says how soon they come back.
+                near(learnt.kappa, known.kappa)
+                    && (learnt.active - known.active).abs() <= CROWD_MOVED * known.active
+            }
+            _ => false,
+        }
+    }
+
     /// The name under which it is kept.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
@@ -94,11 +114,12 @@ impl Lesson {
         }
     }
 
-    /// What of it holds now for a room.
+    /// What of it holds now for a room. Of those who were inside fewer come back the longer it is ago.
     #[must_use]
     pub fn for_room(self, now: UnixTime) -> Option<Insiders> {
+        let age = Duration::from_millis(now.0.saturating_sub(self.unix_ms));
         match self.learnt {
-            Subject::Room(insiders) if self.is_good(now) => Some(insiders),
+            Subject::Room(insiders) if self.is_good(now) => Some(insiders.after(age)),
             _ => None,
         }
     }
@@ -123,6 +144,18 @@ mod tests {
         assert_eq!((after(5), after(5 + GOOD_FOR)), (Some(learnt(40.0, 0.1)), Some(learnt(40.0, 0.1))));
         assert_eq!((after(4), after(6 + GOOD_FOR)), (None, None), "of the future, and old");
         assert_eq!(lesson.for_upstream(&["two:80".to_owned()], UnixTime(5)), None);
+    }
+
+    #[test]
+    fn of_those_who_were_inside_fewer_come_back_the_longer_it_is_ago() {
+        let inside = Insiders { kappa: 0.3, active: 100.0, cycle_s: 10.0 };
+        let lesson = Lesson { unix_ms: 0, learnt: Subject::Room(inside) };
+        let after = |ms| lesson.clone().for_room(UnixTime(ms)).unwrap().active;
+        assert!((after(0) - 100.0).abs() < 1e-9 && (36.0..38.0).contains(&after(10_000)));
+        assert!(after(300_000) < 1e-3, "nobody");
+        let others = Subject::Room(Insiders { active: 119.0, ..inside });
+        let gone = Subject::Room(Insiders { active: 0.0, ..inside });
+        assert!(others.is_like(&lesson.learnt) && !gone.is_like(&lesson.learnt) && gone.is_like(&gone));
     }
 
     #[test]

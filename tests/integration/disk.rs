@@ -53,12 +53,19 @@ async fn a_disk_that_hangs_holds_the_room_and_nothing_else() {
     assert_eq!(visit(process.site, "/", &pass).await.status, StatusCode::OK, "those inside go on");
     let look = ticket(&process, Method::GET, token(2)).await.json();
     assert_eq!(look["number"], held[2]["number"], "{look}");
-    assert!(process.log.lock().unwrap().contains("the disk does not answer"));
+    let said = async |words: &str| process.log.lock().unwrap().contains(words).then_some(());
+    until("the log says so", || said("the disk does not answer")).await;
+    process.signal("-HUP");
+    until("a reload is no matter of the disk", || async { (process.generation().await == 2).then_some(()) })
+        .await;
 
     std::fs::remove_file(&stuck).unwrap();
     until("the line goes on", || async { state(&process).await.starts_with("queueing").then_some(()) }).await;
-    let left = ticket(&process, Method::DELETE, token(1)).await;
-    assert_eq!(left.status, StatusCode::OK, "{}", left.text());
+    let leave = || async {
+        let left = ticket(&process, Method::DELETE, token(1)).await;
+        (left.status == StatusCode::OK).then_some(())
+    };
+    until("the place is given up", leave).await;
     drop(process);
     let mut command = tornello();
     command.env("LD_PRELOAD", folder.path().join("hang.so")).env("TORNELLO_TEST_STUCK", &stuck);
@@ -70,5 +77,8 @@ async fn a_disk_that_hangs_holds_the_room_and_nothing_else() {
     // And a stop ends, too: without the last marks, which it says.
     std::fs::write(&stuck, "").unwrap();
     process.signal("-TERM");
-    assert!(crate::process::exit_code(&mut process).await.is_some());
+    assert_eq!(crate::process::exit_code(&mut process).await, Some(0));
+    let said =
+        || async { process.log.lock().unwrap().contains("stopped without the last marks").then_some(()) };
+    until("it says what is missing", said).await;
 }

@@ -108,7 +108,7 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
     }
 
-    async fn generation(&self) -> u64 {
+    pub(crate) async fn generation(&self) -> u64 {
         get(self.admin, "/status").await.json()["generation"].as_u64().unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! Those of one class who wait: a ring of users, each with its requests in order.
 //!
 //! A user who comes anew goes before the ring, once: who asks for little gets through as if those who ask
-//! for much were not there (FQ-CoDel, RFC 8290 §4.1.2). Whoever had a turn is not new before the ring has
+//! for much were not there (FQ-CoDel, RFC 8290 §4.1.2); of five turns one is the ring's in any case. Whoever had a turn is not new before the ring has
 //! come round, also if nothing of theirs waited meanwhile. A request of nobody known is never new: it
 //! costs nothing to be nobody.
 
@@ -101,11 +101,14 @@ impl<T> Line<T> {
     /// Whose turn it is: the first in the ring, but those on a route that is `over` its share let others
     /// go first.
     pub(super) fn first(&self, over: impl Fn(u8, f64) -> bool) -> Option<Who> {
-        let heads = self.lanes.iter().filter_map(|(route, lane)| {
-            let (turn, who) = lane.turns.first_key_value()?;
-            Some((over(*route, lane.share), *turn, *who))
-        });
-        heads.min_by_key(|(over, turn, _)| (*over, *turn)).map(|(.., who)| who)
+        let first = |from: u64| {
+            let heads = self.lanes.iter().filter_map(|(route, lane)| {
+                let (turn, who) = lane.turns.range(from..).next()?;
+                Some((over(*route, lane.share), *turn, *who))
+            });
+            heads.min_by_key(|(over, turn, _)| (*over, *turn)).map(|(.., who)| who)
+        };
+        first(self.turns.from()).or_else(|| first(0))
     }
 
     /// The user to whom a cap applies, by its next request.
@@ -181,7 +184,9 @@ impl<T> Line<T> {
     fn remove_at(&mut self, who: Who, at: usize) -> Option<Entry<T>> {
         let turn = if at == 0 { self.withdraw(who) } else { None };
         let entry = self.extract(who, at);
-        if let Some(turn) = turn {
+        // One that was parked, and of whom nothing waits any more, had its turn all the same.
+        if turn.is_some() || !self.flows.contains_key(&who) {
+            let turn = turn.unwrap_or_else(|| self.turns.at_the_end());
             self.stand(who, turn);
         }
         entry

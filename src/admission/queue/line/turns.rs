@@ -6,6 +6,8 @@ use super::Who;
 
 /// Turns from here on are of the ring; those below go before it.
 const RING: u64 = 1 << 63;
+/// After so many newcomers in a row it is the ring's turn: new users without end keep nobody out.
+const NEWCOMERS_IN_A_ROW: u32 = 4;
 /// Turns of users of whom nothing waits, at most; beyond, the oldest are forgotten.
 const KEPT: usize = 4_096;
 
@@ -13,6 +15,8 @@ const KEPT: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     last: u64,
+    /// Newcomers served since one of the ring was.
+    newcomers: u32,
     /// The ring has come so far.
     passed: u64,
     /// Next turns of those of whom nothing waits.
@@ -45,12 +49,20 @@ impl Turns {
 
     /// Whoever stood at `turn` was served.
     pub(super) fn served(&mut self, turn: u64) {
-        if turn & RING != 0 {
+        if turn & RING == 0 {
+            self.newcomers = self.newcomers.saturating_add(1);
+        } else {
+            self.newcomers = 0;
             self.passed = self.passed.max(turn);
             while let Some(first) = self.kept_in_order.first_entry().filter(|first| *first.key() <= turn) {
                 self.kept.remove(&first.remove());
             }
         }
+    }
+
+    /// The first turn that counts now; if nobody stands from there on, all do.
+    pub(super) fn from(&self) -> u64 {
+        if self.newcomers < NEWCOMERS_IN_A_ROW { 0 } else { RING }
     }
 
     /// Nothing of this user waits any more; `turn` would be the next.
