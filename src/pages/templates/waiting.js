@@ -160,6 +160,10 @@ const claim = async () => {
     return answer.body.poll_after_ms || 5000;
   }
   if (closed(answer)) return answer.wait || 60000;
+  if (answer.body.reason === "done") {
+    phase = "done";
+    return 0;
+  }
   if (answer.status === 404) {
     // The ticket is not recognised here (a new key, another node): present it again.
     const before = me.ticket;

@@ -215,18 +215,28 @@ const acts = {
   use: async button => {
     const code = button.parentNode.querySelector("input").value.trim();
     if (!code) return;
+    coded = "";
     try {
-      const answer = await ask("GET", "/ticket", code);
-      coded = answer.ok ? "" : answer.status === 404 ? "code_unknown" : coded;
-      if (answer.ok) {
-        adopt(Object.assign({ ticket: code }, answer.body));
+      const found = await ask("GET", "/ticket", code);
+      const { ticket, number, state } = found.body;
+      // Beside a code that does not verify, the cookie of this browser is answered for.
+      if (found.status === 404 || found.ok && ticket !== code && number === me.number) coded = "code_unknown";
+      else if (!found.ok) throw failure(found);
+      else if (state === "done") coded = "code_done";
+      else {
         // Where there are cookies, the place is this browser's from now on.
-        await ask("POST", "/tickets", code);
+        const answer = await ask("POST", "/tickets", code);
+        if (!answer.ok || !answer.body.number) throw failure(answer);
+        adopt(answer.body);
         phase = "waiting";
-        coded = "code_used";
+        if (answer.body.number === number) coded = "code_used";
         step();
       }
-    } catch (e) { /* the field keeps the code */ }
+    } catch (error) {
+      // The field keeps the code, and this browser its place.
+      failures = 2;
+      trouble = error.busy ? "trouble_busy" : "trouble_network";
+    }
     draw();
   },
 };
