@@ -313,10 +313,11 @@ impl Passes {
         }
     }
 
-    /// What is left of a session. `None` if there is none.
+    /// What is left of a session. `None` if there is none, or none whose holder knows of it: only then does its
+    /// time begin.
     #[must_use]
     pub fn time(&self, policy: &RoomPolicy, id: &PassId, clock: Moment) -> Option<VisitTime> {
-        let session = self.live.get(id).filter(|session| !session.ran_out(clock))?;
+        let session = self.live.get(id).filter(|session| session.known && !session.ran_out(clock))?;
         Some(VisitTime {
             left: session.begun.after(session.cap).since(clock),
             idle: session.used.after(policy.idle).since(clock),
@@ -467,6 +468,8 @@ mod tests {
         passes.begin(&policy, ID, 0, SECOND, Moment(0));
         passes.begin(&policy, [8; 16], 0, SECOND, Moment(0));
         passes.tell(&[8; 16], Moment(0));
+        let times = [ID, [8; 16]].map(|id| passes.time(&policy, &id, Moment(0)).map(|time| time.left));
+        assert_eq!(times, [None, Some(policy.session)], "the other does not run yet");
         let later = Moment(0).after(SECOND * 61);
         assert!(passes.expire(&policy, true, later).is_empty(), "nobody waited for it");
         assert!(!passes.contains(&ID) && passes.contains(&[8; 16]));

@@ -26,6 +26,8 @@ pub enum PlaceState {
     Slot,
     /// May claim.
     Called,
+    /// May claim, but asked to go in from a browser that keeps no cookies: a seat would be used up by nobody.
+    NoCookies,
     /// Has claimed; the next free seat.
     FrontRow,
     /// Holds a pass.
@@ -129,6 +131,7 @@ fn pane(
         PlaceState::Late => texts.live("late"),
         PlaceState::Slot => texts.live("slot"),
         PlaceState::Called => place("called_text"),
+        PlaceState::NoCookies => texts.live("no_cookies"),
         PlaceState::FrontRow => place("front_row_text"),
         PlaceState::Left => place("left_text"),
         PlaceState::Admitted => place("admitted_text"),
@@ -138,7 +141,9 @@ fn pane(
         PlaceState::Ended => texts.live("ended"),
     };
     let (end, button) = match facts.state {
-        PlaceState::Called | PlaceState::FrontRow | PlaceState::Late => ("claims", texts.live("enter")),
+        PlaceState::Called | PlaceState::NoCookies | PlaceState::FrontRow | PlaceState::Late => {
+            ("claims", texts.live("enter"))
+        }
         PlaceState::Done | PlaceState::Left => ("tickets", texts.live("rejoin")),
         PlaceState::Unknown => ("tickets", texts.waiting.get("join").map_or("", String::as_str)),
         PlaceState::Waiting
@@ -160,7 +165,8 @@ fn pane(
     // Who is not recognised may have no cookies: what is taken then comes with a code.
     let unknown = facts.state == PlaceState::Unknown;
     let code = facts.code.or(unknown.then_some(""));
-    let call = facts.call.filter(|_| facts.state == PlaceState::Called);
+    let called = matches!(facts.state, PlaceState::Called | PlaceState::NoCookies);
+    let call = facts.call.filter(|_| called);
     let visit = facts.visit.filter(|_| facts.state == PlaceState::Admitted);
     let stands = call.map(|call| standing(texts, call.minutes));
     let lasts = visit.map(|visit| texts.counted(&texts.place, "visit", visit.minutes.max(1)));
@@ -206,6 +212,7 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
         PlaceState::Late => texts.live("heading_late"),
         PlaceState::Slot => texts.live("heading_slot"),
         PlaceState::Called | PlaceState::FrontRow => texts.live("heading_turn"),
+        PlaceState::NoCookies => texts.waiting.get("code_heading").map_or("", String::as_str),
         PlaceState::Left => place("left_heading"),
         PlaceState::Admitted => place("admitted_heading"),
         PlaceState::Done => texts.live("heading_done"),
@@ -226,7 +233,10 @@ fn standing(texts: &Texts, minutes: u64) -> String {
 /// There is a place to give up.
 fn leaves(state: PlaceState) -> bool {
     use PlaceState as State;
-    matches!(state, State::Waiting | State::Called | State::FrontRow | State::Late | State::Admitted)
+    matches!(
+        state,
+        State::Waiting | State::Called | State::NoCookies | State::FrontRow | State::Late | State::Admitted
+    )
 }
 
 /// The wait in words, as `waiting_view.js` says it.

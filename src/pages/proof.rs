@@ -15,12 +15,13 @@ use super::{Coding, Pages};
 
 /// Most bytes of a compressed waiting page: it shall come in one flight.
 const FLIGHT: usize = 14_000;
-const STATES: [PlaceState; 12] = [
+const STATES: [PlaceState; 13] = [
     PlaceState::Waiting,
     PlaceState::Prequeue,
     PlaceState::Late,
     PlaceState::Slot,
     PlaceState::Called,
+    PlaceState::NoCookies,
     PlaceState::FrontRow,
     PlaceState::Admitted,
     PlaceState::Done,

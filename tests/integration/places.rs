@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+use crate::process::{Process, configuration};
 use crate::stage::{Gate, Got, Origin, ask, try_ask, until, visit};
 use crate::waiting::room;
 
@@ -166,4 +167,29 @@ async fn a_login_that_is_down_holds_the_room_and_burns_nobody() {
     let _back = crate::stage::listen(address).await;
     state(&gate, "queueing").await;
     assert_eq!(post(&gate, "claims", &first).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_can_be_looked_at_and_extended_at_once_also_after_a_restart() {
+    let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::echo().await);
+    configuration(folder.path(), origin.address, "idle = \"60s\"\nsession = \"60s\"");
+    let asks = async |process: &Process, method: Method, endpoint: &str, pass: &str| {
+        let got = ask(process.site, method, &format!("{ROOM}/{endpoint}"), &[("cookie", pass)]).await;
+        got.status.as_u16()
+    };
+    let process = Process::start(folder.path(), None);
+    let pass = visit(process.site, "/", "").await.cookie().unwrap();
+    assert_eq!(asks(&process, Method::POST, "extension", &pass).await, 200, "the first request");
+    drop(process); // kill -9
+    let process = Process::start(folder.path(), None);
+    assert_eq!(asks(&process, Method::GET, "visit", &pass).await, 200, "after the restart");
+    drop(process);
+    let process = Process::start(folder.path(), None);
+    assert_eq!(asks(&process, Method::POST, "extension", &pass).await, 200, "after another");
+    assert_eq!(asks(&process, Method::GET, "visit", "").await, 404);
+    let end =
+        try_ask(process.admin, Method::POST, "/rooms/main/revoke", &[], Bytes::from(token(&pass).to_owned()));
+    assert_eq!(end.await.unwrap().status, StatusCode::OK);
+    assert_eq!(asks(&process, Method::GET, "visit", &pass).await, 404, "taken away, and not taken up");
+    assert_eq!(asks(&process, Method::POST, "extension", &pass).await, 409);
 }

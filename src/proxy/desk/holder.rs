@@ -7,7 +7,8 @@ use serde_json::json;
 use super::answers::{json_answer, personal_json, problem_answer, see_other};
 use super::form::Form;
 use super::{NOT_DURABLE, Visit, own, told_time, told_visit};
-use crate::admission::room::PassId;
+use crate::admission;
+use crate::admission::room::{PassId, ShownPass, VisitTime};
 use crate::admission::ticket::Claims;
 use crate::pages::{Reason, place_link};
 use crate::proxy::body::Answer;
@@ -49,17 +50,44 @@ impl Visit<'_> {
     }
 
     /// The passes under which this visitor may be inside: the one that was shown, and that of the ticket.
-    pub(super) fn passes(&self) -> impl Iterator<Item = PassId> {
+    fn passes(&self) -> impl Iterator<Item = PassId> {
         let own = |ticket: Claims| ticket.pass(&self.proxy.ring, ticket.time).id;
         self.who.pass.map(|pass| pass.id).into_iter().chain(self.who.ticket.map(own))
     }
 
+    /// What the room says of the visit of whoever shows a pass. A good one that it does not know of, after a
+    /// restart or where nobody came back with it yet, is taken up as by a request of the service.
+    fn of_visit(
+        &self,
+        ask: impl Fn(&mut admission::room::Room, &PassId) -> Option<VisitTime>,
+    ) -> Option<VisitTime> {
+        let unix = self.proxy.clock.unix();
+        let shown = self.who.pass.map(|pass| ShownPass {
+            id: pass.id,
+            number: pass.number,
+            age: unix.since(pass.time),
+            finishing: false,
+            older_than_we: pass.time < self.proxy.started,
+        });
+        let passes: Vec<PassId> = self.passes().collect();
+        self.room.line.with(|line| {
+            passes.iter().find_map(|pass| ask(line, pass)).or_else(|| {
+                let shown = shown.as_ref()?;
+                line.touch(&self.room.settings.policy, shown, self.now);
+                ask(line, &shown.id)
+            })
+        })
+    }
+
+    /// What is left of the visit.
+    pub(super) fn visit_time(&self) -> Option<VisitTime> {
+        let policy = &self.room.settings.policy;
+        self.of_visit(|line, pass| line.visit_time(policy, pass, self.now))
+    }
+
     /// How long a visit may still last.
     pub(super) fn inside(&self, record: Record) -> Response<Answer> {
-        let policy = &self.room.settings.policy;
-        let mut passes = self.passes();
-        let time =
-            passes.find_map(|pass| self.room.line.with(|line| line.visit_time(policy, &pass, self.now)));
+        let time = self.visit_time();
         let room = &self.room.line.name;
         let Some(time) = time else {
             let body = json!({
@@ -84,10 +112,7 @@ impl Visit<'_> {
             .who
             .ticket
             .and_then(|ticket| self.room.line.with(|line| line.extend_call(policy, ticket.number, self.now)));
-        let visit = || {
-            let mut passes = self.passes();
-            passes.find_map(|pass| self.room.line.with(|line| line.extend_visit(policy, &pass, self.now)))
-        };
+        let visit = || self.of_visit(|line, pass| line.extend_visit(policy, pass, self.now));
         let room = &self.room.line.name;
         let time = match call {
             Some(time) => Some(json!({ "room": room, "state": "called", "call": told_time(time) })),

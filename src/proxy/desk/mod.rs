@@ -1,6 +1,6 @@
 //! Our own endpoints under `/.tornello/`: the waiting protocol.
 //!
-//! GET, HEAD and OPTIONS change nothing. What changes state pays at the door: identity and network.
+//! GET, HEAD and OPTIONS change nothing, except that a pass whose visit is asked for is known from then on. What changes state pays at the door: identity and network.
 //! Joining and claiming are idempotent: asked twice, they answer the same.
 
 mod answers;
@@ -263,6 +263,9 @@ impl Visit<'_> {
     }
 
     fn claim(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+        if let Some(form) = form.filter(|_| self.coded) {
+            return self.not_from_here(form, record);
+        }
         let Some(ticket) = self.who.ticket else {
             return match form {
                 // The place page says what may have become of the ticket, and offers another.
@@ -278,7 +281,6 @@ impl Visit<'_> {
         });
         let (mut answer, reason) = match (claim, form) {
             (Claim::Admitted, Some(form)) => (see_other(form.back.as_str()), "claimed"),
-            (_, Some(form)) if self.coded => return self.place_of(Some(form), record),
             (_, Some(form)) => (self.to_place(form), "not_yet"),
             (Claim::Admitted, None) => {
                 let token = self.proxy.ring.sign(&pass);
@@ -327,6 +329,17 @@ impl Visit<'_> {
             set_cookie(answer.headers_mut(), &cookie);
         }
         own(record, reason, answer)
+    }
+
+    /// Where a code is shown and no cookie, the pass would be lost with the answer, and the seat used up by nobody:
+    /// nothing is claimed, and the page says what is missing.
+    fn not_from_here(&self, form: &Form, record: Record) -> Response<Answer> {
+        let standing = self.standing();
+        let state = match self.state_of(standing.as_ref()) {
+            (PlaceState::Called | PlaceState::FrontRow | PlaceState::Late, _) => (PlaceState::NoCookies, 0),
+            other => other,
+        };
+        self.place_in(state, Some(form), standing.as_ref(), record)
     }
 
     fn standing(&self) -> Option<Standing> {
@@ -413,9 +426,37 @@ impl Visit<'_> {
         self.place_with(form, self.standing().as_ref(), record)
     }
 
-    /// The same, for what the address or the form asks; with the code of the place where a code was shown.
     fn place_with(
         &self,
+        form: Option<&Form>,
+        standing: Option<&Standing>,
+        record: Record,
+    ) -> Response<Answer> {
+        self.place_in(self.state_of(standing), form, standing, record)
+    }
+
+    /// What the place page says of somebody, and how many go in before.
+    fn state_of(&self, standing: Option<&Standing>) -> (PlaceState, u64) {
+        let query = self.asked.query.as_deref().unwrap_or_default();
+        match standing.map(|standing| (standing.claim, standing.called)) {
+            // Who came in by the open door has a pass and no ticket.
+            None if self.visit_time().is_some() => (PlaceState::Admitted, 0),
+            None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
+            None => (PlaceState::Unknown, 0),
+            Some((Claim::Admitted, _)) => (PlaceState::Admitted, 0),
+            Some((Claim::Done, _)) => (PlaceState::Done, 0),
+            Some((Claim::SoldOut, _)) => (PlaceState::SoldOut, 0),
+            Some((Claim::FrontRow { ahead }, _)) => (PlaceState::FrontRow, ahead),
+            Some((Claim::Late { ahead }, _)) => (PlaceState::Late, ahead),
+            Some((Claim::Waiting { .. }, true)) => (PlaceState::Called, 0),
+            Some((Claim::Waiting { ahead }, false)) => (PlaceState::Waiting, ahead),
+        }
+    }
+
+    /// The page for what the address or the form asks; with the code of the place where a code was shown.
+    fn place_in(
+        &self,
+        (state, ahead): (PlaceState, u64),
         form: Option<&Form>,
         standing: Option<&Standing>,
         record: Record,
@@ -432,22 +473,7 @@ impl Visit<'_> {
             Some(standing) => standing.facts,
             None => self.room.line.facts(&self.room.settings.policy),
         };
-        // Who came in by the open door has a pass and no ticket.
-        let visit = self.passes().find_map(|pass| {
-            self.room.line.with(|line| line.visit_time(&self.room.settings.policy, &pass, self.now))
-        });
-        let (state, ahead) = match standing.map(|standing| (standing.claim, standing.called)) {
-            None if visit.is_some() => (PlaceState::Admitted, 0),
-            None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
-            None => (PlaceState::Unknown, 0),
-            Some((Claim::Admitted, _)) => (PlaceState::Admitted, 0),
-            Some((Claim::Done, _)) => (PlaceState::Done, 0),
-            Some((Claim::SoldOut, _)) => (PlaceState::SoldOut, 0),
-            Some((Claim::FrontRow { ahead }, _)) => (PlaceState::FrontRow, ahead),
-            Some((Claim::Late { ahead }, _)) => (PlaceState::Late, ahead),
-            Some((Claim::Waiting { .. }, true)) => (PlaceState::Called, 0),
-            Some((Claim::Waiting { ahead }, false)) => (PlaceState::Waiting, ahead),
-        };
+        let visit = if state == PlaceState::Admitted { self.visit_time() } else { None };
         let time = standing.and_then(|standing| standing.time);
         let place = PlaceFacts {
             room: &self.room.line.name,

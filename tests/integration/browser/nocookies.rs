@@ -116,4 +116,39 @@ async fn without_cookies_and_javascript_the_code_goes_from_form_to_form() {
     until("the turn", called).await;
     assert_eq!(browser.value(".code input").await, code);
     assert_eq!(day.board().await["issued"], 2);
+    // To claim from here would be to lose the seat: the answer says what is missing, and the call stands.
+    browser.click("form.act button").await;
+    heading("Your browser does not accept cookies").await;
+    assert!(browser.text(".lead").await.contains("use the code there"), "it does not say what to do");
+    assert_eq!(browser.value(".code input").await, code);
+    let shown = [("tornello-ticket", code.as_str())];
+    let place = day.send(http::Method::GET, "/.tornello/v1/rooms/sala/ticket", &shown).await.json();
+    assert_eq!((&place["number"], &place["state"]), (&2.into(), &"called".into()), "{place}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_that_is_used_up_or_wrong_costs_nobody_a_place() {
+    let Some(browser) = Browser::open(ENGLISH).await else { return };
+    let day = Day::begin(ONE_SEAT).await;
+    let _inside = Person::walks_in(&day).await;
+    let given = day.send(http::Method::POST, "/.tornello/v1/rooms/sala/tickets", &[]).await.json();
+    let used = given["ticket"].as_str().unwrap();
+    let left = [("tornello-ticket", used)];
+    day.send(http::Method::DELETE, "/.tornello/v1/rooms/sala/ticket", &left).await;
+    browser.goto(&day.url("/")).await.unwrap();
+    browser.sees("its place", |page| page.number.as_deref() == Some("2")).await;
+    browser.click("summary").await;
+    let kept = "return sessionStorage.getItem('tornello-sala-ticket')";
+    let mine = browser.run(kept).await;
+    for (code, words) in [(used, "has been used or given up"), ("nonsense", "This code is not valid")] {
+        browser.run("document.querySelector('[data-f=have]').value = ''").await;
+        browser.writes("[data-f=have]", code).await;
+        browser.click("[data-do=use]").await;
+        until(words, async || browser.text("[data-f=coded]").await.contains(words).then_some(())).await;
+        assert_eq!(
+            (browser.sight().await.number.as_deref(), browser.run(kept).await),
+            (Some("2"), mine.clone())
+        );
+    }
+    assert_eq!(day.board().await["issued"], 2, "a code took a number");
 }
