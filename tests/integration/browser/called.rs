@@ -1,5 +1,7 @@
 //! Called: the page asks, says how long the call stands, and gives more time, by keyboard alone.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::day::{Day, Person, SERVICE, WARNS, until};
@@ -15,6 +17,11 @@ const TO_ACT_MS: u64 = 20_000;
 const CALL: &str = r#"
 const done = arguments[arguments.length - 1];
 fetch("/.tornello/v1/rooms/sala/ticket").then(answer => answer.json()).then(place => done(place.call), () => done(null));
+"#;
+
+/// How often the page of the service has looked how long the visit may last.
+const LOOKS: &str = r#"
+return performance.getEntriesByType("resource").filter(entry => entry.name.endsWith("/visit") && entry.responseEnd).length;
 "#;
 
 /// What the server says of the visit of this browser's pass.
@@ -42,6 +49,19 @@ impl Browser {
         self.active_element().await.unwrap().send_keys(keys).await.unwrap();
     }
 
+    async fn looks(&self) -> u64 {
+        self.run(LOOKS).await.as_u64().unwrap()
+    }
+
+    /// Somebody comes back to the page of the service, and it has looked.
+    async fn looks_again(&self) {
+        let before = self.looks().await;
+        self.run("document.dispatchEvent(new Event('visibilitychange'))").await;
+        until("another look", async || (self.looks().await > before).then_some(())).await;
+        // What it says is there a tenth of a second later.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+
     /// How long the call stands, in ms, and how often it can be extended.
     async fn call(&self) -> Option<(u64, u64)> {
         let call = self.execute_async(CALL, Vec::new()).await.ok()?;
@@ -52,7 +72,7 @@ impl Browser {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_warns_in_time_and_is_extended_ten_times_by_keyboard() {
     let Some(browser) = Browser::open(ENGLISH).await else { return };
-    let day = Day::begin(&format!("page_asks = true\ncall = \"64s\"\n{ONE_SEAT}")).await;
+    let day = Day::begin(&format!("page_asks = true\ncall = \"80s\"\n{ONE_SEAT}")).await;
     let inside = Person::walks_in(&day).await;
     browser.goto(&day.url("/")).await.unwrap();
     browser.sees("its place", |page| page.number.is_some()).await;
@@ -144,8 +164,8 @@ async fn a_language_that_does_not_come_is_said() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_the_service_warn_before_a_visit_ends_and_get_more_time() {
     let Some(browser) = Browser::open(ENGLISH).await else { return };
-    // Two minutes before the end is five seconds after the beginning, and so after each extension.
-    let day = Day::begin(&format!("session = \"125s\"\nidle = \"125s\"\n{ONE_SEAT}")).await;
+    // Two minutes before the end is twenty seconds after the beginning, and so after each extension.
+    let day = Day::begin(&format!("session = \"140s\"\nidle = \"140s\"\n{ONE_SEAT}")).await;
     browser.goto(&day.url(WARNS)).await.unwrap();
     let notice = "[data-tornello=visit]";
     assert_eq!(browser.text(notice).await, "", "nothing to say yet");
@@ -170,6 +190,9 @@ async fn pages_of_the_service_warn_before_a_visit_ends_and_get_more_time() {
     assert_eq!(warned().await, 9);
     let left = browser.text(&format!("{notice} button")).await;
     assert_eq!(left, "Mi serve più tempo");
+    browser.click(&format!("{notice} button:last-child")).await;
+    browser.looks_again().await;
+    assert_eq!(browser.text(notice).await, "", "what was closed came back");
     browser.goto(&day.url("/.tornello/rooms/sala/place?return=%2F&lang=en")).await.unwrap();
     let says = async |words: &str| {
         until(words, async || browser.text(".soft").await.contains(words).then_some(())).await;
@@ -177,4 +200,27 @@ async fn pages_of_the_service_warn_before_a_visit_ends_and_get_more_time() {
     says("Your visit can last about 1 more minute.").await;
     browser.click("form.act button.quiet").await;
     says("Your visit can last about 2 more minutes.").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_stays_idle_while_nobody_needs_the_seat_hardly_asks() {
+    let Some(browser) = Browser::open(ENGLISH).await else { return };
+    let day = Day::begin(&format!("session = \"600s\"\nidle = \"5s\"\n{ONE_SEAT}")).await;
+    browser.goto(&day.url(WARNS)).await.unwrap();
+    let notice = "[data-tornello=visit]";
+    until("it was idle for as long as it may be", async || {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let visit = browser.execute_async(VISIT, Vec::new()).await.ok()?;
+        (visit["idle_in_ms"] == 0).then_some(())
+    })
+    .await;
+    browser.looks_again().await;
+    until("the warning goes", async || browser.text(notice).await.is_empty().then_some(())).await;
+    let looks = browser.looks().await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(browser.looks().await, looks, "it asks although nothing happens");
+    browser.run("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })").await;
+    browser.run("document.dispatchEvent(new Event('visibilitychange'))").await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(browser.looks().await, looks, "it asks although nobody looks");
 }
