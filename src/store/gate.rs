@@ -135,7 +135,10 @@ impl Gate {
         let mut state = self.lock();
         let State { policy, limiter, classes, .. } = &mut *state;
         let baselines: Vec<_> = classes.iter().map(|route| learnt.baselines.get(route).copied()).collect();
-        limiter.take_up(policy, learnt.limit, &baselines, self.clock.now());
+        let now = self.clock.now();
+        limiter.take_up(policy, learnt.limit, &baselines, now);
+        // What the earlier process had sent may be unfinished still, and nobody here counts it.
+        limiter.open_gently(policy, now);
     }
 
     /// Asks for a permit.
