@@ -1,9 +1,9 @@
 //! Those of one class who wait: a ring of users, each with its requests in order.
 //!
 //! A user who comes anew goes before the ring, once: who asks for little gets through as if those who ask
-//! for much were not there (FQ-CoDel, RFC 8290 §4.1.2); of five turns one is the ring's in any case. Whoever had a turn is not new before the ring has
-//! come round, also if nothing of theirs waited meanwhile. A request of nobody known is never new: it
-//! costs nothing to be nobody.
+//! for much were not there (FQ-CoDel, RFC 8290 §4.1.2); of five turns one is the ring's in any case.
+//! Whoever had a turn is not new before the ring has come round, also if nothing of theirs waited
+//! meanwhile. A request of nobody known is never new: it costs nothing to be nobody.
 
 mod turns;
 

@@ -1,6 +1,7 @@
 //! Our own endpoints under `/.tornello/`: the waiting protocol.
 //!
-//! GET, HEAD and OPTIONS change nothing, except that a pass whose visit is asked for is known from then on. What changes state pays at the door: identity and network.
+//! GET, HEAD and OPTIONS change nothing, except that a pass whose visit is asked for is known from then
+//! on. What changes state pays at the door: identity and network.
 //! Joining and claiming are idempotent: asked twice, they answer the same.
 
 mod answers;
