@@ -8,6 +8,7 @@ use super::Outcome;
 use super::knee::KneeFacts;
 use super::law::{self, Law, Load, Sample};
 use super::moment::Moment;
+use super::orphans::Orphans;
 use super::policy::{LawPolicy, LimitPolicy};
 
 /// Counts, and the law that moves the limit.
@@ -17,6 +18,8 @@ pub struct Limiter {
     /// Below the limit while the gate opens after an outage: how wide it is, and since when it is looked
     /// at.
     opening: Option<(f64, Moment)>,
+    /// Requests of an earlier process, and how many of them may be unfinished at the last look.
+    orphans: Option<(Orphans, u32)>,
     /// What the law is told of the counts, but for what is under way since `counted`.
     load: Load,
     counted: Moment,
@@ -65,6 +68,7 @@ impl Limiter {
         Self {
             limit: f64::from(policy.initial),
             opening: None,
+            orphans: None,
             load: Load::default(),
             counted: now,
             limited: false,
@@ -82,10 +86,14 @@ impl Limiter {
         (self.law.standing(self.limit), self.law.baselines())
     }
 
-    /// Goes on from what an earlier process had learnt, within today's floor and ceiling.
+    /// Goes on from what an earlier process had learnt, within today's floor and ceiling. What that one
+    /// had sent may be unfinished still: it counts as if it were ours, and the gate opens gently.
     pub fn take_up(&mut self, policy: &LimitPolicy, limit: f64, baselines: &[Option<f64>], now: Moment) {
         self.take(policy, limit);
         self.law.take_up(baselines, now);
+        let orphans = Orphans::of(f64::from(self.goal(policy)), baselines, now);
+        self.orphans = orphans.left(now).map(|left| (orphans, left));
+        self.open_gently(policy, now);
     }
 
     /// Lets one request of a class of routes through, if fewer than the limit are unfinished.
@@ -102,14 +110,14 @@ impl Limiter {
         self.load.unanswered += 1;
         self.load.peak = self.load.peak.max(self.load.in_flight);
         let limit = self.limit(policy);
-        let limited = self.opening.is_none() && (self.limited || self.load.in_flight >= limit);
+        let limited = self.is_open() && (self.limited || self.load.in_flight >= limit);
         Some(Dispatch { sent: now, limit, limited, class, rank: self.load.in_flight, first_byte: None })
     }
 
     /// Somebody found no room, or stood behind somebody who had found none.
     pub fn held_back(&mut self) {
         // While the gate opens it is not the limit that holds anybody back.
-        if self.opening.is_none() {
+        if self.is_open() {
             self.limited = true;
             self.load.held_back += 1;
         }
@@ -127,6 +135,11 @@ impl Limiter {
         dispatch.first_byte(now);
         self.load.unanswered = self.load.unanswered.saturating_sub(1);
         self.last_progress = now;
+    }
+
+    /// Nothing but the limit holds anybody back.
+    fn is_open(&self) -> bool {
+        self.opening.is_none() && self.orphans.is_none()
     }
 
     /// One request is finished at the upstream.
@@ -168,6 +181,7 @@ impl Limiter {
     pub fn tick(&mut self, policy: &LimitPolicy, now: Moment) {
         self.follow(policy);
         self.count(policy, now);
+        self.orphans = self.orphans.and_then(|(orphans, _)| Some((orphans, orphans.left(now)?)));
         if let Some((width, since)) = self.opening {
             self.widen(policy, width * now.since(since).as_secs_f64().exp2(), now);
         }
@@ -199,19 +213,25 @@ impl Limiter {
         self.limit = wanted.clamp(f64::from(policy.floor), f64::from(policy.ceiling));
     }
 
-    /// Fewer requests than the limit are unfinished.
+    /// Fewer requests than the limit are unfinished, those of an earlier process among them.
     #[must_use]
     pub fn has_room(&self, policy: &LimitPolicy) -> bool {
-        self.load.in_flight < self.limit(policy)
+        self.load.in_flight.saturating_add(self.orphans()) < self.limit(policy)
     }
 
-    /// Most requests that may be unfinished now: [`Limiter::goal`], or less while the gate opens.
+    /// Requests of an earlier process that may be unfinished.
+    fn orphans(&self) -> u32 {
+        self.orphans.map_or(0, |(_, left)| left)
+    }
+
+    /// Most requests that may be unfinished now, whoever sent them: [`Limiter::goal`], or less while the
+    /// gate opens.
     #[must_use]
     pub fn limit(&self, policy: &LimitPolicy) -> u32 {
         let goal = self.goal(policy);
         let Some((width, _)) = self.opening else { return goal };
         #[expect(clippy::cast_possible_truncation, reason = "the smaller of it and a u32")]
-        let whole = width.min(f64::from(goal)) as u32;
+        let whole = (width + f64::from(self.orphans())).min(f64::from(goal)) as u32;
         whole.max(1)
     }
 
@@ -350,6 +370,26 @@ mod tests {
             limiter.limit(&policy)
         });
         assert_eq!(seconds, [2, 4, 8, 16], "nobody waits for ever for slow answers");
+    }
+
+    #[test]
+    fn what_an_earlier_process_had_sent_counts_until_it_is_done() {
+        let policy = LimitPolicy { law: LawPolicy::Fixed, ..policy(10, 4, 100) };
+        let mut limiter = Limiter::new(&policy, 1, Moment(0));
+        limiter.take_up(&policy, 10.0, &[Some(0.1)], Moment(0));
+        let (mut ours, mut all) = (0, Vec::new());
+        for beat in 0..40 {
+            let now = Moment(0).after(Duration::from_millis(50 * beat));
+            limiter.tick(&policy, now);
+            while let Some(dispatch) = limiter.try_acquire(&policy, 0, now) {
+                ours += 1;
+                assert!(dispatch.limit() <= 10 && !(dispatch.limited && beat < 24), "{beat} {dispatch:?}");
+            }
+            let left = 10.0 * (-0.05 * beat as f64 / 0.2).exp();
+            assert!(f64::from(ours) + left <= 10.05, "{ours} and {left} of another at beat {beat}");
+            all.push(ours);
+        }
+        assert_eq!((all[0], all[1], all[39]), (0, 2, 10), "{all:?}");
     }
 
     #[test]

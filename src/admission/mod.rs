@@ -21,6 +21,7 @@ pub mod limiter;
 pub mod moment;
 pub mod number_set;
 pub mod numbers;
+pub mod orphans;
 pub mod pace;
 pub mod passes;
 pub mod policy;

@@ -137,8 +137,6 @@ impl Gate {
         let baselines: Vec<_> = classes.iter().map(|route| learnt.baselines.get(route).copied()).collect();
         let now = self.clock.now();
         limiter.take_up(policy, learnt.limit, &baselines, now);
-        // What the earlier process had sent may be unfinished still, and nobody here counts it.
-        limiter.open_gently(policy, now);
     }
 
     /// Asks for a permit.
