@@ -376,7 +376,7 @@ mod tests {
     fn what_an_earlier_process_had_sent_counts_until_it_is_done() {
         let policy = LimitPolicy { law: LawPolicy::Fixed, ..policy(10, 4, 100) };
         let mut limiter = Limiter::new(&policy, 1, Moment(0));
-        limiter.take_up(&policy, 10.0, &[Some(0.1)], Moment(0));
+        limiter.take_up(&policy, 10.0, &[Some(0.05)], Moment(0));
         let (mut ours, mut all) = (0, Vec::new());
         for beat in 0..40 {
             let now = Moment(0).after(Duration::from_millis(50 * beat));

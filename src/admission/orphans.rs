@@ -6,10 +6,10 @@
 
 use super::moment::Moment;
 
-/// How long a request takes of which nothing is known: seconds.
-const MEAN_GUESS_S: f64 = 0.25;
 /// Requests take this many times as long as when nobody waits: under the limit some wait at the upstream.
 const BUSY: f64 = 2.0;
+/// And so many seconds more: those of one class are far from alike, and the long ones are what is left.
+const LONG_S: f64 = 0.1;
 /// Longest mean that is believed, in seconds: a gate that is kept narrow is dear.
 const MEAN_MAX_S: f64 = 10.0;
 /// Fewer than this are none: a chance of one in twenty that one is left.
@@ -27,8 +27,8 @@ impl Orphans {
     /// As many as `limit`, of requests that take `baselines` seconds by class when nobody waits.
     #[must_use]
     pub fn of(limit: f64, baselines: &[Option<f64>], now: Moment) -> Self {
-        let slowest = baselines.iter().flatten().copied().filter(|s| s.is_finite()).fold(0.0, f64::max);
-        let mean_s = if slowest > 0.0 { (BUSY * slowest).min(MEAN_MAX_S) } else { MEAN_GUESS_S };
+        let slowest = baselines.iter().flatten().copied().filter(|seconds| seconds.is_finite()).fold(0.0, f64::max);
+        let mean_s = (BUSY * slowest + LONG_S).min(MEAN_MAX_S);
         Self { most: limit.clamp(0.0, f64::from(u32::MAX)).ceil(), mean_s, since: now }
     }
 
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn fewer_are_left_the_longer_it_is_ago_and_in_the_end_none() {
-        let orphans = Orphans::of(19.4, &[Some(0.002), None, Some(0.1)], Moment(0));
+        let orphans = Orphans::of(19.4, &[Some(0.002), None, Some(0.05)], Moment(0));
         let left = |ms| orphans.left(Moment(0).after(Duration::from_millis(ms)));
         assert_eq!([0, 139, 600, 1_190].map(left), [Some(20), Some(10), Some(1), Some(1)]);
         assert_eq!(left(1_199), None);
