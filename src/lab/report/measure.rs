@@ -1,6 +1,6 @@
 //! From what a leg left behind to its figures.
 
-use super::super::account::{Kind, LegRecord, Memory};
+use super::super::account::{Kind, LegRecord, Memory, Tick};
 use super::super::chance::Chance;
 use super::super::crowd::{End, PersonRecord};
 use super::super::order::{kendall_tau, overtakes_max, ranks};
@@ -81,7 +81,8 @@ impl LegSummary {
             bots_served: outcome.count.bots_served,
             bot_gain: bots(scenario, outcome.count.bots_served, truth.useful, people.len() as u64),
             origin_requests: truth.requests,
-            amplification: (needed > 0).then(|| truth.pool_requests as f64 / needed as f64),
+            amplification: (needed > 0)
+                .then(|| received_by(ticks, &people, truth.pool_requests) / needed as f64),
             origin_amplification: (truth.useful > 0)
                 .then(|| truth.pool_requests as f64 / truth.useful as f64),
             origin_wasted_share: truth.wasted_share(),
@@ -143,6 +144,17 @@ impl LegSummary {
             ..Self::default()
         }
     }
+}
+
+/// Requests that the pools had received when the last who needed them was done, of `all`. What programs
+/// ask of idle workers after that takes nothing from anybody.
+fn received_by(ticks: &[Tick], people: &[&PersonRecord], all: u64) -> f64 {
+    let end_s = people.iter().map(|person| person.ended.as_secs_f64()).fold(0.0, f64::max);
+    let pair = ticks.windows(2).find(|pair| matches!(pair, [_, after] if after.at_s >= end_s));
+    let Some([before, after]) = pair else { return all as f64 };
+    let passed = ((end_s - before.at_s) / (after.at_s - before.at_s)).clamp(0.0, 1.0);
+    let (from, to) = (before.received as f64, after.received as f64);
+    (from + passed * (to - from)).min(all as f64)
 }
 
 /// Time to the goal of who reached it.
@@ -224,7 +236,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::lab::account::Tick;
     use crate::lab::crowd::{LegOutcome, Way};
     use crate::lab::tally::Count;
     use crate::lab::truth::OriginTruth;
@@ -291,6 +302,20 @@ mod tests {
             record.outcome.people[3].hung_up = true;
         });
         assert_eq!(leg.amplification, Some(2.0));
+    }
+
+    #[test]
+    fn what_is_asked_when_all_are_done_is_not_counted() {
+        let leg = leg(|record| {
+            record.truth.pool_requests = 1_000;
+            let last_s = record.outcome.people.iter().map(|person| person.ended.as_secs_f64());
+            let last_s = last_s.fold(0.0, f64::max);
+            let tick = |(at_s, received)| Tick { at_s, received, ..Tick::default() };
+            let samples = [(0.0, 0), (last_s - 1.0, 20), (last_s + 1.0, 28), (last_s + 9.0, 1_000)];
+            record.ticks = samples.map(tick).to_vec();
+        });
+        let needed = 15.0;
+        assert!((leg.amplification.unwrap() - 24.0 / needed).abs() < 1e-9, "{:?}", leg.amplification);
     }
 
     #[test]
