@@ -11,6 +11,7 @@
 pub mod calls;
 pub mod chance;
 pub mod draw;
+pub mod dues;
 pub mod extensions;
 pub mod forecast;
 pub mod front_row;

@@ -14,6 +14,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::dues::Dues;
 use super::extensions::{EXTENSIONS, VisitTime};
 use super::moment::Moment;
 use super::policy::RoomPolicy;
@@ -66,6 +67,8 @@ struct Session {
     extended: u8,
     /// It was signed before this process began.
     older_than_we: bool,
+    /// When it is looked at whether it is over.
+    due: Moment,
 }
 
 impl Session {
@@ -77,6 +80,12 @@ impl Session {
     /// How often its holder may still ask for more time.
     fn extensions(&self) -> u8 {
         if self.revived { 0 } else { EXTENSIONS.saturating_sub(self.extended) }
+    }
+
+    /// Looks at itself, and says when to look next: when it runs out by these rules as it stands now.
+    fn fall_due(&mut self, (needed, idle): (bool, Duration)) -> Moment {
+        self.due = self.runs_out(needed, idle);
+        self.due
     }
 
     /// The last moment at which it is not over, as it stands now, with an idle clock of `idle` that
@@ -121,8 +130,6 @@ const NEVER_RETURNED: Duration = Duration::from_secs(60);
 /// this: people with several devices claim with one and go in with another.
 const NEVER_USED: Duration = Duration::from_secs(10);
 const NEVER_USED_PART: u32 = 5;
-/// For each pass that is looked at to see whether it is over, nobody looks for so long.
-const LOOK_EACH: Duration = Duration::from_micros(10);
 /// Memory of how many sessions end.
 const DEPARTURES_MEMORY: Duration = Duration::from_secs(10);
 
@@ -136,9 +143,9 @@ pub struct Passes {
     departures: Tempo,
     /// Numbers whose sessions are over for good, until somebody takes note.
     over: Vec<u64>,
-    /// Nobody runs out before this, by the rules of `looked`. An end comes nearer only when a session
-    /// begins and when its holder first hears of it; all other use moves it away.
-    nobody_before: Moment,
+    /// When to look at whom, by the rules of `looked`. An end comes nearer only when a session begins and
+    /// when its holder first hears of it; all other use moves it away.
+    dues: Dues,
     looked: Option<(bool, Duration)>,
 }
 
@@ -151,7 +158,7 @@ impl Default for Passes {
             ends: BTreeSet::new(),
             departures,
             over: Vec::new(),
-            nobody_before: Moment(0),
+            dues: Dues::default(),
             looked: None,
         }
     }
@@ -207,6 +214,7 @@ impl Passes {
             revived: false,
             extended: 0,
             older_than_we: false,
+            due: Moment(u64::MAX),
         };
         self.add(id, session);
     }
@@ -232,9 +240,8 @@ impl Passes {
             session.begun = clock;
         }
         (session.known, session.used) = (true, clock);
-        let session = *session;
         if returned {
-            self.comes_nearer(&session);
+            self.comes_nearer(id);
         }
         true
     }
@@ -269,6 +276,7 @@ impl Passes {
             revived: true,
             extended: 0,
             older_than_we: ended.older_than_we,
+            due: Moment(u64::MAX),
         };
         self.add(shown.id, session);
         Some(Touch::Revived)
@@ -347,22 +355,22 @@ impl Passes {
     /// good.
     pub fn expire(&mut self, policy: &RoomPolicy, needed: bool, clock: Moment) -> Vec<(u64, Moment)> {
         self.forget_the_old(clock);
-        // A room can hold hundreds of thousands: they are looked through only when one may be over.
-        if clock <= self.nobody_before && self.looked == Some((needed, policy.idle)) {
-            return Vec::new();
+        let rules = (needed, policy.idle);
+        if self.looked != Some(rules) || self.dues.are_stale(self.live.len()) {
+            self.looked = Some(rules);
+            let sessions = self.live.iter_mut();
+            self.dues = sessions.map(|(id, session)| (session.fall_due(rules), *id)).collect();
         }
-        let mut next = Moment(u64::MAX);
-        let over = self.live.extract_if(|_, session| {
-            let runs_out = session.runs_out(needed, policy.idle);
-            if clock <= runs_out {
-                next = next.min(runs_out);
+        let mut over = Vec::new();
+        while let Some((due, id)) = self.dues.next(clock) {
+            let Some(session) = self.live.get_mut(&id).filter(|session| session.due == due) else { continue };
+            let next = session.fall_due(rules);
+            if clock <= next {
+                self.dues.enter(next, id);
+            } else {
+                over.extend(self.live.remove_entry(&id));
             }
-            clock > runs_out
-        });
-        let over: Vec<(PassId, Session)> = over.collect();
-        // Among very many there is always one: a hundred thousand are looked through once a second.
-        let grain = LOOK_EACH.saturating_mul(u32::try_from(self.live.len()).unwrap_or(u32::MAX));
-        (self.nobody_before, self.looked) = (next.max(clock.after(grain)), Some((needed, policy.idle)));
+        }
         self.departures.add(over.len() as u64);
         let mut unused = Vec::new();
         for (id, session) in over {
@@ -385,13 +393,18 @@ impl Passes {
     }
 
     fn add(&mut self, id: PassId, session: Session) {
-        self.comes_nearer(&session);
         self.live.insert(id, session);
+        self.comes_nearer(&id);
     }
 
-    fn comes_nearer(&mut self, session: &Session) {
-        if let Some((needed, idle)) = self.looked {
-            self.nobody_before = self.nobody_before.min(session.runs_out(needed, idle));
+    fn comes_nearer(&mut self, id: &PassId) {
+        if let (Some(rules), Some(session)) = (self.looked, self.live.get_mut(id)) {
+            let before = session.due;
+            if session.fall_due(rules) < before {
+                self.dues.enter(session.due, *id);
+            } else {
+                session.due = before;
+            }
         }
     }
 
