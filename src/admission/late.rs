@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::calls::HOPELESS_AFTER_DELAYS;
 use super::moment::Moment;
 use super::number_set::NumberSet;
+use super::ranked_set::RankedSet;
 use super::shows::ShowRate;
 
 /// The lane's part of all calls.
@@ -31,7 +32,7 @@ pub struct LateLane {
     /// To be called again unasked.
     due: NumberSet,
     /// Came back.
-    back: BTreeSet<u64>,
+    back: RankedSet,
     /// Called again, and when.
     called: BTreeMap<u64, Moment>,
     called_in_order: BTreeMap<Moment, BTreeSet<u64>>,
@@ -43,7 +44,7 @@ impl LateLane {
     /// A number's call was missed.
     pub fn miss(&mut self, number: u64) {
         self.uncall(number);
-        self.back.remove(&number);
+        self.back.remove(number);
         let misses = (self.misses(number) + 1).min(CALLS_UNASKED);
         self.set_misses(number, misses);
         if misses < CALLS_UNASKED {
@@ -70,7 +71,7 @@ impl LateLane {
     /// It is not of this lane any more: it claims, or was given up.
     pub fn forget(&mut self, number: u64) {
         self.uncall(number);
-        self.back.remove(&number);
+        self.back.remove(number);
         self.due.remove(number);
         self.set_misses(number, 0);
     }
@@ -149,13 +150,13 @@ impl LateLane {
     /// Those who came back and go first.
     #[must_use]
     pub fn ahead_of(&self, number: u64) -> u64 {
-        self.back.range(..number).count() as u64
+        self.back.below(number)
     }
 
     /// How many came back and wait to be called.
     #[must_use]
     pub fn back(&self) -> u64 {
-        self.back.len() as u64
+        self.back.len()
     }
 
     /// How many wait to be called, there or not.
@@ -205,7 +206,7 @@ impl LateLane {
 
     /// The numbers that came back or are called again.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
-        self.back.iter().chain(self.called.keys()).copied()
+        self.back.numbers().chain(self.called.keys().copied())
     }
 
     /// What must hold after each step; says what does not.
@@ -218,7 +219,7 @@ impl LateLane {
                 return Err(format!("{number} is in the late lane twice, or missed no call"));
             }
         }
-        if self.back.iter().any(|number| self.called.contains_key(number)) {
+        if self.back.numbers().any(|number| self.called.contains_key(&number)) {
             return Err("somebody is called again and waits for it".to_owned());
         }
         if self.called.len() != self.called_in_order.values().map(BTreeSet::len).sum::<usize>() {

@@ -28,6 +28,7 @@ pub mod passes;
 pub mod policy;
 pub mod poll;
 pub mod queue;
+pub mod ranked_set;
 pub mod refusal;
 pub mod room;
 pub mod seats;
