@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -22,6 +23,8 @@ const CUT_OFF: Duration = Duration::from_secs(30);
 const BACK: Duration = Duration::from_secs(10);
 /// Below this a quantile says more of the machine, which the tool itself keeps busy, than of the gateway.
 const NOISE_US: u64 = 20_000;
+/// For so long the kernel and the origin are at work on what broken connections left.
+const SETTLES: Duration = Duration::from_secs(10);
 /// How long the steady load is measured alone.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -217,7 +220,7 @@ async fn slow_clients_are_cut_off_and_others_served_meanwhile() {
 }
 
 /// nginx as a plain proxy, on as many processors as there are.
-fn nginx(folder: &Path, origin: SocketAddr) -> (Ended, SocketAddr) {
+fn nginx(folder: &Path, origin: SocketAddr) -> (Nginx, SocketAddr) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let configuration = format!(
         "worker_processes auto; daemon off; pid {0}/pid; error_log {0}/error;\n\
@@ -232,7 +235,17 @@ fn nginx(folder: &Path, origin: SocketAddr) -> (Ended, SocketAddr) {
     std::fs::write(&file, configuration).unwrap();
     let mut command = Command::new("/usr/sbin/nginx");
     command.arg("-e").arg(folder.join("error")).arg("-p").arg(folder).arg("-c").arg(file);
-    (Ended(command.stdin(Stdio::null()).spawn().unwrap()), free)
+    (Nginx(command.stdin(Stdio::null()).spawn().unwrap()), free)
+}
+
+/// nginx and its workers: they outlive a killed master, and end with one that is asked to.
+struct Nginx(Child);
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        let _ = self.0.wait();
+    }
 }
 
 /// The steady load alone, and while two thousand read slowly.
@@ -262,8 +275,11 @@ async fn slow_readers_before_nginx_and_before_us() {
         let gateway = before(address, 5_000).await;
         println!("{round} tornello: {:?} µs", beside_slow_readers(gateway.site, &log).await);
         drop(gateway);
-        let (_nginx, site) = nginx(folder.path(), address);
+        tokio::time::sleep(SETTLES).await;
+        let (nginx, site) = nginx(folder.path(), address);
         within(BACK, "nginx listens", async || TcpStream::connect(site).await.is_ok()).await;
         println!("{round} nginx: {:?} µs", beside_slow_readers(site, &log).await);
+        drop(nginx);
+        tokio::time::sleep(SETTLES).await;
     }
 }
