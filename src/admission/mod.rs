@@ -22,6 +22,7 @@ pub mod limiter;
 pub mod moment;
 pub mod number_set;
 pub mod numbers;
+pub mod opening;
 pub mod orphans;
 pub mod pace;
 pub mod passes;

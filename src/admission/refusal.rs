@@ -29,6 +29,11 @@ pub enum Refusal {
         /// The request carried something that was not sent on.
         not_sent: bool,
     },
+    /// The room has not opened, and gives no places yet.
+    Closed {
+        /// The request carried something that was not sent on.
+        not_sent: bool,
+    },
     /// No permit within the time that the short queue allows.
     Saturated {
         /// When to try again.
@@ -51,6 +56,7 @@ impl Refusal {
             Self::OverQuota { .. } => "over_quota",
             Self::Waiting { held: Some(_), .. } => "held",
             Self::Waiting { held: None, .. } => "waiting",
+            Self::Closed { .. } => "closed",
             Self::Saturated { .. } => "saturated",
             Self::UpstreamDown => "upstream_down",
             Self::BodyTooLong => "body_too_long",

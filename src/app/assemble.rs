@@ -104,6 +104,8 @@ pub async fn assemble(
     let mut rooms = BTreeMap::new();
     for (name, room) in &settings.rooms {
         let built = build_room(workshop, &settings, name, room, &clusters, previous)?;
+        // Before anybody can ask: not even for a moment is a room open too early.
+        built.follow_opening(workshop.clock.unix());
         rooms.insert(name.clone(), Arc::new(built));
     }
     let mut routes: Vec<Arc<Route>> = Vec::new();
@@ -275,7 +277,7 @@ fn build_room(
 /// The rules by which people are called, in full and in one writing, so that a receipt can name them.
 fn rules(name: &str, room: &RoomSettings, person: bool) -> String {
     let RoomPolicy { call, idle, session, poll, seats_floor, seats_ceiling, .. } = &room.policy;
-    serde_json::json!({
+    let mut rules = serde_json::json!({
         "v": 1, "room": name, "title": room.title,
         "order": "arrival", "one_place_per": if person { "person" } else { "browser" },
         "call_ms": call.as_millis(), "extensions": EXTENSIONS, "visit_extensions": EXTENSIONS,
@@ -283,8 +285,12 @@ fn rules(name: &str, room: &RoomSettings, person: bool) -> String {
         "idle_ms": idle.as_millis(), "session_ms": session.as_millis(),
         "seats": { "floor": seats_floor, "ceiling": seats_ceiling },
         "poll": { "min_ms": poll.min.as_millis(), "max_ms": poll.max.as_millis() },
-    })
-    .to_string()
+    });
+    if let (Some(opening), Some(rules)) = (&room.opening, rules.as_object_mut()) {
+        rules.insert("opens_at_ms".to_owned(), opening.at.0.into());
+        rules.insert("places_from_ms".to_owned(), opening.first_place().0.into());
+    }
+    rules.to_string()
 }
 
 /// Names a message by its content, so that pages fetch it again only when it changed.

@@ -122,6 +122,7 @@ impl Pulse {
                 // What was restored is durable by definition.
                 room.line.with(|line| line.marks())
             });
+            room.follow_opening(self.proxy.clock.unix());
             let load = load(live, room, self.store_failed, now);
             if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, now) {
                 plans.push((Arc::clone(&room.line), pending));
@@ -215,6 +216,7 @@ impl Pulse {
                 message: room.message_id.as_deref(),
                 generation: live.generation,
                 time: self.proxy.clock.unix(),
+                opens: room.opens(self.proxy.clock.unix()),
             };
             room.line.put_up(self.proxy.board_key.board(&room.line.facts(policy), &notice));
         }
@@ -269,7 +271,7 @@ impl Pulse {
         metrics.room_show_rate.with_label_values(&label).set(facts.show_rate);
         metrics.room_kappa.with_label_values(&label).set(facts.kappa);
         let (now, _) = state(facts.state);
-        for known in ["open", "queueing", "held"] {
+        for known in ["closed", "prequeue", "open", "queueing", "held"] {
             metrics.room_state.with_label_values(&[name, known]).set(i64::from(known == now));
         }
     }

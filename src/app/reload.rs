@@ -160,6 +160,7 @@ impl Reloader {
             ));
         }
         lost_rooms(&old, &settings)?;
+        moved_openings(&old, &settings)?;
         let files = KeyFiles::read(&settings.tls);
         let seen = SeenKeys { settings: settings.tls.clone(), digest: files.digest() };
         *self.seen_keys.lock().unwrap_or_else(PoisonError::into_inner) = seen;
@@ -228,6 +229,31 @@ fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
         if waiting > 0 || inside > 0 || facts.outstanding > 0 {
             return Err(format!(
                 "error: room.{name} is gone, but {waiting} people wait in it and {inside} are inside\n  help: keep the room; `hold = true` stops its calls, and it can go when it is empty"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever has a place has it under the rules that were told.
+fn moved_openings(old: &Live, new: &Settings) -> Result<(), String> {
+    for (name, room) in &old.rooms {
+        let Some(changed) = new.rooms.get(name).filter(|new| new.opening != room.settings.opening) else {
+            continue;
+        };
+        let facts = room.line.facts(&room.settings.policy);
+        let waiting = facts.issued - facts.cursor;
+        let inside = facts.active + facts.front_row;
+        if waiting > 0 || inside > 0 || facts.outstanding > 0 {
+            let key = if changed.opening.map(|opening| opening.at)
+                == room.settings.opening.map(|opening| opening.at)
+            {
+                "prequeue"
+            } else {
+                "opens_at"
+            };
+            return Err(format!(
+                "error: room.{name}.{key} cannot change: {waiting} people have a place by the opening that was told, and {inside} are inside\n  help: put the old value back; `hold = true` calls nobody after the opening, and a room with another name can open at another time"
             ));
         }
     }

@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::settings::{
     AddressSettings, Boot, CertificateFiles, Credential, EdgeSettings, ForwardedHeader, HealthSettings,
     IdentitySettings, Listener, OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings,
     TlsSettings, TraceRule, UpstreamSettings, UpstreamTls,
 };
 use super::text::{Format, Size, write_interval};
-use crate::admission::Class;
+use crate::admission::opening::Opening;
 use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LawPolicy, LimitPolicy, PollRule, QueuePolicy, Quota, RoomPolicy};
+use crate::admission::{Class, UnixTime};
 use crate::pages::Look;
 
 /// A key whose value changed.
@@ -264,8 +267,13 @@ impl Values {
     }
 
     fn room(&mut self, path: &str, room: &RoomSettings) {
-        let RoomSettings { policy, depends_on, messages, status, page_asks, title } = room;
+        let RoomSettings { policy, opening, depends_on, messages, status, page_asks, title } = room;
         let RoomPolicy { seats_floor, seats_ceiling, share, call, idle, session, poll, hold, open } = policy;
+        if let Some(Opening { at: UnixTime(at_ms), prequeue }) = opening {
+            let at = i64::try_from(*at_ms).ok().and_then(|at_ms| Timestamp::from_millisecond(at_ms).ok());
+            self.put(format!("{path}.opens_at"), at.unwrap_or(Timestamp::MAX));
+            self.put_time(format!("{path}.prequeue"), *prequeue);
+        }
         self.put(format!("{path}.seats.floor"), seats_floor);
         self.put(format!("{path}.seats.ceiling"), seats_ceiling);
         self.put(format!("{path}.seats.share"), share);

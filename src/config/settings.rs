@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::admission::Class;
+use crate::admission::opening::Opening;
 use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LimitPolicy, QueuePolicy, Quota, RoomPolicy};
 use crate::pages::Look;
@@ -249,6 +250,8 @@ pub struct UpstreamSettings {
 pub struct RoomSettings {
     /// The rules of the line.
     pub policy: RoomPolicy,
+    /// When it opens; `None` is always open.
+    pub opening: Option<Opening>,
     /// Names in `upstreams` without which nobody inside gets on: the room is held while one is out.
     pub depends_on: Vec<String>,
     /// Operator's message by language tag.

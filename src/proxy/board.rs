@@ -43,6 +43,8 @@ struct Board<'a> {
     poll: Poll,
     generation: u64,
     time_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opens_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +68,8 @@ pub struct Notice<'a> {
     pub generation: u64,
     /// Server time.
     pub time: UnixTime,
+    /// When the room opens, before that.
+    pub opens: Option<UnixTime>,
 }
 
 impl BoardKey {
@@ -106,6 +110,7 @@ impl BoardKey {
             },
             generation: notice.generation,
             time_ms: notice.time.0,
+            opens_ms: notice.opens.map(|UnixTime(opens_ms)| opens_ms),
         };
         // Numbers and short strings only: this cannot fail.
         let board = serde_json::to_string(&board).unwrap_or_default();
@@ -123,6 +128,8 @@ impl BoardKey {
 #[must_use]
 pub fn state(state: RoomState) -> (&'static str, Option<&'static str>) {
     match state {
+        RoomState::Closed => ("closed", None),
+        RoomState::Prequeue => ("prequeue", None),
         RoomState::Open => ("open", None),
         RoomState::Queueing => ("queueing", None),
         RoomState::Held(reason) => ("held", Some(reason_name(reason))),
@@ -181,6 +188,7 @@ mod tests {
             message: Some("a1b2c3d4"),
             generation: 17,
             time: UnixTime(1_793_318_400_000),
+            opens: Some(UnixTime(1_793_318_460_000)),
         };
         let bytes = key.board(&facts, &notice);
         assert!(bytes.len() <= 512, "{}", bytes.len());

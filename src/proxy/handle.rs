@@ -139,7 +139,10 @@ fn admit(
         let room = route.room.as_deref();
         let sources = sources(proxy, live, asked);
         let named = room.map(|room| (room.line.name.as_str(), room.line.id));
-        let who = identify(fields, asked.peer, asked.client, named, &sources);
+        let mut who = identify(fields, asked.peer, asked.client, named, &sources);
+        if let Some(room) = room {
+            room.recognise(&mut who);
+        }
         record.user = who.user;
         take_token(proxy, live, route, &who, asked, now)?;
         let entry = match room {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::cluster::Cluster;
+use super::identify::Identity;
 use super::path::is_under;
 use super::readings::{covers, decode, others};
-use crate::admission::{Class, Refusal};
+use crate::admission::{Class, Refusal, UnixTime};
 use crate::config::settings::{QuotaSettings, RoomSettings, RouteSettings, Settings};
 use crate::pages::Pages;
 use crate::store::line::Line;
@@ -34,6 +35,27 @@ pub struct Room {
     pub rules: bytes::Bytes,
     /// SHA-256 of `rules`, in hex.
     pub rules_hash: String,
+}
+
+impl Room {
+    /// Shuts the line before its opening, and opens it then.
+    pub fn follow_opening(&self, now: UnixTime) {
+        let shut = self.settings.opening.and_then(|opening| opening.shut(now));
+        self.line.with(|line| line.shut(shut));
+    }
+
+    /// When it opens, if that is still to come.
+    #[must_use]
+    pub fn opens(&self, now: UnixTime) -> Option<UnixTime> {
+        self.settings.opening.filter(|opening| opening.shut(now).is_some()).map(|opening| opening.at)
+    }
+
+    /// What somebody shows, as far as it counts here: a pass from before the opening is one to an earlier
+    /// event, and leads past no line.
+    pub fn recognise(&self, who: &mut Identity) {
+        who.pass =
+            who.pass.filter(|pass| self.settings.opening.is_none_or(|opening| pass.time >= opening.at));
+    }
 }
 
 /// A quota with the salt that keeps its buckets apart from others'.

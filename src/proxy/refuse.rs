@@ -22,7 +22,9 @@ pub fn refuse(live: &Live, refusal: &Refusal, asked: &Asked, mut record: Record)
     let room = route.as_ref().and_then(|route| route.room.as_deref());
     let answer = match refusal {
         _ if asked.grpc => grpc::refusal(reason(refusal)),
-        Refusal::Waiting { not_sent, .. } if asked.html && !not_sent => waiting(live, room, asked, &record),
+        Refusal::Waiting { not_sent, .. } | Refusal::Closed { not_sent } if asked.html && !not_sent => {
+            waiting(live, room, asked, &record)
+        }
         Refusal::OverQuota { .. } => over_quota(live, refusal, asked, route.as_deref(), &record),
         Refusal::Ambiguous(why) => ambiguous(live, why, asked, &record),
         _ => told(live, reason(refusal), retry_after(refusal, room), asked, room, &record),
@@ -84,15 +86,27 @@ pub fn fault(live: &Live, fault: Fault, asked: &Asked, mut record: Record) -> Re
 pub fn problem(
     live: &Live,
     asked: &Asked,
-    mut record: Record,
+    record: Record,
     reason: Reason,
     detail: Option<&str>,
 ) -> Response<Answer> {
+    problem_until(live, asked, record, reason, detail, None)
+}
+
+/// The same, with the time after which it makes sense to ask again.
+pub fn problem_until(
+    live: &Live,
+    asked: &Asked,
+    mut record: Record,
+    reason: Reason,
+    detail: Option<&str>,
+    retry_after: Option<RetryAfter>,
+) -> Response<Answer> {
     let answer = if asked.html {
-        live.pages.notice(reason, asked.language, &record.request_id, None)
+        live.pages.notice(reason, asked.language, &record.request_id, retry_after)
     } else {
         let request_id = Some(record.request_id.as_str());
-        live.pages.problem(&Problem { detail, request_id, ..Problem::new(reason) })
+        live.pages.problem(&Problem { detail, request_id, retry_after, ..Problem::new(reason) })
     };
     let answer = referenced(answer, &record);
     record.decided(Decision::Own, reason.code(), answer.status());
@@ -199,7 +213,8 @@ fn reason(refusal: &Refusal) -> Reason {
         Refusal::Misdirected => Reason::Misdirected,
         Refusal::Unrouted => Reason::NotFound,
         Refusal::OverQuota { .. } => Reason::OverQuota,
-        Refusal::Waiting { not_sent: true, .. } => Reason::NotSent,
+        Refusal::Waiting { not_sent: true, .. } | Refusal::Closed { not_sent: true } => Reason::NotSent,
+        Refusal::Closed { not_sent: false } => Reason::Closed,
         Refusal::Waiting { held: Some(_), .. } => Reason::Held,
         Refusal::Waiting { held: None, .. } => Reason::Waiting,
         Refusal::Saturated { .. } => Reason::Saturated,
@@ -212,6 +227,7 @@ fn retry_after(refusal: &Refusal, room: Option<&Room>) -> Option<RetryAfter> {
     match refusal {
         Refusal::Saturated { retry_after } => Some(RetryAfter::after(*retry_after)),
         Refusal::Waiting { .. } => room.map(|room| RetryAfter::after(room.settings.policy.poll.min)),
+        Refusal::Closed { .. } => room.map(|room| RetryAfter::after(room.settings.policy.poll.max)),
         _ => None,
     }
 }

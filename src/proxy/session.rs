@@ -37,7 +37,7 @@ impl Entry {
 /// Checks a request in at its route's room.
 ///
 /// # Errors
-/// [`Refusal::Waiting`] for whoever has to wait.
+/// [`Refusal::Waiting`] for whoever has to wait, [`Refusal::Closed`] where there is nothing to wait in yet.
 pub fn check_in(
     proxy: &Proxy,
     room: &Room,
@@ -174,9 +174,12 @@ fn inside(pass: PassId, class: Class, reason: &'static str) -> Entry {
 }
 
 fn wait(state: RoomState, asked: &Asked) -> Refusal {
-    let held = match state {
-        RoomState::Held(reason) => Some(reason),
-        RoomState::Open | RoomState::Queueing => None,
-    };
-    Refusal::Waiting { held, not_sent: asked.is_unsafe() }
+    let not_sent = asked.is_unsafe();
+    match state {
+        RoomState::Closed => Refusal::Closed { not_sent },
+        RoomState::Held(reason) => Refusal::Waiting { held: Some(reason), not_sent },
+        RoomState::Prequeue | RoomState::Open | RoomState::Queueing => {
+            Refusal::Waiting { held: None, not_sent }
+        }
+    }
 }

@@ -31,6 +31,7 @@ mod isolation_marks;
 mod kills;
 mod limits;
 mod nginx;
+mod opening;
 mod panics;
 mod paths;
 mod permits;

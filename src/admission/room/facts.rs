@@ -14,8 +14,14 @@ pub enum HoldReason {
 }
 
 /// What a room does with those who arrive.
+///
+/// Before its opening a room is closed, or gives places and calls nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoomState {
+    /// It has not opened: nobody passes, and there are no places yet.
+    Closed,
+    /// It has not opened: nobody passes; people take their places.
+    Prequeue,
     /// Nobody waits; people pass straight through.
     Open,
     /// People wait for seats.

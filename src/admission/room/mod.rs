@@ -34,6 +34,7 @@ use super::late::LateLane;
 use super::moment::{Moment, nanos};
 use super::number_set::NumberSet;
 use super::numbers::Numbers;
+use super::opening::Shut;
 use super::passes::Passes;
 use super::policy::RoomPolicy;
 use super::seats::{Insiders, Seats};
@@ -66,6 +67,8 @@ pub struct Room {
     remaining: Option<u64>,
     remaining_heard: Moment,
     hold: Option<HoldReason>,
+    /// It has not opened yet.
+    shut: Option<Shut>,
     stood_still: Duration,
     last_step: Moment,
 }
@@ -92,6 +95,7 @@ impl Room {
             remaining: None,
             remaining_heard: now,
             hold: None,
+            shut: None,
             stood_still: Duration::ZERO,
             last_step: now,
         }
@@ -146,6 +150,15 @@ impl Room {
         self.numbers.close_block();
     }
 
+    /// Whether it has opened. A room in which somebody has come in is never shut again: a clock that goes
+    /// back sends nobody out.
+    pub fn shut(&mut self, shut: Option<Shut>) {
+        let came_in = !self.passes.is_empty() || !self.front.is_empty();
+        if self.shut.is_some() || !came_in {
+            self.shut = shut;
+        }
+    }
+
     /// Gives the next number.
     ///
     /// # Errors
@@ -182,7 +195,7 @@ impl Room {
     /// The holder of a called number comes in, or asks again. Idempotent.
     pub fn claim(&mut self, policy: &RoomPolicy, number: u64, pass: PassId, now: Moment) -> Claim {
         let clock = self.clock(now);
-        if !self.numbers.is_called(number) {
+        if self.shut.is_some() || !self.numbers.is_called(number) {
             return self.look(number, &pass);
         }
         if self.passes.tell(&pass, clock) {
@@ -246,6 +259,9 @@ impl Room {
     /// method): on a pass that ran out a short while ago it is let through once more.
     pub fn touch(&mut self, policy: &RoomPolicy, shown: &ShownPass, now: Moment) -> Touch {
         let clock = self.clock(now);
+        if self.shut.is_some() {
+            return Touch::Over;
+        }
         self.seats.asked();
         if let Some(known) = self.passes.touch(shown, clock) {
             return known;
@@ -320,6 +336,11 @@ impl Room {
             (false, true) => None,
             (false, false) => load.hold,
         };
+        if self.shut.is_some() {
+            self.stood_still += elapsed;
+            self.seats.follow(policy, load.limit, elapsed);
+            return self.marks().cursor;
+        }
         if self.hold.is_some() {
             self.stood_still += elapsed;
             self.seats.follow(policy, load.limit, elapsed);
@@ -391,6 +412,11 @@ impl Room {
     /// What the room does with those who arrive now.
     #[must_use]
     pub fn state(&self, policy: &RoomPolicy) -> RoomState {
+        match self.shut {
+            Some(Shut::Closed) => return RoomState::Closed,
+            Some(Shut::Prequeue) => return RoomState::Prequeue,
+            None => {}
+        }
         if policy.hold {
             return RoomState::Held(HoldReason::Operator);
         }

@@ -409,3 +409,34 @@ fn calls_and_people_inside_never_exceed_what_is_left() {
     bench.step(SECOND);
     assert_eq!(bench.room.marks().cursor, 5);
 }
+
+#[test]
+fn before_its_opening_a_room_calls_and_seats_nobody() {
+    let mut bench = Bench::new(10, RoomMarks::default());
+    bench.room.reserve(100);
+    for (shut, state) in [(Shut::Closed, RoomState::Closed), (Shut::Prequeue, RoomState::Prequeue)] {
+        bench.room.shut(Some(shut));
+        bench.policy.open = true;
+        bench.step(SECOND);
+        bench.policy.open = false;
+        bench.step(SECOND);
+        assert_eq!(bench.room.state(&bench.policy), state);
+        assert!(!bench.room.enter(&bench.policy, pass(90), bench.now), "also not by the open door");
+    }
+    (1..=3).for_each(|number| assert_eq!(bench.room.join(), Ok(number)));
+    bench.step(SECOND * 60);
+    assert_eq!((bench.room.marks().cursor, bench.claim(1)), (0, Claim::Waiting { ahead: 0 }));
+    let earlier = ShownPass { id: pass(80), number: 0, age: SECOND, finishing: true, older_than_we: true };
+    assert_eq!(bench.room.touch(&bench.policy, &earlier, bench.now), Touch::Over);
+    bench.room.shut(None);
+    bench.step(SECOND);
+    assert_eq!(bench.claim(1), Claim::Admitted);
+    bench.room.shut(Some(Shut::Prequeue));
+    bench.step(SECOND);
+    assert_ne!(
+        bench.room.state(&bench.policy),
+        RoomState::Prequeue,
+        "a clock that goes back sends nobody out"
+    );
+    assert_eq!(bench.claim(1), Claim::Admitted);
+}

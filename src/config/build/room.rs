@@ -1,8 +1,10 @@
 //! `[room.NAME]`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Judge;
+use crate::admission::opening::Opening;
 use crate::admission::policy::{PollRule, RoomPolicy};
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
@@ -12,6 +14,8 @@ use crate::config::spelling::{did_you_mean, list};
 
 /// Languages that the waiting page speaks.
 const LANGUAGES: [&str; 5] = ["it", "en", "de", "fr", "sl"];
+/// Places are given so long before an opening, unless the operator says otherwise.
+const PREQUEUE: Duration = Duration::from_secs(3_600);
 const MESSAGE_MAX: usize = 500;
 /// A called client looks at the board at least this often while its call stands.
 const LOOKS_PER_CALL: u32 = 3;
@@ -22,6 +26,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         let path = at(&["room", name]);
         seats(judge, &path, room);
         times(judge, &path, room);
+        opening(judge, &path, room);
         switches(judge, &path, room);
         messages(judge, &path, room);
         dependencies(judge, &path, room);
@@ -67,6 +72,14 @@ fn times(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
         let message =
             format!("`{path}.idle` is {:?}, longer than the session of {:?}", room.idle, room.session);
         Finding::error(path.key("idle"), message, help).related(path.key("session"), "the session")
+    });
+}
+
+fn opening(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    judge.refuse_if(room.prequeue.is_some() && room.opens_at.is_none(), || {
+        let help = "say when the room opens, as in `opens_at = \"2026-12-08T09:00[Europe/Rome]\"`, or remove `prequeue`";
+        let message = format!("`{path}` gives places before an opening, and has none");
+        Finding::error(path.key("prequeue"), message, help)
     });
 }
 
@@ -170,6 +183,10 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
             hold: raw.hold,
             open: raw.open,
         },
+        opening: raw.opens_at.as_ref().map(|opens| Opening {
+            at: opens.0.at,
+            prequeue: raw.prequeue.as_ref().map_or(PREQUEUE, |prequeue| prequeue.0),
+        }),
         depends_on: raw.depends_on.clone(),
         messages: raw.message.clone(),
         status: http::StatusCode::from_u16(raw.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Named;
-use crate::config::text::Text;
+use crate::config::text::{Instant, Text};
 
 /// `[room.NAME]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,12 @@ pub(crate) struct RawRoom {
     pub(crate) title: Option<String>,
     /// How many people are inside at once. Hot.
     pub(crate) seats: RawSeats,
+    /// When the room opens, with a time zone or an offset; nobody passes before. Fixed as soon as somebody has
+    /// a place. Default: it is open. Hot.
+    pub(crate) opens_at: Option<Text<Instant>>,
+    /// How long before `opens_at` places are given; earlier the room is closed. Default: 1h. Hot.
+    #[schemars(extend("x-minimum" = "1s", "x-maximum" = "7d"))]
+    pub(crate) prequeue: Option<Text<Duration>>,
     /// How long a call stands; who comes later keeps the number and is called again from a tenth of all
     /// calls. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "1h"))]
@@ -51,6 +57,8 @@ impl Default for RawRoom {
     fn default() -> Self {
         Self {
             title: None,
+            opens_at: None,
+            prequeue: None,
             seats: RawSeats::default(),
             call: Text::of("10m"),
             idle: Text::of("10m"),

@@ -44,6 +44,8 @@ const SHAPE: &[Bad] = &[
     ("{ address = \"10.0.0.6:8080\", weight = 2 }", "{ weight = 2 }", "{ weight = 2 }", "add `address = "),
     ("call = \"10m\"", "call = \"10m\"\n[room]\nhold = true", "hold = true", "write `[room.main]`"),
     ("[room.main]", "[room.Main]", "[room.Main]", "at most 40: `main`"),
+    ("call = \"10m\"", "opens_at = \"2026-12-08T09:00\"", "opens_at", "2026-12-08T09:00[Europe/Rome]"),
+    ("call = \"10m\"", "opens_at = \"2026-10-25T02:30[Europe/Rome]\"", "opens_at", "give the offset too"),
     ("it = \"Attendere.\"", "Italiano = \"Attendere.\"", "Italiano", "`it`, `en`"),
     // Types.
     ("drain = \"30s\"", "drain = 30", "drain = 30", "\"30s\""),

@@ -4,6 +4,7 @@
 //! check, the parser and an editor agree on it. Every misfit carries its remedy.
 
 mod address;
+mod instant;
 mod name;
 mod path;
 mod unit;
@@ -15,6 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use address::{Host, HostPort};
+pub(crate) use instant::Instant;
 pub(crate) use name::{CookieName, Language, Name};
 pub(crate) use path::UrlPath;
 pub(crate) use unit::{Rate, Size, write_interval};
@@ -144,7 +146,7 @@ const fn any<T: Format>() -> AnyFormat {
     }
 }
 
-const FORMATS: [AnyFormat; 13] = [
+const FORMATS: [AnyFormat; 14] = [
     any::<std::time::Duration>(),
     any::<Size>(),
     any::<Rate>(),
@@ -158,6 +160,7 @@ const FORMATS: [AnyFormat; 13] = [
     any::<std::path::PathBuf>(),
     any::<Name>(),
     any::<Language>(),
+    any::<Instant>(),
 ];
 
 /// The format of this name.

@@ -238,7 +238,7 @@ const pace = () => {
   const { min_ms: min, max_ms: max, divisor, scale } = board.poll;
   const ahead = Math.max(0, me.number - board.cursor - 1);
   const wait = board.rate > 0 ? ahead / board.rate * 1000 : 0;
-  const time = wait ? Math.min(Math.max(min, wait / 2), Math.max(min, Math.min(scale * max, scale * wait / divisor)))
+  const time = left() > 0 ? Math.max(min, Math.min(max, left() / divisor)) : wait ? Math.min(Math.max(min, wait / 2), Math.max(min, Math.min(scale * max, scale * wait / divisor)))
     : ahead < 50 || board.rate > 0 ? min : Math.min(max, 3 * min) * scale;
   return time * (document.hidden ? 2 : 1);
 };

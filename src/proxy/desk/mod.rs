@@ -33,8 +33,8 @@ use crate::admission::late::SHARE;
 use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState, VisitTime};
 use crate::admission::ticket::{Claims, Kind};
 use crate::pages::{
-    CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, ReturnPath, Standstill, is_html_form,
-    place_link, query_value, queue_link,
+    CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, RetryAfter, ReturnPath, Standstill,
+    is_html_form, place_link, query_value, queue_link,
 };
 use answers::{json_answer, problem_answer, see_other, shared_json};
 use form::{Form, is_cross_site, read_form};
@@ -43,6 +43,9 @@ const ROOT: &str = "/.tornello/";
 /// The protocol, for programs that write programs.
 const OPENAPI: &str = include_str!("openapi.json");
 const NOT_DURABLE: &str = "Nothing can be written down at the moment; nothing is lost, ask again.";
+/// How soon whoever asks before there are places asks again.
+const CLOSED_WAIT_MIN: Duration = Duration::from_secs(1);
+const CLOSED_WAIT_MAX: Duration = Duration::from_secs(60);
 const CROSS_SITE: &str = "A page of another site must not take or use up a place.";
 /// Whether a path is one of ours.
 #[must_use]
@@ -141,7 +144,8 @@ where
         return refuse::problem(live, asked, record, Reason::NotFound, None);
     };
     let named = Some((room.line.name.as_str(), room.line.id));
-    let who = identify(request.headers(), asked.peer, asked.client, named, &sources(proxy, live, asked));
+    let mut who = identify(request.headers(), asked.peer, asked.client, named, &sources(proxy, live, asked));
+    room.recognise(&mut who);
     record.user = who.user;
     let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now(), coded: false };
     let look = matches!(asked.method, Method::GET | Method::HEAD);
@@ -231,6 +235,7 @@ impl Visit<'_> {
         let standing = self.standing().filter(|standing| standing.claim != Claim::Done);
         let (status, standing) = match standing {
             Some(standing) => (StatusCode::OK, standing),
+            None if self.room_state() == RoomState::Closed => return self.closed(record),
             None => {
                 let Some(number) = self.room.line.join().await else {
                     return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
@@ -249,6 +254,18 @@ impl Visit<'_> {
         let cookie = cookie("ticket", &self.room.line.name, &token, self.asked.secure);
         set_cookie(answer.headers_mut(), &cookie);
         answer
+    }
+
+    fn room_state(&self) -> RoomState {
+        self.room.line.facts(&self.room.settings.policy).state
+    }
+
+    /// There are no places yet. Those who ask come back soon after there are.
+    fn closed(&self, record: Record) -> Response<Answer> {
+        let first = self.room.settings.opening.map_or_else(Default::default, |opening| opening.first_place());
+        let wait = first.since(self.proxy.clock.unix()).clamp(CLOSED_WAIT_MIN, CLOSED_WAIT_MAX);
+        let (live, asked) = (self.live, self.asked);
+        refuse::problem_until(live, asked, record, Reason::Closed, None, Some(RetryAfter::after(wait)))
     }
 
     fn give(&self, number: u64) -> Standing {
@@ -526,7 +543,7 @@ fn standstill(state: RoomState) -> Option<Standstill> {
         RoomState::Held(HoldReason::Upstream) => Some(Standstill::Upstream),
         RoomState::Held(HoldReason::Dependency) => Some(Standstill::Dependency),
         RoomState::Held(HoldReason::Store) => Some(Standstill::Recovery),
-        RoomState::Open | RoomState::Queueing => None,
+        RoomState::Closed | RoomState::Prequeue | RoomState::Open | RoomState::Queueing => None,
     }
 }
 
