@@ -27,10 +27,15 @@ pub(super) async fn revoke(
     };
     let token = token.trim_ascii();
     let read = |kind| proxy.ring.verify(kind, token).ok().filter(|claims| claims.room == room.line.id);
+    let read = |kind| read(kind).map(|claims| room.line.resolve(claims));
     let pass: Option<Claims> = match read(Kind::Ticket) {
         Some(ticket) => Some(ticket.pass(&proxy.ring, proxy.clock.unix())),
         None => read(Kind::Pass),
     };
+    if pass.is_some_and(|pass| pass.number == 0) && read(Kind::Ticket).is_some() {
+        let why = "its number is not drawn yet; revoke it after the draw\n";
+        return (StatusCode::CONFLICT, why).into_response();
+    }
     let Some(pass) = pass else {
         let why = "neither a ticket nor a pass of this room\n";
         return (StatusCode::UNPROCESSABLE_ENTITY, why).into_response();

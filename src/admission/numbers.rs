@@ -133,6 +133,12 @@ impl Numbers {
         self.marks.reserved = self.marks.reserved.max(reserved);
     }
 
+    /// Numbers up to `drawn` were drawn by lot: whoever comes now stands behind them.
+    pub fn begin_after(&mut self, drawn: u64) {
+        self.marks.issued = self.marks.issued.max(drawn);
+        self.marks.reserved = self.marks.reserved.max(drawn);
+    }
+
     /// Gives the next number.
     ///
     /// # Errors

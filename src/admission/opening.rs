@@ -21,6 +21,8 @@ pub enum Shut {
     Closed,
     /// It gives places, and calls nobody yet.
     Prequeue,
+    /// It has opened; the order of those who were there is not drawn yet.
+    Draw,
 }
 
 impl Opening {

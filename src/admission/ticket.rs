@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 use super::UserKey;
 use super::moment::UnixTime;
 
+/// Marks a number that is an index in the log of those who came before the opening.
+const INDEX: u64 = 1 << 63;
 const VERSION: u8 = 1;
 const BODY: usize = 43;
 const MAC: usize = 16;
@@ -68,8 +70,11 @@ pub struct Claims {
     pub room: RoomId,
     /// The epoch of the room's numbering.
     pub epoch: u32,
-    /// Place in the line; 0 on a pass that was given without waiting.
+    /// Place in the line; 0 on a pass that was given without waiting, and while lots are not drawn.
     pub number: u64,
+    /// On a ticket that was given before the draw: its index in the log. The token holds this and no number,
+    /// which follows from the draw.
+    pub index: Option<u32>,
     /// When it was made.
     pub time: UnixTime,
     /// Random on a ticket; on a pass the pass id.
@@ -85,7 +90,7 @@ impl Claims {
         mac.update(&self.epoch.to_le_bytes());
         mac.update(&self.number.to_le_bytes());
         mac.update(&self.id);
-        Self { kind: Kind::Pass, time: now, id: truncated(mac), ..*self }
+        Self { kind: Kind::Pass, time: now, index: None, id: truncated(mac), ..*self }
     }
 
     /// The bucket key of its holder: copies of a ticket, and its pass, share one bucket.
@@ -100,12 +105,13 @@ impl Claims {
     }
 
     fn body(&self, key_id: u8) -> [u8; BODY] {
+        let number = self.index.map_or(self.number, |index| INDEX | u64::from(index));
         let mut body = [0; BODY];
         let parts: [&[u8]; 6] = [
             &[VERSION, self.kind.byte(), key_id],
             &self.room.0.to_le_bytes(),
             &self.epoch.to_le_bytes(),
-            &self.number.to_le_bytes(),
+            &number.to_le_bytes(),
             &self.time.0.to_le_bytes(),
             &self.id,
         ];
@@ -205,14 +211,15 @@ impl KeyRing {
 fn parse(kind: Kind, body: &[u8; BODY]) -> Result<(Claims, u8), TokenError> {
     let mut rest: &[u8] = body;
     let [version, kind_byte, key_id] = take(&mut rest)?;
-    let claims = Claims {
-        kind,
-        room: RoomId(u32::from_le_bytes(take(&mut rest)?)),
-        epoch: u32::from_le_bytes(take(&mut rest)?),
-        number: u64::from_le_bytes(take(&mut rest)?),
-        time: UnixTime(u64::from_le_bytes(take(&mut rest)?)),
-        id: take(&mut rest)?,
-    };
+    let room = RoomId(u32::from_le_bytes(take(&mut rest)?));
+    let epoch = u32::from_le_bytes(take(&mut rest)?);
+    let number = u64::from_le_bytes(take(&mut rest)?);
+    let time = UnixTime(u64::from_le_bytes(take(&mut rest)?));
+    let id = take(&mut rest)?;
+    let index = (number & INDEX != 0).then(|| u32::try_from(number & !INDEX)).transpose();
+    let index = index.map_err(|_| TokenError::Malformed)?;
+    let number = if index.is_some() { 0 } else { number };
+    let claims = Claims { kind, room, epoch, number, index, time, id };
     let expected = version == VERSION && kind_byte == kind.byte();
     expected.then_some((claims, key_id)).ok_or(TokenError::Malformed)
 }
@@ -247,8 +254,22 @@ mod tests {
             room: RoomId::of("main"),
             epoch: 1,
             number,
+            index: None,
             time: UnixTime(1_793_318_400_000),
             id: [7; 16],
+        }
+    }
+
+    #[test]
+    fn a_ticket_from_before_the_draw_is_the_same_token_after_it() {
+        let keys = ring(1, 9);
+        for index in [0, 41, u32::MAX] {
+            let before = Claims { number: 0, index: Some(index), ..ticket(0) };
+            let text = keys.sign(&before);
+            assert_eq!(keys.verify(Kind::Ticket, text.as_bytes()), Ok(before));
+            let drawn = Claims { number: 7, ..before };
+            assert_eq!(keys.sign(&drawn), text, "the number is not in it");
+            assert_eq!(drawn.pass(&keys, UnixTime(1)).index, None);
         }
     }
 
@@ -291,6 +312,7 @@ mod tests {
         #[test]
         fn no_changed_byte_is_believed(number in any::<u64>(), at in 0usize..LENGTH, flip in 1u8..=255) {
             let keys = ring(1, 9);
+            let number = number & !INDEX;
             let mut bytes = URL_SAFE_NO_PAD.decode(keys.sign(&ticket(number))).unwrap();
             bytes[at] ^= flip;
             prop_assert!(keys.verify(Kind::Ticket, URL_SAFE_NO_PAD.encode(bytes).as_bytes()).is_err());

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher13;
 use tokio::sync::Notify;
@@ -15,17 +16,19 @@ use tokio::sync::Notify;
 use crate::admission::extensions::EXTENSIONS;
 use crate::admission::late::{CALLS_UNASKED, SHARE};
 use crate::admission::policy::RoomPolicy;
+use crate::admission::room::RoomMarks;
 use crate::clock::Clock;
 use crate::config::settings::{QuotaSettings, RoomSettings, Settings};
 use crate::pages::{Pages, RoomPage};
 use crate::proof::hex;
 use crate::proxy::cluster::Cluster;
-use crate::proxy::live::{Live, Quota, Room, Route, sort_routes};
+use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source};
 use crate::proxy::transport::{Transport, TransportError};
 use crate::store::gate::Gate;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::learnt::{Lesson, room_key, upstream_key};
-use crate::store::line::Line;
+use crate::store::line::{Line, Lottery};
+use crate::store::lots::Lots;
 
 /// Longest time that a new name may take to resolve before the configuration is put in place.
 const RESOLVE_WAIT: Duration = Duration::from_millis(500);
@@ -63,6 +66,13 @@ pub enum AssembleError {
     Journal(JournalError),
     /// A page cannot be rendered.
     Pages(String),
+    /// A draw cannot be held as it is configured.
+    Draw {
+        /// The room.
+        room: String,
+        /// Why.
+        why: String,
+    },
     /// An upstream cannot be verified.
     Transport {
         /// Its name.
@@ -77,6 +87,7 @@ impl std::fmt::Display for AssembleError {
         match self {
             Self::Journal(_) => f.write_str("a room cannot be taken up where it was left"),
             Self::Pages(why) => write!(f, "a page cannot be made: {why}"),
+            Self::Draw { room, why } => write!(f, "room.{room}.draw: {why}"),
             Self::Transport { upstream, error } => write!(f, "upstream.{upstream}.tls: {error}"),
         }
     }
@@ -86,7 +97,7 @@ impl std::error::Error for AssembleError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Journal(error) => Some(error),
-            Self::Pages(_) | Self::Transport { .. } => None,
+            Self::Pages(_) | Self::Draw { .. } | Self::Transport { .. } => None,
         }
     }
 }
@@ -97,15 +108,23 @@ impl std::error::Error for AssembleError {
 /// [`AssembleError`]; nothing was put in place.
 pub async fn assemble(
     workshop: &Workshop,
-    settings: Settings,
+    mut settings: Settings,
     previous: Option<&Live>,
 ) -> Result<Live, AssembleError> {
+    if workshop.upstreams == Upstreams::Played {
+        // A rehearsal begins when rooms are open.
+        for room in settings.rooms.values_mut() {
+            (room.opening, room.draw) = (None, None);
+        }
+    }
     let clusters = clusters(workshop, &settings, previous).await?;
     let mut rooms = BTreeMap::new();
     for (name, room) in &settings.rooms {
         let built = build_room(workshop, &settings, name, room, &clusters, previous)?;
-        // Before anybody can ask: not even for a moment is a room open too early.
-        built.follow_opening(workshop.clock.unix());
+        if previous.is_none_or(|live| !live.rooms.contains_key(name)) {
+            // Before anybody can ask: not even for a moment is a room open too early.
+            built.follow_opening(workshop.clock.unix());
+        }
         rooms.insert(name.clone(), Arc::new(built));
     }
     let mut routes: Vec<Arc<Route>> = Vec::new();
@@ -246,6 +265,8 @@ fn build_room(
             let over = workshop.journal.over(name).map_err(AssembleError::Journal)?;
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, marks, over, hungry, now);
+            line.set_lots(lottery(workshop, name, room, marks)?);
+            line.draw();
             let lesson = workshop.journal.lesson(&room_key(name)).ok().flatten();
             if let Some(insiders) = lesson.and_then(|lesson| lesson.for_room(workshop.clock.unix())) {
                 line.with(|room| room.take_up(&insiders));
@@ -274,12 +295,47 @@ fn build_room(
     })
 }
 
+/// The draw of a room that is taken up again. What was frozen stands in the store; the configuration must agree.
+fn lottery(
+    workshop: &Workshop,
+    name: &str,
+    room: &RoomSettings,
+    marks: RoomMarks,
+) -> Result<Lottery, AssembleError> {
+    let wrong =
+        |why: &dyn std::fmt::Display| AssembleError::Draw { room: name.to_owned(), why: why.to_string() };
+    let (lines, leaves) = workshop.journal.lots(name).map_err(AssembleError::Journal)?;
+    if lines.is_empty() {
+        return match &room.draw {
+            None => Ok(Lottery::Never),
+            Some(_) if marks.reserved > 0 => {
+                Err(wrong(&"numbers were given in this room before; a draw needs a room with another name"))
+            }
+            Some(_) => Ok(Lottery::Awaited),
+        };
+    }
+    let seed = workshop.journal.board_seed().map_err(AssembleError::Journal)?;
+    let key = SigningKey::from_bytes(&seed.unwrap_or_default()).verifying_key();
+    let lots = Lots::restore(lines, leaves, key).map_err(|error| wrong(&error))?;
+    let frozen = lots.rules();
+    let opening = room.opening.zip(room.draw.as_ref());
+    let agrees = opening.is_some_and(|(opening, draw)| {
+        frozen.opens_at_ms == opening.at.0 && frozen.randomness == source(draw, frozen.opens_at_ms)
+    });
+    if !agrees {
+        return Err(wrong(
+            &"its rules are frozen since the first could come; `opens_at`, `draw` and `parties` must be what they were (another draw needs a room with another name)",
+        ));
+    }
+    Ok(Lottery::Held(Box::new(lots)))
+}
+
 /// The rules by which people are called, in full and in one writing, so that a receipt can name them.
 fn rules(name: &str, room: &RoomSettings, person: bool) -> String {
     let RoomPolicy { call, idle, session, poll, seats_floor, seats_ceiling, .. } = &room.policy;
     let mut rules = serde_json::json!({
         "v": 1, "room": name, "title": room.title,
-        "order": "arrival", "one_place_per": if person { "person" } else { "browser" },
+        "order": if room.draw.is_some() { "lots" } else { "arrival" }, "one_place_per": if person { "person" } else { "browser" },
         "call_ms": call.as_millis(), "extensions": EXTENSIONS, "visit_extensions": EXTENSIONS,
         "late": { "share": SHARE, "calls_unasked": CALLS_UNASKED },
         "idle_ms": idle.as_millis(), "session_ms": session.as_millis(),
@@ -330,6 +386,9 @@ fn room_pages(settings: &Settings) -> Vec<RoomPage> {
 
 /// Today's limits reach the gates, which live on.
 pub fn govern(live: &Live) {
+    for room in live.rooms.values().filter(|room| room.settings.draw.is_none()) {
+        room.line.forgo_draw();
+    }
     for cluster in live.clusters.values() {
         cluster.gate.govern(cluster.settings.limit, cluster.settings.queue);
     }

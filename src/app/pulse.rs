@@ -124,7 +124,8 @@ impl Pulse {
             });
             room.follow_opening(self.proxy.clock.unix());
             let load = load(live, room, self.store_failed, now);
-            if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, now) {
+            let lots = room.lots_due(&self.proxy.board_key, self.proxy.clock.unix());
+            if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, lots, now) {
                 plans.push((Arc::clone(&room.line), pending));
             }
         }
@@ -140,8 +141,8 @@ impl Pulse {
             return;
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
-            let (room, Pending { marks, ends, .. }) = (line.name.clone(), pending.clone());
-            Entry { room, marks, ends }
+            let (room, Pending { marks, ends, lots, .. }) = (line.name.clone(), pending.clone());
+            Entry { room, marks, ends, lots }
         };
         let entries = plans.iter().map(entry).collect();
         let written = write(&self.journal, entries, lessons.clone());
@@ -173,6 +174,11 @@ impl Pulse {
         let now = self.proxy.clock.now();
         for (line, pending) in &plans {
             line.publish(pending, now);
+            if pending.lots.line.is_some() && line.awaits_draw() {
+                // All numbers at once take a while.
+                let line = Arc::clone(line);
+                tokio::task::spawn_blocking(move || line.draw());
+            }
         }
     }
 
@@ -210,6 +216,7 @@ impl Pulse {
     fn put_up_boards(&self, live: &Live) {
         for (name, room) in &live.rooms {
             let policy = &room.settings.policy;
+            let commitment = room.line.with_lots(|lots| lots.commitment()).flatten();
             let notice = Notice {
                 room: name,
                 poll: &policy.poll,
@@ -217,6 +224,7 @@ impl Pulse {
                 generation: live.generation,
                 time: self.proxy.clock.unix(),
                 opens: room.opens(self.proxy.clock.unix()),
+                draw: commitment.as_deref(),
             };
             room.line.put_up(self.proxy.board_key.board(&room.line.facts(policy), &notice));
         }

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use super::assemble::{Workshop, assemble, govern};
 use super::certificates;
-use crate::config::settings::{Settings, TlsSettings};
+use crate::config::settings::{RoomSettings, Settings, TlsSettings};
 use crate::config::{difference, needs_restart, parse, render};
 use crate::edge::key_files::KeyFiles;
 use crate::edge::tls::TlsDoor;
@@ -226,6 +226,11 @@ fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
         let facts = room.line.facts(&room.settings.policy);
         let waiting = facts.issued - facts.cursor;
         let inside = facts.active + facts.front_row;
+        if room.line.awaits_draw() {
+            return Err(format!(
+                "error: room.{name} is gone, but people have places in its draw\n  help: keep the room until its lots are drawn and it is empty"
+            ));
+        }
         if waiting > 0 || inside > 0 || facts.outstanding > 0 {
             return Err(format!(
                 "error: room.{name} is gone, but {waiting} people wait in it and {inside} are inside\n  help: keep the room; `hold = true` stops its calls, and it can go when it is empty"
@@ -238,9 +243,19 @@ fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
 /// Whoever has a place has it under the rules that were told.
 fn moved_openings(old: &Live, new: &Settings) -> Result<(), String> {
     for (name, room) in &old.rooms {
-        let Some(changed) = new.rooms.get(name).filter(|new| new.opening != room.settings.opening) else {
-            continue;
-        };
+        let told = &room.settings;
+        let is_other = |new: &&RoomSettings| new.opening != told.opening || new.draw != told.draw;
+        let Some(changed) = new.rooms.get(name).filter(is_other) else { continue };
+        if room.line.with_lots(|_| ()).is_some() {
+            return Err(format!(
+                "error: room.{name}: the rules of its draw are frozen; opens_at, prequeue, draw and parties cannot change\n  help: put the old values back; another draw needs a room with another name"
+            ));
+        }
+        if told.draw.is_none() && changed.draw.is_some() {
+            return Err(format!(
+                "error: room.{name}.draw: this room goes by arrival already\n  help: a draw needs a room with another name"
+            ));
+        }
         let facts = room.line.facts(&room.settings.policy);
         let waiting = facts.issued - facts.cursor;
         let inside = facts.active + facts.front_row;

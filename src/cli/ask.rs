@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 
 use super::Whom;
@@ -29,6 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks; the error is for people.
 pub(super) fn ask(whom: &Whom, method: Method, path: &str) -> Result<(StatusCode, Bytes), String> {
+    ask_with(whom, method, path, Bytes::new())
+}
+
+/// Asks with a body.
+pub(super) fn ask_with(
+    whom: &Whom,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), String> {
     let admin = match whom.admin {
         Some(admin) => admin,
         None => configured(&whom.config)?,
@@ -36,12 +46,17 @@ pub(super) fn ask(whom: &Whom, method: Method, path: &str) -> Result<(StatusCode
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let asking = tokio::time::timeout(PATIENCE, exchange(admin, method, path));
+        let asking = tokio::time::timeout(PATIENCE, exchange(admin, method, path, body));
         asking.await.unwrap_or_else(|_| Err(format!("{admin} did not answer in {} s", PATIENCE.as_secs())))
     })
 }
 
-async fn exchange(admin: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, Bytes), String> {
+async fn exchange(
+    admin: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), String> {
     let tell = |error: &dyn std::fmt::Display| {
         format!(
             "{admin}: {error}; is the gateway running, and was its admin address changed without a restart?"
@@ -52,7 +67,7 @@ async fn exchange(admin: SocketAddr, method: Method, path: &str) -> Result<(Stat
     let (mut sender, connection) = shaken.map_err(|error| tell(&error))?;
     tokio::spawn(connection);
     let request = Request::builder().method(method).uri(path).header("host", admin.to_string());
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| tell(&error))?;
+    let request = request.body(Full::new(body)).map_err(|error| tell(&error))?;
     let response = sender.send_request(request).await.map_err(|error| tell(&error))?;
     let status = response.status();
     let body = response.into_body().collect().await.map_err(|error| tell(&error))?;

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod draw;
 pub mod explain;
 pub mod init;
 pub mod lab_origin;
@@ -45,6 +46,8 @@ pub enum Command {
     Check(check::Check),
     /// Play a click day on this machine, without the gateway and with it.
     Demo(demo::Demo),
+    /// Take part in a draw, or bring it its randomness.
+    Draw(draw::Draw),
     /// Say in words why a limit is what it is.
     Explain(explain::Explain),
     /// Write the smallest real configuration for a service.
@@ -85,6 +88,7 @@ impl Command {
             Self::Run(run) => run.execute(),
             Self::Check(check) => check.execute(),
             Self::Demo(demo) => demo.execute(),
+            Self::Draw(draw) => draw.execute(),
             Self::Explain(explain) => explain.execute(),
             Self::Init(init) => init.execute(),
             Self::Page(page) => page.execute(),

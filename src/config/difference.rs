@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::settings::{
-    AddressSettings, Boot, CertificateFiles, Credential, EdgeSettings, ForwardedHeader, HealthSettings,
-    IdentitySettings, Listener, OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings,
-    TlsSettings, TraceRule, UpstreamSettings, UpstreamTls,
+    AddressSettings, Boot, CertificateFiles, Credential, DrawSettings, EdgeSettings, ForwardedHeader,
+    HealthSettings, IdentitySettings, Listener, OnClientGone, Protocol, QuotaSettings, RoomSettings,
+    RouteSettings, Settings, TlsSettings, TraceRule, UpstreamSettings, UpstreamTls,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::opening::Opening;
@@ -19,6 +19,7 @@ use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LawPolicy, LimitPolicy, PollRule, QueuePolicy, Quota, RoomPolicy};
 use crate::admission::{Class, UnixTime};
 use crate::pages::Look;
+use crate::proof::draw::reveal::Party;
 
 /// A key whose value changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,12 +268,23 @@ impl Values {
     }
 
     fn room(&mut self, path: &str, room: &RoomSettings) {
-        let RoomSettings { policy, opening, depends_on, messages, status, page_asks, title } = room;
+        let RoomSettings { policy, opening, draw, depends_on, messages, status, page_asks, title } = room;
         let RoomPolicy { seats_floor, seats_ceiling, share, call, idle, session, poll, hold, open } = policy;
         if let Some(Opening { at: UnixTime(at_ms), prequeue }) = opening {
             let at = i64::try_from(*at_ms).ok().and_then(|at_ms| Timestamp::from_millisecond(at_ms).ok());
             self.put(format!("{path}.opens_at"), at.unwrap_or(Timestamp::MAX));
             self.put_time(format!("{path}.prequeue"), *prequeue);
+        }
+        let source = draw.as_ref().map(|draw| match draw {
+            DrawSettings::Drand => "drand",
+            DrawSettings::Parties(_) => "parties",
+        });
+        self.put_text(format!("{path}.draw"), source);
+        if let Some(DrawSettings::Parties(parties)) = draw {
+            for Party { name, outside, commitment } in parties {
+                let outside = if *outside { ", outside" } else { "" };
+                self.put(format!("{path}.parties[{name}]"), format!("{commitment}{outside}"));
+            }
         }
         self.put(format!("{path}.seats.floor"), seats_floor);
         self.put(format!("{path}.seats.ceiling"), seats_ceiling);

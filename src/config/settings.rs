@@ -12,6 +12,7 @@ use crate::admission::opening::Opening;
 use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LimitPolicy, QueuePolicy, Quota, RoomPolicy};
 use crate::pages::Look;
+use crate::proof::draw::reveal::Party;
 
 /// A whole validated configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -252,6 +253,8 @@ pub struct RoomSettings {
     pub policy: RoomPolicy,
     /// When it opens; `None` is always open.
     pub opening: Option<Opening>,
+    /// How the order of those who are there at the opening is drawn; `None` is by arrival.
+    pub draw: Option<DrawSettings>,
     /// Names in `upstreams` without which nobody inside gets on: the room is held while one is out.
     pub depends_on: Vec<String>,
     /// Operator's message by language tag.
@@ -262,6 +265,15 @@ pub struct RoomSettings {
     pub page_asks: bool,
     /// Shown as the title of the service on the page.
     pub title: String,
+}
+
+/// Whose randomness decides a draw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DrawSettings {
+    /// The first round of drand that is late enough.
+    Drand,
+    /// The secrets of these.
+    Parties(Vec<Party>),
 }
 
 /// What happens upstream when the client hangs up.

@@ -65,6 +65,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
             seats: (1, 1000),
             poll: (Duration::from_secs(5), Duration::from_secs(120)),
             person: true,
+            lots: true,
             language,
         })?;
     }

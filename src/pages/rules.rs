@@ -31,6 +31,8 @@ pub struct RuleFacts<'a> {
     pub seats: (u32, u32),
     /// The shortest and longest time between two looks of the page.
     pub poll: (Duration, Duration),
+    /// Whether those who are there at the opening are drawn by lot.
+    pub lots: bool,
     /// Whether a trusted proxy names the person.
     pub person: bool,
     /// The language of the page.
@@ -54,7 +56,7 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
     let (floor, ceiling) = (texts.figure(facts.seats.0.into()), texts.figure(facts.seats.1.into()));
     let (often, seldom) = (span(facts.poll.0), span(facts.poll.1));
     let items: Vec<Value> = vec![
-        item("order_heading", rule("order").to_owned()),
+        item("order_heading", rule(if facts.lots { "order_lots" } else { "order" }).to_owned()),
         item("place_heading", rule(if facts.person { "place_person" } else { "place_browser" }).to_owned()),
         item("call_heading", filled("call", &[("call", span(facts.call))])),
         item(

@@ -124,6 +124,7 @@ impl Preview {
                     seats: (10, 100_000),
                     poll: (Duration::from_secs(5), Duration::from_secs(120)),
                     person,
+                    lots: person,
                     language,
                 };
                 pages.rules(&facts).ok()?

@@ -26,7 +26,7 @@ pub struct Receipt {
     pub rules: String,
     /// Epoch of the numbering.
     pub epoch: u32,
-    /// The number; 0 while lots are not drawn.
+    /// The number; 0 while lots are not drawn. The leaf is made with the index then, also afterwards.
     pub number: u64,
     /// The ticket, hashed; see [`leaf`].
     pub leaf: String,
@@ -52,7 +52,7 @@ pub fn body(room: &str, rules: &str, ticket: &Claims) -> String {
         rules: rules.to_owned(),
         epoch: ticket.epoch,
         number: ticket.number,
-        leaf: hex(&leaf(&ticket.id, ticket.number)),
+        leaf: hex(&leaf(&ticket.id, ticket.index.map_or(ticket.number, u64::from))),
         time_ms,
     };
     // Numbers and short strings only: this cannot fail.
@@ -93,6 +93,7 @@ mod tests {
             room: RoomId::of("main"),
             epoch: 1,
             number: 42,
+            index: None,
             time: UnixTime(1_793_318_400_000),
             id: [9; 16],
         };

@@ -45,6 +45,8 @@ struct Board<'a> {
     time_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     opens_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draw: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -70,6 +72,8 @@ pub struct Notice<'a> {
     pub time: UnixTime,
     /// When the room opens, before that.
     pub opens: Option<UnixTime>,
+    /// The hash of the commitment to those who are drawn, from then on.
+    pub draw: Option<&'a str>,
 }
 
 impl BoardKey {
@@ -77,6 +81,12 @@ impl BoardKey {
     #[must_use]
     pub fn new(seed: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(seed))
+    }
+
+    /// What signs.
+    #[must_use]
+    pub fn signing(&self) -> &SigningKey {
+        &self.0
     }
 
     /// The public half, base64.
@@ -111,6 +121,7 @@ impl BoardKey {
             generation: notice.generation,
             time_ms: notice.time.0,
             opens_ms: notice.opens.map(|UnixTime(opens_ms)| opens_ms),
+            draw: notice.draw,
         };
         // Numbers and short strings only: this cannot fail.
         let board = serde_json::to_string(&board).unwrap_or_default();
@@ -144,6 +155,7 @@ pub fn reason_name(reason: HoldReason) -> &'static str {
         HoldReason::Upstream => "upstream",
         HoldReason::Dependency => "dependency",
         HoldReason::Store => "recovery",
+        HoldReason::Draw => "draw",
     }
 }
 
@@ -182,13 +194,15 @@ mod tests {
             divisor: 10,
             budget: 1_000,
         };
+        let hash = "0".repeat(64);
         let notice = Notice {
             room: "bonus-mobilita",
             poll: &poll,
             message: Some("a1b2c3d4"),
             generation: 17,
             time: UnixTime(1_793_318_400_000),
-            opens: Some(UnixTime(1_793_318_460_000)),
+            opens: None,
+            draw: Some(&hash),
         };
         let bytes = key.board(&facts, &notice);
         assert!(bytes.len() <= 512, "{}", bytes.len());

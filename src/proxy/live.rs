@@ -7,14 +7,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::board::BoardKey;
 use super::cluster::Cluster;
 use super::identify::Identity;
 use super::path::is_under;
 use super::readings::{covers, decode, others};
+use crate::admission::opening::Shut;
 use crate::admission::{Class, Refusal, UnixTime};
-use crate::config::settings::{QuotaSettings, RoomSettings, RouteSettings, Settings};
+use crate::config::settings::{DrawSettings, QuotaSettings, RoomSettings, RouteSettings, Settings};
 use crate::pages::Pages;
+use crate::proof::draw::rules::{Rules, Source};
+use crate::proof::draw::{ROUND_AFTER_OPENING, drand};
+use crate::proof::hex;
 use crate::store::line::Line;
+use crate::store::lots::LotsNews;
 
 /// A room: its line, which lives on, and its rules of today.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ impl Room {
     /// Shuts the line before its opening, and opens it then.
     pub fn follow_opening(&self, now: UnixTime) {
         let shut = self.settings.opening.and_then(|opening| opening.shut(now));
+        let shut = shut.or_else(|| self.line.awaits_draw().then_some(Shut::Draw));
         self.line.with(|line| line.shut(shut));
     }
 
@@ -50,11 +57,54 @@ impl Room {
         self.settings.opening.filter(|opening| opening.shut(now).is_some()).map(|opening| opening.at)
     }
 
+    /// What is due of the draw. Where nobody could come before the opening, since nothing ran, there is none.
+    pub fn lots_due(&self, key: &BoardKey, now: UnixTime) -> LotsNews {
+        let shut = self.settings.opening.and_then(|opening| opening.shut(now));
+        if shut.is_none() && self.line.forgo_draw() {
+            tracing::warn!(
+                room = self.line.name,
+                "the opening has passed and nobody came before it: no lots are drawn"
+            );
+        }
+        let rules = || (shut == Some(Shut::Prequeue)).then(|| self.draw_rules(key)).flatten();
+        self.line.lots_due(now, key.signing(), rules)
+    }
+
+    /// The rules of the draw that is configured.
+    #[must_use]
+    pub fn draw_rules(&self, key: &BoardKey) -> Option<Rules> {
+        let opens_at_ms = self.settings.opening?.at.0;
+        Some(Rules {
+            kind: Rules::KIND.to_owned(),
+            v: 1,
+            room: self.line.name.clone(),
+            epoch: self.line.with(|line| line.marks().epoch),
+            opens_at_ms,
+            line: self.rules_hash.clone(),
+            key: hex(key.signing().verifying_key().as_bytes()),
+            randomness: source(self.settings.draw.as_ref()?, opens_at_ms),
+        })
+    }
+
     /// What somebody shows, as far as it counts here: a pass from before the opening is one to an earlier
     /// event, and leads past no line.
     pub fn recognise(&self, who: &mut Identity) {
+        who.ticket = who.ticket.map(|ticket| self.line.resolve(ticket));
         who.pass =
             who.pass.filter(|pass| self.settings.opening.is_none_or(|opening| pass.time >= opening.at));
+    }
+}
+
+/// Whose randomness a draw takes that is configured so.
+#[must_use]
+pub fn source(draw: &DrawSettings, opens_at_ms: u64) -> Source {
+    match draw {
+        DrawSettings::Drand => {
+            let after = u64::try_from(ROUND_AFTER_OPENING.as_millis()).unwrap_or(u64::MAX);
+            let round = drand::round_from(UnixTime(opens_at_ms.saturating_add(after)));
+            Source::Drand { chain: drand::QUICKNET.to_owned(), round }
+        }
+        DrawSettings::Parties(parties) => Source::Reveals { parties: parties.clone() },
     }
 }
 

@@ -13,6 +13,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::learnt::Lesson;
 use super::line::Line;
+use super::lots::LotsNews;
+use crate::admission::draw::log::Leaf;
 use crate::admission::number_set::NumberSet;
 use crate::admission::room::{Ends, RoomMarks};
 
@@ -24,6 +26,12 @@ const OVER: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("over")
 
 /// What was learnt of upstreams and rooms: JSON, see [`Lesson`].
 const LESSONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("lessons");
+
+/// Those who came before an opening, by room and index.
+const LEAVES: TableDefinition<'_, (&str, u32), Leaf> = TableDefinition::new("leaves");
+
+/// What was said of a draw, by room and line.
+const STATEMENTS: TableDefinition<'_, (&str, u32), &str> = TableDefinition::new("statements");
 
 type Opened = Result<Database, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -45,6 +53,8 @@ pub struct Entry {
     pub marks: RoomMarks,
     /// What is over since the last time.
     pub ends: Ends,
+    /// What is new of its draw.
+    pub lots: LotsNews,
 }
 
 impl Entry {
@@ -52,7 +62,7 @@ impl Entry {
     #[must_use]
     pub fn last(room: &str, line: &Line) -> Self {
         let (marks, ends) = line.final_marks();
-        Self { room: room.to_owned(), marks, ends }
+        Self { room: room.to_owned(), marks, ends, lots: LotsNews::default() }
     }
 }
 
@@ -228,6 +238,35 @@ impl Journal {
         })
     }
 
+    /// The seed of the key that signs boards and draws, if there is one yet.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn board_seed(&self) -> Result<Option<[u8; 32]>, JournalError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(SECRETS)?;
+            Ok(table.get("board")?.map(|kept| kept.value()))
+        })
+    }
+
+    /// What was said of the draw of `room`, and who came, by index.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn lots(&self, room: &str) -> Result<(Vec<String>, Vec<Leaf>), JournalError> {
+        self.with(|database| {
+            let transaction = database.begin_read()?;
+            let (mut lines, mut leaves) = (Vec::new(), Vec::new());
+            for entry in transaction.open_table(STATEMENTS)?.range((room, 0)..=(room, u32::MAX))? {
+                lines.push(entry?.1.value().to_owned());
+            }
+            for entry in transaction.open_table(LEAVES)?.range((room, 0)..=(room, u32::MAX))? {
+                leaves.push(entry?.1.value());
+            }
+            Ok((lines, leaves))
+        })
+    }
+
     /// What was learnt of an upstream or a room, by its key. What cannot be read as that counts as nothing.
     ///
     /// # Errors
@@ -254,11 +293,19 @@ impl Journal {
                 }
                 let mut rooms = transaction.open_table(ROOMS)?;
                 let mut over = transaction.open_table(OVER)?;
-                for Entry { room, marks, ends } in entries {
+                let mut leaves = transaction.open_table(LEAVES)?;
+                let mut statements = transaction.open_table(STATEMENTS)?;
+                for Entry { room, marks, ends, lots } in entries {
                     let RoomMarks { epoch, issued, reserved, cursor } = *marks;
                     rooms.insert(room.as_str(), (epoch, issued, reserved, cursor))?;
                     for (at, word) in &ends.words {
                         over.insert((room.as_str(), *at), word)?;
+                    }
+                    for (index, leaf) in &lots.leaves {
+                        leaves.insert((room.as_str(), *index), leaf)?;
+                    }
+                    if let Some((at, line)) = &lots.line {
+                        statements.insert((room.as_str(), *at), line.as_str())?;
                     }
                 }
             }
@@ -275,6 +322,8 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(ROOMS)?;
     transaction.open_table(OVER)?;
     transaction.open_table(LESSONS)?;
+    transaction.open_table(LEAVES)?;
+    transaction.open_table(STATEMENTS)?;
     transaction.commit()?;
     Ok(())
 }

@@ -4,18 +4,22 @@
 //! is published only when it is durable; whoever gives a place up is told so when that is durable. If the
 //! disk fails, nobody is called and nobody joins, and those inside go on.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use ed25519_dalek::SigningKey;
 use tokio::sync::{Notify, watch};
 
-use crate::admission::Moment;
+use super::lots::{Drawn, Lots, LotsNews};
 use crate::admission::number_set::NumberSet;
 use crate::admission::policy::RoomPolicy;
 use crate::admission::room::{BlockUsedUp, Ends, HoldReason, Load, Room, RoomFacts, RoomMarks};
-use crate::admission::ticket::RoomId;
+use crate::admission::ticket::{Claims, RoomId};
+use crate::admission::{Moment, UnixTime};
+use crate::proof::draw::DrawError;
+use crate::proof::draw::rules::Rules;
 
 /// Numbers reserved at a time, at least. After a crash those of the last block that were not given
 /// count as people ahead until the line has passed them, so a quiet room reserves few.
@@ -31,11 +35,38 @@ pub struct Line {
     /// Its id in tickets.
     pub id: RoomId,
     room: Mutex<Room>,
+    lots: Mutex<Lottery>,
+    /// So many of those who came before the opening are durable, and so many statements of their draw.
+    told: watch::Sender<(u32, usize)>,
+    drawn: OnceLock<Drawn>,
     more: Notify,
     /// How many ends are durable.
     kept: watch::Sender<u64>,
     hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
+}
+
+/// Whether a room draws lots.
+#[derive(Debug, Default)]
+pub enum Lottery {
+    /// It goes by arrival.
+    #[default]
+    Never,
+    /// It will, when the first may come: then its rules are frozen. Until then no number is reserved.
+    Awaited,
+    /// It does.
+    Held(Box<Lots>),
+}
+
+/// Somebody came before the opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// Is drawn, by this index.
+    Drawn(u32),
+    /// Too late for the draw: stands behind those who are drawn.
+    Behind,
+    /// Nothing could be written down in time.
+    NotKept,
 }
 
 /// A step that waits for the disk.
@@ -45,6 +76,8 @@ pub struct Pending {
     pub marks: RoomMarks,
     /// And these ends.
     pub ends: Ends,
+    /// And this of its draw.
+    pub lots: LotsNews,
     cursor: u64,
 }
 
@@ -65,6 +98,9 @@ impl Line {
             name: name.to_owned(),
             id: RoomId::of(name),
             room: Mutex::new(room),
+            lots: Mutex::default(),
+            told: watch::Sender::new((0, 0)),
+            drawn: OnceLock::new(),
             more: Notify::new(),
             kept: watch::Sender::new(0),
             hungry,
@@ -109,22 +145,45 @@ impl Line {
 
     /// First half of a step: what the room would do, if it were durable. `None` if nothing must be.
     #[must_use]
-    pub fn plan(&self, policy: &RoomPolicy, load: Load, durable: RoomMarks, now: Moment) -> Option<Pending> {
+    pub fn plan(
+        &self,
+        policy: &RoomPolicy,
+        load: Load,
+        durable: RoomMarks,
+        lots: LotsNews,
+        now: Moment,
+    ) -> Option<Pending> {
+        let undrawn = self.is_undrawn();
         let mut room = self.lock();
         let cursor = room.step(policy, load, now);
-        let marks = room.marks();
+        let mut marks = room.marks();
+        if let Some(drawn) = lots.closes {
+            marks.issued = marks.issued.max(drawn.into());
+        }
         let spare = durable.reserved.saturating_sub(marks.issued);
         let used = marks.issued.saturating_sub(durable.issued);
         let block = BLOCK.max(used.saturating_mul(4));
-        let reserved = if spare < block / 2 { marks.issued + block } else { durable.reserved };
+        // Nobody has a number before those who are drawn.
+        let reserved = if undrawn && lots.closes.is_none() {
+            durable.reserved
+        } else if spare < block / 2 {
+            marks.issued + block
+        } else {
+            durable.reserved
+        };
         let wanted = RoomMarks { epoch: marks.epoch, issued: marks.issued, reserved, cursor };
         let ends = room.unkept();
-        (wanted != durable || !ends.words.is_empty()).then_some(Pending { marks: wanted, ends, cursor })
+        let is_news = wanted != durable || !ends.words.is_empty() || !lots.is_empty();
+        is_news.then_some(Pending { marks: wanted, ends, lots, cursor })
     }
 
     /// Second half: the marks are on the disk.
     pub fn publish(&self, pending: &Pending, now: Moment) {
+        self.publish_lots(&pending.lots);
         let mut room = self.lock();
+        if let Some(drawn) = pending.lots.closes {
+            room.begin_after(drawn.into());
+        }
         room.reserve(pending.marks.reserved);
         room.call_up_to(pending.cursor, now);
         room.kept(&pending.ends);
@@ -143,6 +202,156 @@ impl Line {
         let mut room = self.lock();
         room.close_block();
         (room.marks(), room.unkept())
+    }
+
+    /// Whether this room draws lots.
+    pub fn set_lots(&self, lottery: Lottery) {
+        if let Lottery::Held(lots) = &lottery {
+            self.told.send_replace((lots.kept(), lots.lines().len()));
+        }
+        *self.lock_lots() = lottery;
+    }
+
+    /// No lots are drawn, if their rules are not frozen. True if they would have been.
+    pub fn forgo_draw(&self) -> bool {
+        let mut lots = self.lock_lots();
+        let awaited = matches!(*lots, Lottery::Awaited);
+        if awaited {
+            *lots = Lottery::Never;
+        }
+        awaited
+    }
+
+    /// Looks at the draw, if its rules are frozen.
+    pub fn with_lots<T>(&self, look: impl FnOnce(&mut Lots) -> T) -> Option<T> {
+        match &mut *self.lock_lots() {
+            Lottery::Held(lots) => Some(look(lots)),
+            Lottery::Never | Lottery::Awaited => None,
+        }
+    }
+
+    /// Lots are drawn here, and those who came are not committed to yet: there are no numbers.
+    #[must_use]
+    pub fn is_undrawn(&self) -> bool {
+        match &*self.lock_lots() {
+            Lottery::Never => false,
+            Lottery::Awaited => true,
+            Lottery::Held(lots) => !lots.is_committed(),
+        }
+    }
+
+    /// Somebody who came before the opening has no number yet.
+    #[must_use]
+    pub fn awaits_draw(&self) -> bool {
+        self.drawn.get().is_none() && self.with_lots(|_| ()).is_some()
+    }
+
+    /// What the draw has decided, if it has.
+    #[must_use]
+    pub fn drawn(&self) -> Option<&Drawn> {
+        self.drawn.get()
+    }
+
+    /// Draws all numbers, if it is decided how. Takes its time.
+    pub fn draw(&self) {
+        if let Some((draw, log)) = self.with_lots(|lots| lots.decided()).flatten() {
+            self.drawn.get_or_init(|| Drawn::new(draw, log));
+        }
+    }
+
+    /// A ticket with the number that was drawn for it, if there is one by now.
+    #[must_use]
+    pub fn resolve(&self, ticket: Claims) -> Claims {
+        let number = |index| self.drawn.get().and_then(|drawn| drawn.number(index));
+        Claims {
+            number: ticket.index.map_or(ticket.number, |index| number(index).unwrap_or_default()),
+            ..ticket
+        }
+    }
+
+    /// Comes before the opening; waits until that is durable.
+    pub async fn enter(&self, id: &[u8; 16]) -> Entered {
+        let mut told = self.told.subscribe();
+        let mut mine = None;
+        let entering = async {
+            loop {
+                told.borrow_and_update();
+                let entered = match (&mut *self.lock_lots(), mine) {
+                    (Lottery::Never, _) => return Entered::Behind,
+                    // The rules are being frozen.
+                    (Lottery::Awaited, _) => None,
+                    (Lottery::Held(lots), Some(index)) if lots.kept() > index => {
+                        return Entered::Drawn(index);
+                    }
+                    (Lottery::Held(_), Some(index)) => Some(Some(index)),
+                    (Lottery::Held(lots), None) => Some(lots.enter(id)),
+                };
+                match entered {
+                    Some(None) => return Entered::Behind,
+                    Some(index) => mine = index,
+                    None => {}
+                }
+                self.hungry.notify_one();
+                if told.changed().await.is_err() {
+                    return Entered::NotKept;
+                }
+            }
+        };
+        tokio::time::timeout(BLOCK_WAIT, entering).await.unwrap_or(Entered::NotKept)
+    }
+
+    /// What is due of the draw: its rules when the first may come, and each statement in its time.
+    pub fn lots_due(
+        &self,
+        now: UnixTime,
+        key: &SigningKey,
+        rules: impl FnOnce() -> Option<Rules>,
+    ) -> LotsNews {
+        match &mut *self.lock_lots() {
+            Lottery::Never => LotsNews::default(),
+            Lottery::Held(lots) => lots.due(now, key),
+            Lottery::Awaited => {
+                LotsNews { line: rules().map(|rules| (0, rules.seal(key))), ..LotsNews::default() }
+            }
+        }
+    }
+
+    /// Gives randomness to the draw, and waits until it is written down. False if the disk did not take it in
+    /// time; it will be tried again.
+    ///
+    /// # Errors
+    /// [`DrawError`]: it is not what the rules ask for; or there is no draw.
+    pub async fn offer(&self, line: &str) -> Result<bool, DrawError> {
+        let mut told = self.told.subscribe();
+        let offered = self.with_lots(|lots| lots.offer(line).map(|()| lots.lines().len()));
+        let before = offered.ok_or_else(|| DrawError::Held("no draw is held here".to_owned()))??;
+        self.hungry.notify_one();
+        let written = told.wait_for(|(_, lines)| *lines > before);
+        Ok(tokio::time::timeout(BLOCK_WAIT, written).await.is_ok_and(|written| written.is_ok()))
+    }
+
+    fn publish_lots(&self, news: &LotsNews) {
+        if news.is_empty() {
+            return;
+        }
+        let mut lottery = self.lock_lots();
+        let published = match (&mut *lottery, &news.line) {
+            (Lottery::Held(lots), _) => lots.publish(news),
+            (Lottery::Awaited, Some((0, rules))) => crate::proof::draw::rules::own_key(rules)
+                .and_then(|key| Lots::restore(vec![rules.clone()], Vec::new(), key))
+                .map(|lots| *lottery = Lottery::Held(Box::new(lots))),
+            (Lottery::Never | Lottery::Awaited, _) => Ok(()),
+        };
+        if let Err(error) = published {
+            tracing::error!(room = self.name, %error, "what was written of the draw is not believed");
+        }
+        if let Lottery::Held(lots) = &*lottery {
+            self.told.send_replace((lots.kept(), lots.lines().len()));
+        }
+    }
+
+    fn lock_lots(&self) -> MutexGuard<'_, Lottery> {
+        self.lots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A look.

@@ -8,3 +8,4 @@ pub mod gate;
 pub mod journal;
 pub mod learnt;
 pub mod line;
+pub mod lots;

@@ -14,6 +14,7 @@ mod upstreams;
 mod accept;
 mod browser;
 mod caches;
+mod ceremony;
 mod circuit;
 mod disk;
 mod draw;

@@ -11,6 +11,8 @@ pub enum HoldReason {
     Dependency,
     /// State could not be made durable.
     Store,
+    /// The order is not drawn yet.
+    Draw,
 }
 
 /// What a room does with those who arrive.

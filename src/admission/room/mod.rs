@@ -145,6 +145,11 @@ impl Room {
         self.numbers.reserve(reserved);
     }
 
+    /// See [`Numbers::begin_after`].
+    pub fn begin_after(&mut self, drawn: u64) {
+        self.numbers.begin_after(drawn);
+    }
+
     /// See [`Numbers::close_block`].
     pub fn close_block(&mut self) {
         self.numbers.close_block();
@@ -195,7 +200,7 @@ impl Room {
     /// The holder of a called number comes in, or asks again. Idempotent.
     pub fn claim(&mut self, policy: &RoomPolicy, number: u64, pass: PassId, now: Moment) -> Claim {
         let clock = self.clock(now);
-        if self.shut.is_some() || !self.numbers.is_called(number) {
+        if self.shut.is_some() || number == 0 || !self.numbers.is_called(number) {
             return self.look(number, &pass);
         }
         if self.passes.tell(&pass, clock) {
@@ -415,6 +420,7 @@ impl Room {
         match self.shut {
             Some(Shut::Closed) => return RoomState::Closed,
             Some(Shut::Prequeue) => return RoomState::Prequeue,
+            Some(Shut::Draw) => return RoomState::Held(HoldReason::Draw),
             None => {}
         }
         if policy.hold {

@@ -8,9 +8,10 @@ use crate::admission::opening::Opening;
 use crate::admission::policy::{PollRule, RoomPolicy};
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
-use crate::config::raw::RawRoom;
-use crate::config::settings::RoomSettings;
+use crate::config::raw::{RawRoom, RawSource};
+use crate::config::settings::{DrawSettings, RoomSettings};
 use crate::config::spelling::{did_you_mean, list};
+use crate::proof::draw::reveal::{self, Party};
 
 /// Languages that the waiting page speaks.
 const LANGUAGES: [&str; 5] = ["it", "en", "de", "fr", "sl"];
@@ -27,6 +28,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         seats(judge, &path, room);
         times(judge, &path, room);
         opening(judge, &path, room);
+        draw(judge, &path, room);
         switches(judge, &path, room);
         messages(judge, &path, room);
         dependencies(judge, &path, room);
@@ -81,6 +83,36 @@ fn opening(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
         let message = format!("`{path}` gives places before an opening, and has none");
         Finding::error(path.key("prequeue"), message, help)
     });
+}
+
+fn draw(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    judge.refuse_if(room.draw.is_some() && room.opens_at.is_none(), || {
+        let help = "say when, as in `opens_at = \"2026-12-08T09:00[Europe/Rome]\"`: all who are there by then are drawn";
+        Finding::error(path.key("draw"), format!("`{path}` draws lots at its opening, and has none"), help)
+    });
+    judge.refuse_if(room.draw != Some(RawSource::Parties) && !room.parties.is_empty(), || {
+        let help = "write `draw = \"parties\"`, or remove `parties`";
+        Finding::error(
+            path.key("parties"),
+            format!("the parties of `{path}` are not asked for anything"),
+            help,
+        )
+    });
+    let checked = reveal::check(&parties(room));
+    if let (Some(RawSource::Parties), Err(error)) = (room.draw, checked) {
+        let key = if room.parties.is_empty() { "draw" } else { "parties" };
+        let help = "name two at least, one of them `outside = true`, each with the `commitment` that `tornello draw secret` makes for it";
+        judge.add(Finding::error(path.key(key), error.to_string(), help));
+    }
+}
+
+fn parties(room: &RawRoom) -> Vec<Party> {
+    let party = |party: &crate::config::raw::RawParty| Party {
+        name: party.name.clone(),
+        outside: party.outside,
+        commitment: party.commitment.clone(),
+    };
+    room.parties.iter().map(party).collect()
 }
 
 fn switches(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
@@ -186,6 +218,10 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
         opening: raw.opens_at.as_ref().map(|opens| Opening {
             at: opens.0.at,
             prequeue: raw.prequeue.as_ref().map_or(PREQUEUE, |prequeue| prequeue.0),
+        }),
+        draw: raw.draw.map(|source| match source {
+            RawSource::Drand => DrawSettings::Drand,
+            RawSource::Parties => DrawSettings::Parties(parties(raw)),
         }),
         depends_on: raw.depends_on.clone(),
         messages: raw.message.clone(),

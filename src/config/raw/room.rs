@@ -23,6 +23,12 @@ pub(crate) struct RawRoom {
     /// How long before `opens_at` places are given; earlier the room is closed. Default: 1h. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "7d"))]
     pub(crate) prequeue: Option<Text<Duration>>,
+    /// Draw the order of all who are there at the opening by lot, as anybody can check: the randomness comes from
+    /// drand, or from several parties. Needs `opens_at`, and a room of this name that never gave a number.
+    /// Default: the order of arrival. Hot.
+    pub(crate) draw: Option<RawSource>,
+    /// Who gives the randomness, two at least, one of them from outside. Default: nobody. Hot.
+    pub(crate) parties: Vec<RawParty>,
     /// How long a call stands; who comes later keeps the number and is called again from a tenth of all
     /// calls. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "1h"))]
@@ -59,6 +65,8 @@ impl Default for RawRoom {
             title: None,
             opens_at: None,
             prequeue: None,
+            draw: None,
+            parties: Vec::new(),
             seats: RawSeats::default(),
             call: Text::of("10m"),
             idle: Text::of("10m"),
@@ -72,6 +80,31 @@ impl Default for RawRoom {
             message: Named::new(),
         }
     }
+}
+
+/// `room.NAME.draw`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawSource {
+    /// A round of drand's quicknet.
+    Drand,
+    /// Those in `parties`.
+    Parties,
+}
+
+/// An entry of `room.NAME.parties`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawParty {
+    /// Who it is, for people. Hot.
+    #[schemars(length(min = 1, max = 100))]
+    pub(crate) name: String,
+    /// Whether it is independent of the operator. Hot.
+    #[serde(default)]
+    pub(crate) outside: bool,
+    /// Its promise, 64 digits of hex, as `tornello draw secret` makes it. Hot.
+    #[schemars(length(min = 64, max = 64))]
+    pub(crate) commitment: String,
 }
 
 /// `room.NAME.seats`

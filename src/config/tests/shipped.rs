@@ -85,6 +85,7 @@ fn shown_inside(path: &str) -> Option<(&str, &str)> {
         "listen.http",
         "listen.https",
         "tls.certificates",
+        "room.NAME.parties",
     ]
     .into_iter()
     .find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('.')?)))

@@ -102,14 +102,20 @@ const closed = answer => {
 const left = () => board && board.opens_ms ? board.opens_ms - Date.now() - skew : 0;
 // The states of one who waits that have a page of their own; all others look like waiting.
 const stands = state => state === "late" || state === "slot" || state === "prequeue" ? state : "waiting";
+// Who is to be drawn looks at the board, which any cache may hold, and asks again when the draw is over.
+const undrawn = () => board.state === "prequeue" || board.reason === "draw";
+const lull = (wait, long) => Math.min(wait || long, left() > 0 ? Math.max(1000, left()) : long);
 const join = async () => {
+  if (phase === "prequeue" && board) {
+    const answer = await ask("GET", "/board");
+    board = answer.body.board || board;
+    if (undrawn()) return lull(0, left() > 0 ? 60000 : 20000);
+  }
   const answer = await ask("POST", "/tickets", me.ticket);
   const shut = closed(answer), drawn = answer.body.state === "prequeue";
   if (phase === "closed" || drawn) board = (await ask("GET", "/board")).body.board || board;
-  if (drawn) phase = "prequeue";
-  if (shut || drawn) {
-    return Math.min(answer.wait || 60000, Math.max(1000, left() || 60000));
-  }
+  if (drawn) phase = "prequeue", me.ticket = answer.body.ticket, keep("ticket", me.ticket);
+  if (shut || drawn) return lull(answer.wait, 60000);
   if (!answer.ok || !answer.body.number) throw failure(answer);
   adopt(answer.body);
   return next();

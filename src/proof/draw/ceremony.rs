@@ -79,6 +79,12 @@ impl Ceremony {
         self.commitment.as_ref().map(|commitment| &commitment.said)
     }
 
+    /// The hash of what was committed to, which others keep.
+    #[must_use]
+    pub fn commitment_hash(&self) -> Option<[u8; 32]> {
+        self.commitment.as_ref().map(|commitment| commitment.hash)
+    }
+
     /// Takes the next statement.
     ///
     /// # Errors

@@ -154,9 +154,17 @@ fn check_log(tickets: &[(Leaf, u64)], fixed: &Fixed) -> Result<HashMap<Leaf, u32
 
 /// The lines of those who came.
 pub fn lines<'a>(log: &'a JoinLog, draw: &Draw) -> impl Iterator<Item = String> + use<'a> {
-    log.leaves().iter().zip(draw.numbers()).zip(0_u32..).map(|((leaf, number), ticket)| {
-        format!(r#"{TICKET}{ticket},"leaf":"{}","number":{number}}}"#, hex(leaf))
-    })
+    log.leaves()
+        .iter()
+        .zip(draw.numbers())
+        .zip(0_u32..)
+        .map(|((leaf, number), ticket)| line(ticket, leaf, number))
+}
+
+/// The line of one of those who came.
+#[must_use]
+pub fn line(ticket: u32, leaf: &Leaf, number: u64) -> String {
+    format!(r#"{TICKET}{ticket},"leaf":"{}","number":{number}}}"#, hex(leaf))
 }
 
 #[cfg(test)]

@@ -45,7 +45,10 @@ pub fn commitment(room: &str, name: &str, secret: &[u8; 32]) -> [u8; 32] {
 }
 
 /// Whether these parties can be trusted together: two at least, one of them from outside, all different.
-pub(super) fn check(parties: &[Party]) -> Result<(), DrawError> {
+///
+/// # Errors
+/// [`DrawError::Rules`].
+pub fn check(parties: &[Party]) -> Result<(), DrawError> {
     let bad = |why: &str| Err(DrawError::Rules(why.to_owned()));
     let names: BTreeSet<&str> = parties.iter().map(|party| party.name.as_str()).collect();
     let commitments: BTreeSet<&str> = parties.iter().map(|party| party.commitment.as_str()).collect();

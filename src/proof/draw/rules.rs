@@ -102,6 +102,17 @@ impl Rules {
     }
 }
 
+/// The key that rules name, which is the one that signs them: for whoever signed them.
+///
+/// # Errors
+/// [`DrawError`].
+pub fn own_key(text: &str) -> Result<VerifyingKey, DrawError> {
+    let unreadable = || DrawError::Rules("they name no key".to_owned());
+    let read: serde_json::Value = serde_json::from_str(text).map_err(|_| unreadable())?;
+    let key = read.pointer("/rules/key").and_then(serde_json::Value::as_str).and_then(from_hex::<32>);
+    VerifyingKey::from_bytes(&key.ok_or_else(unreadable)?).map_err(|_| unreadable())
+}
+
 /// Reads rules that `key` signed, and that name it.
 ///
 /// # Errors

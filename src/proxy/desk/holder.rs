@@ -33,7 +33,10 @@ impl Visit<'_> {
         };
         let (name, secure) = (&self.room.line.name, self.asked.secure);
         let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
-        self.room.line.with(|line| line.leave(ticket.number, &pass.id, self.now));
+        // Who leaves before the draw stays in the log, which only grows: the number is called in vain.
+        if ticket.number > 0 {
+            self.room.line.with(|line| line.leave(ticket.number, &pass.id, self.now));
+        }
         if !self.room.line.ends_kept().await {
             return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
         }

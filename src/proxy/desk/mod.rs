@@ -6,6 +6,7 @@
 
 mod answers;
 mod cors;
+mod draw;
 mod form;
 mod holder;
 mod open;
@@ -36,6 +37,7 @@ use crate::pages::{
     CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, RetryAfter, ReturnPath, Standstill,
     is_html_form, place_link, query_value, queue_link,
 };
+use crate::store::line::Entered;
 use answers::{json_answer, problem_answer, see_other, shared_json};
 use form::{Form, is_cross_site, read_form};
 
@@ -75,6 +77,13 @@ struct Standing {
     /// What is left of its visit.
     visit: Option<VisitTime>,
     facts: RoomFacts,
+}
+
+impl Standing {
+    /// It came before the opening and has no number yet.
+    fn is_undrawn(&self) -> bool {
+        self.ticket.number == 0
+    }
 }
 
 /// Answers a request to one of our own endpoints.
@@ -161,6 +170,8 @@ where
             Some(standing) => own(record, "ticket", visit.told(StatusCode::OK, &standing)),
             None => refuse::problem(live, asked, record, Reason::NoTicket, None),
         },
+        ("draw", true) => visit.draw("", record),
+        (of, true) if of.starts_with("draw/") => visit.draw(of.trim_start_matches("draw/"), record),
         ("visit", true) => visit.inside(record),
         ("visit.js", true) => match live.pages.visit_script(name) {
             Some(script) => own(record, "visit_script", script.map(|body| Answer::Own(Some(body)))),
@@ -179,7 +190,7 @@ where
         ("tickets" | "claims" | "extension" | "leave", _) => not_allowed(live, asked, record, "POST"),
         ("ticket", _) => not_allowed(live, asked, record, "GET, HEAD, DELETE"),
         (
-            "board" | "messages" | "visit" | "visit.js" | "place" | "queue" | "rules" | "rules-page"
+            "board" | "draw" | "messages" | "visit" | "visit.js" | "place" | "queue" | "rules" | "rules-page"
             | "receipt",
             _,
         ) => not_allowed(live, asked, record, "GET, HEAD"),
@@ -217,7 +228,8 @@ impl Visit<'_> {
             form.as_ref().and_then(|form| form.code.as_deref()).filter(|_| self.who.ticket.is_none())
         {
             let ticket = self.proxy.ring.verify(Kind::Ticket, code.as_bytes()).ok();
-            self.who.ticket = ticket.filter(|ticket| ticket.room == self.room.line.id);
+            let ticket = ticket.filter(|ticket| ticket.room == self.room.line.id);
+            self.who.ticket = ticket.map(|ticket| self.room.line.resolve(ticket));
             self.coded = true;
             if self.who.ticket.is_none() && !code.is_empty() {
                 return self.place_of(form.as_ref(), record);
@@ -237,10 +249,10 @@ impl Visit<'_> {
             Some(standing) => (StatusCode::OK, standing),
             None if self.room_state() == RoomState::Closed => return self.closed(record),
             None => {
-                let Some(number) = self.room.line.join().await else {
+                let Some(standing) = self.take_place().await else {
                     return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
                 };
-                (StatusCode::CREATED, self.give(number))
+                (StatusCode::CREATED, standing)
             }
         };
         let token = self.proxy.ring.sign(&standing.ticket);
@@ -268,14 +280,28 @@ impl Visit<'_> {
         refuse::problem_until(live, asked, record, Reason::Closed, None, Some(RetryAfter::after(wait)))
     }
 
-    fn give(&self, number: u64) -> Standing {
+    /// A place among those who will be drawn, else the next number. `None` if nothing could be written down.
+    async fn take_place(&self) -> Option<Standing> {
+        let (line, id) = (&self.room.line, self.proxy.random_id());
+        if line.is_undrawn() {
+            match line.enter(&id).await {
+                Entered::Drawn(index) => return Some(self.give(0, Some(index), id)),
+                Entered::NotKept => return None,
+                Entered::Behind => {}
+            }
+        }
+        Some(self.give(line.join().await?, None, id))
+    }
+
+    fn give(&self, number: u64, index: Option<u32>, id: [u8; 16]) -> Standing {
         let ticket = Claims {
             kind: Kind::Ticket,
             room: self.room.line.id,
             epoch: self.room.line.facts(&self.room.settings.policy).epoch,
             number,
+            index,
             time: self.proxy.clock.unix(),
-            id: self.proxy.random_id(),
+            id,
         };
         self.stand(ticket)
     }
@@ -320,9 +346,11 @@ impl Visit<'_> {
                 (json_answer(StatusCode::ACCEPTED, &body), "late")
             }
             (Claim::Waiting { ahead }, None) => {
+                let state = if ticket.number == 0 { "prequeue" } else { "waiting" };
                 let body = json!({
                     "type": "about:blank", "title": "Not called yet", "status": 409, "reason": "not_called",
-                    "room": self.room.line.name, "ahead": ahead, "poll_after_ms": self.poll_after_ms(ahead, &facts),
+                    "room": self.room.line.name, "state": state, "ahead": ahead,
+                    "poll_after_ms": self.poll_after_ms(ahead, &facts),
                 });
                 (problem_answer(StatusCode::CONFLICT, &body), "not_called")
             }
@@ -372,12 +400,14 @@ impl Visit<'_> {
             let visit = line.visit_time(policy, &pass.id, self.now);
             (line.look(ticket.number, &pass.id), line.facts(policy), time, visit)
         });
-        Standing { ticket, claim, called: ticket.number <= facts.cursor, time, visit, facts }
+        let called = (1..=facts.cursor).contains(&ticket.number);
+        Standing { ticket, claim, called, time, visit, facts }
     }
 
     /// The state of a ticket, as JSON.
     fn told(&self, status: StatusCode, standing: &Standing) -> Response<Answer> {
         let (state, ahead) = match standing.claim {
+            _ if standing.is_undrawn() => ("prequeue", 0),
             Claim::Admitted => ("admitted", 0),
             Claim::FrontRow { ahead } => ("front_row", ahead),
             Claim::Waiting { .. } if standing.called => ("called", 0),
@@ -388,6 +418,7 @@ impl Visit<'_> {
         };
         let waits = !standing.called || standing.claim == Claim::SoldOut;
         let poll = match standing.claim {
+            _ if standing.is_undrawn() => millis(self.room.settings.policy.poll.max),
             Claim::Late { .. } => self.late_poll_ms(ahead, &standing.facts),
             _ if waits => self.poll_after_ms(ahead, &standing.facts),
             _ => self.front_row_poll_ms(),
@@ -461,6 +492,7 @@ impl Visit<'_> {
             None if self.visit_time().is_some() => (PlaceState::Admitted, 0),
             None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
             None => (PlaceState::Unknown, 0),
+            Some(_) if standing.is_some_and(Standing::is_undrawn) => (PlaceState::Prequeue, 0),
             Some((Claim::Admitted, _)) => (PlaceState::Admitted, 0),
             Some((Claim::Done, _)) => (PlaceState::Done, 0),
             Some((Claim::SoldOut, _)) => (PlaceState::SoldOut, 0),
@@ -543,6 +575,7 @@ fn standstill(state: RoomState) -> Option<Standstill> {
         RoomState::Held(HoldReason::Upstream) => Some(Standstill::Upstream),
         RoomState::Held(HoldReason::Dependency) => Some(Standstill::Dependency),
         RoomState::Held(HoldReason::Store) => Some(Standstill::Recovery),
+        RoomState::Held(HoldReason::Draw) => Some(Standstill::Draw),
         RoomState::Closed | RoomState::Prequeue | RoomState::Open | RoomState::Queueing => None,
     }
 }

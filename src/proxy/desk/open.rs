@@ -98,6 +98,7 @@ pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> 
         extensions: EXTENSIONS,
         seats: (policy.seats_floor, policy.seats_ceiling),
         poll: (policy.poll.min, policy.poll.max),
+        lots: room.settings.draw.is_some(),
         person: live.settings.identity.header.is_some(),
         language: language(asked),
     };

@@ -10,7 +10,12 @@ use super::*;
 const MARKS: RoomMarks = RoomMarks { epoch: 1, issued: 10, reserved: 1_000, cursor: 4 };
 
 fn entry(marks: RoomMarks, words: &[(u64, u64)]) -> Entry {
-    Entry { room: "main".to_owned(), marks, ends: Ends { words: words.to_vec(), count: 0 } }
+    Entry {
+        room: "main".to_owned(),
+        marks,
+        ends: Ends { words: words.to_vec(), count: 0 },
+        lots: LotsNews::default(),
+    }
 }
 
 #[test]

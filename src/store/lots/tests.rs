@@ -1,0 +1,167 @@
+//! A draw held by a line and a journal, where every write may be the last one of its process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::admission::Moment;
+use crate::admission::policy::{PollRule, RoomPolicy};
+use crate::admission::room::{Load, Room};
+use crate::proof::draw::randomness::Randomness;
+use crate::proof::draw::reveal::{Party, Reveal, commitment};
+use crate::proof::draw::rules::Source;
+use crate::proof::hex;
+use crate::store::journal::{Entry, Journal};
+use crate::store::line::{Entered, Line, Lottery};
+
+const OPENS_AT: u64 = 1_800_000_000_000;
+const SECRETS: [(&str, [u8; 32]); 2] = [("office", [1; 32]), ("notary", [2; 32])];
+
+fn policy() -> RoomPolicy {
+    let poll =
+        PollRule { min: Duration::from_secs(1), max: Duration::from_secs(10), divisor: 10, budget: 1_000 };
+    RoomPolicy {
+        seats_floor: 1,
+        seats_ceiling: 1,
+        share: 1.0,
+        call: Duration::from_secs(60),
+        idle: Duration::from_secs(60),
+        session: Duration::from_secs(60),
+        poll,
+        hold: false,
+        open: false,
+    }
+}
+
+/// What outlives a process.
+struct Disk {
+    journal: Journal,
+    key: SigningKey,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self { journal: Journal::in_memory().unwrap(), key: SigningKey::from_bytes(&[7; 32]) }
+    }
+
+    fn rules(&self) -> Rules {
+        let party = |(name, secret): (&str, [u8; 32])| Party {
+            name: name.to_owned(),
+            outside: name == "notary",
+            commitment: hex(&commitment("main", name, &secret)),
+        };
+        Rules {
+            kind: Rules::KIND.to_owned(),
+            v: 1,
+            room: "main".to_owned(),
+            epoch: 1,
+            opens_at_ms: OPENS_AT,
+            line: hex(&[0; 32]),
+            key: hex(self.key.verifying_key().as_bytes()),
+            randomness: Source::Reveals { parties: SECRETS.into_iter().map(party).collect() },
+        }
+    }
+
+    /// A process begins.
+    fn line(&self) -> Arc<Line> {
+        let (marks, over) = (self.journal.marks("main").unwrap(), self.journal.over("main").unwrap());
+        let line = Line::restore("main", &policy(), marks, over, Arc::default(), Moment(1));
+        let (lines, leaves) = self.journal.lots("main").unwrap();
+        line.set_lots(if lines.is_empty() {
+            Lottery::Awaited
+        } else {
+            let lots = Lots::restore(lines, leaves, self.key.verifying_key());
+            Lottery::Held(Box::new(lots.expect("its own words are believed")))
+        });
+        line.draw();
+        line
+    }
+
+    /// A beat that comes as far as it does: plans, writes, publishes.
+    fn beat(&self, line: &Line, now: u64, reach: u8) {
+        let lots = line.lots_due(UnixTime(now), &self.key, || Some(self.rules()));
+        let load = Load { limit: 1, in_flight: 0, waiting: 0, inside: 0, hold: None };
+        let durable = self.journal.marks("main").unwrap();
+        let Some(pending) = line.plan(&policy(), load, durable, lots, Moment(2)) else { return };
+        let (room, marks) = ("main".to_owned(), pending.marks);
+        let entry = Entry { room, marks, ends: pending.ends.clone(), lots: pending.lots.clone() };
+        if reach > 0 {
+            self.journal.write(&[entry], &[]).unwrap();
+        }
+        if reach > 1 {
+            line.publish(&pending, Moment(2));
+            line.draw();
+        }
+    }
+
+    fn commitments(&self) -> Vec<String> {
+        let (lines, _) = self.journal.lots("main").unwrap();
+        lines.into_iter().filter(|line| line.starts_with(r#"{"commitment":"#)).collect()
+    }
+}
+
+/// Enters, with a beat under way; `None` if the process ends first.
+async fn enter(disk: &Disk, line: &Arc<Line>, id: [u8; 16], now: u64, reach: u8) -> Option<Entered> {
+    let entering = tokio::spawn({
+        let line = Arc::clone(line);
+        async move { line.enter(&id).await }
+    });
+    // The rules first, if they are not frozen yet, then the place.
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+        disk.beat(line, now, reach);
+    }
+    if reach < 2 {
+        entering.abort();
+    }
+    entering.await.ok()
+}
+
+#[tokio::test]
+async fn whoever_was_told_of_a_place_is_drawn_whenever_the_process_ends() {
+    // At each of these steps a process ends before writing, after writing, or goes on.
+    for ends in 0_u32..81 {
+        let disk = Disk::new();
+        let mut told = Vec::new();
+        let mut line = disk.line();
+        for step in 0_u8..4 {
+            let reach = u8::try_from(ends / 3_u32.pow(step.into()) % 3).unwrap();
+            let id = [step; 16];
+            if let Some(Entered::Drawn(index)) = enter(&disk, &line, id, OPENS_AT - 1_000, reach).await {
+                told.push((id, index));
+            }
+            if reach < 2 {
+                line = disk.line();
+            }
+        }
+        // The rules are there if anybody is; else they are frozen now.
+        disk.beat(&line, OPENS_AT - 1, 2);
+        assert!(line.with(Room::join).is_err(), "a number before the draw");
+        let reach = u8::try_from(ends % 3).unwrap();
+        disk.beat(&line, OPENS_AT, reach);
+        assert_eq!(line.enter(&[90; 16]).await, Entered::Behind, "closed from the moment it is made out");
+        if reach < 2 {
+            line = disk.line();
+        }
+        disk.beat(&line, OPENS_AT + 1, 2);
+        disk.beat(&line, OPENS_AT + 2, 2);
+        assert_eq!(disk.commitments().len(), 1, "{ends}");
+        let (_, leaves) = disk.journal.lots("main").unwrap();
+        for (id, index) in &told {
+            assert_eq!(leaves[*index as usize], leaf(id, u64::from(*index)), "{ends}");
+        }
+        let count = leaves.len() as u64;
+        assert!(line.with(Room::join).unwrap() > count, "{ends}: who comes later stands behind");
+        let reveal =
+            |(name, secret): (&str, [u8; 32])| Reveal { name: name.to_owned(), secret: hex(&secret) };
+        let randomness = Randomness::Reveals(SECRETS.into_iter().map(reveal).collect());
+        let randomness = serde_json::to_string(&randomness).unwrap();
+        line.with_lots(|lots| lots.offer(&randomness)).unwrap().unwrap();
+        disk.beat(&line, OPENS_AT + 3, 2);
+        let first: Vec<_> = told.iter().map(|(_, index)| line.drawn().unwrap().number(*index)).collect();
+        let line = disk.line();
+        let again: Vec<_> = told.iter().map(|(_, index)| line.drawn().unwrap().number(*index)).collect();
+        assert_eq!(first, again, "{ends}: a restart changes no number");
+        assert!(first.iter().all(|number| number.is_some_and(|number| (1..=count).contains(&number))));
+    }
+}
