@@ -27,7 +27,8 @@ impl Orphans {
     /// As many as `limit`, of requests that take `baselines` seconds by class when nobody waits.
     #[must_use]
     pub fn of(limit: f64, baselines: &[Option<f64>], now: Moment) -> Self {
-        let slowest = baselines.iter().flatten().copied().filter(|seconds| seconds.is_finite()).fold(0.0, f64::max);
+        let slowest =
+            baselines.iter().flatten().copied().filter(|seconds| seconds.is_finite()).fold(0.0, f64::max);
         let mean_s = (BUSY * slowest + LONG_S).min(MEAN_MAX_S);
         Self { most: limit.clamp(0.0, f64::from(u32::MAX)).ceil(), mean_s, since: now }
     }
