@@ -380,6 +380,7 @@ fn room_pages(settings: &Settings) -> Vec<RoomPage> {
         messages: room.messages.clone(),
         status: room.status,
         asks: room.page_asks,
+        idle: room.policy.idle,
     };
     settings.rooms.iter().map(page).collect()
 }

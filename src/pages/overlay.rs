@@ -154,6 +154,7 @@ mod tests {
             messages: [].into(),
             status: http::StatusCode::OK,
             asks: false,
+            idle: std::time::Duration::from_secs(600),
         };
         Pages::build(&[room], &look)
     }

@@ -38,6 +38,8 @@ pub enum PlaceState {
     Unknown,
     /// The place was just given up.
     Left,
+    /// A code was shown, by a browser that has no other place, whose number is used or given up.
+    UsedCode,
     /// Nothing is left of what people wait for.
     SoldOut,
     /// The room is over.
@@ -134,6 +136,7 @@ fn pane(
         PlaceState::NoCookies => texts.live("no_cookies"),
         PlaceState::FrontRow => place("front_row_text"),
         PlaceState::Left => place("left_text"),
+        PlaceState::UsedCode => place("used_text"),
         PlaceState::Admitted => place("admitted_text"),
         PlaceState::Done => texts.live("done"),
         PlaceState::Unknown => place("unknown_text"),
@@ -144,7 +147,7 @@ fn pane(
         PlaceState::Called | PlaceState::NoCookies | PlaceState::FrontRow | PlaceState::Late => {
             ("claims", texts.live("enter"))
         }
-        PlaceState::Done | PlaceState::Left => ("tickets", texts.live("rejoin")),
+        PlaceState::Done | PlaceState::Left | PlaceState::UsedCode => ("tickets", texts.live("rejoin")),
         PlaceState::Unknown => ("tickets", texts.waiting.get("join").map_or("", String::as_str)),
         PlaceState::Waiting
         | PlaceState::Prequeue
@@ -214,6 +217,7 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
         PlaceState::Called | PlaceState::FrontRow => texts.live("heading_turn"),
         PlaceState::NoCookies => texts.waiting.get("code_heading").map_or("", String::as_str),
         PlaceState::Left => place("left_heading"),
+        PlaceState::UsedCode => place("used_heading"),
         PlaceState::Admitted => place("admitted_heading"),
         PlaceState::Done => texts.live("heading_done"),
         PlaceState::Unknown => place("unknown_heading"),

@@ -15,7 +15,7 @@ use super::{Coding, Pages};
 
 /// Most bytes of a compressed waiting page: it shall come in one flight.
 const FLIGHT: usize = 14_000;
-const STATES: [PlaceState; 13] = [
+const STATES: [PlaceState; 14] = [
     PlaceState::Waiting,
     PlaceState::Prequeue,
     PlaceState::Late,
@@ -26,6 +26,7 @@ const STATES: [PlaceState; 13] = [
     PlaceState::Admitted,
     PlaceState::Done,
     PlaceState::Left,
+    PlaceState::UsedCode,
     PlaceState::Unknown,
     PlaceState::SoldOut,
     PlaceState::Ended,
@@ -38,6 +39,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
         messages: [("it".to_owned(), "Messaggio".to_owned())].into(),
         status: StatusCode::OK,
         asks: false,
+        idle: Duration::from_secs(600),
     };
     for language in Language::all() {
         for room in rooms {

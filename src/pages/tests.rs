@@ -31,6 +31,7 @@ fn room(name: &str, title: &str, message: Option<&str>) -> RoomPage {
         messages,
         status: StatusCode::SERVICE_UNAVAILABLE,
         asks: false,
+        idle: Duration::from_secs(600),
     }
 }
 
@@ -63,6 +64,7 @@ fn every_page(pages: &Pages, room: &str) -> Vec<Response<Bytes>> {
             State::Done,
             State::Unknown,
             State::Left,
+            State::UsedCode,
             State::Ended,
         ];
         for state in states {

@@ -13,6 +13,10 @@ use super::layout::{Layout, squeeze};
 use super::text::Section;
 use super::waiting::RoomPage;
 
+/// How long before its end a visit is warned of, in ms. A shorter idle time is halved: a warning that stands
+/// from the start warns of nothing.
+const WARN_MS: u128 = 120_000;
+
 /// For each room, ready.
 #[derive(Debug)]
 pub(super) struct VisitScripts(HashMap<String, Bytes>);
@@ -22,6 +26,7 @@ pub(super) struct VisitScripts(HashMap<String, Bytes>);
 struct Data<'a> {
     base: &'a str,
     language: &'a str,
+    warn_ms: u128,
     more: BTreeMap<&'a str, &'a str>,
     text: BTreeMap<&'a str, &'a Section>,
 }
@@ -34,6 +39,7 @@ impl VisitScripts {
             let data = Data {
                 base: &room.base(),
                 language: Language::DEFAULT.tag(),
+                warn_ms: WARN_MS.min(room.idle.as_millis() / 2),
                 more: texts().map(|(tag, texts)| (tag, texts.live("more_time"))).collect(),
                 text: texts().map(|(tag, texts)| (tag, &texts.visit)).collect(),
             };

@@ -3,6 +3,7 @@
 //! its compressed length tells nobody anything.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -30,6 +31,8 @@ pub struct RoomPage {
     pub status: StatusCode,
     /// Whoever is called is asked, and not taken in by the page.
     pub asks: bool,
+    /// How long whoever is inside may do nothing while somebody waits; at most the longest visit.
+    pub idle: Duration,
 }
 
 impl RoomPage {

@@ -58,6 +58,7 @@ fn room(sheet: &Sheet) -> RoomPage {
             .collect::<BTreeMap<_, _>>(),
         status: StatusCode::SERVICE_UNAVAILABLE,
         asks: sheet.name == "call",
+        idle: Duration::from_secs(600),
     }
 }
 

@@ -84,6 +84,7 @@ pub const SHEETS: &[Sheet] = &[
     Sheet::place("place-admitted", PlaceState::Admitted, None),
     Sheet::place("place-done", PlaceState::Done, None),
     Sheet::place("place-left", PlaceState::Left, None),
+    Sheet::place("place-used_code", PlaceState::UsedCode, None),
     Sheet::place("place-unknown", PlaceState::Unknown, None),
     Sheet::place("place-sold_out", PlaceState::SoldOut, None),
     Sheet::place("place-ended", PlaceState::Ended, None),

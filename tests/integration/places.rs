@@ -193,3 +193,38 @@ async fn a_visit_can_be_looked_at_and_extended_at_once_also_after_a_restart() {
     assert_eq!(asks(&process, Method::GET, "visit", &pass).await, 404, "taken away, and not taken up");
     assert_eq!(asks(&process, Method::POST, "extension", &pass).await, 409);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_begins_when_its_holder_knows_of_it() {
+    let origin = Origin::echo().await;
+    let gate = Gate::start(&room(&origin, 1, "")).await;
+    let inside = visit(gate.site(), "/", "").await.cookie().unwrap();
+    let (first, second) = (ticket(&gate).await, ticket(&gate).await);
+    revoke(&gate, token(&inside)).await;
+    let goes_in = async |ticket: &str| {
+        until("it goes in", || async {
+            let got = post(&gate, "claims", ticket).await;
+            (got.status == StatusCode::OK).then(|| got.json()["pass"].as_str().unwrap().to_owned())
+        })
+        .await
+    };
+    let pass = goes_in(&first).await;
+    until("the second is called, and before all who wait", || async {
+        (post(&gate, "claims", &second).await.status == StatusCode::ACCEPTED).then_some(())
+    })
+    .await;
+    revoke(&gate, &pass).await;
+    // The seat falls to it, and nobody has told it yet.
+    let place = until("the seat is free", || async {
+        Some(look(&gate, &second).await).filter(|place| place["state"] == "admitted")
+    })
+    .await;
+    assert!(place["visit"].is_null(), "{place}");
+    let inside = async |field: &str, token: &str| {
+        ask(gate.site(), Method::GET, &format!("{ROOM}/visit"), &[(field, token)]).await.status
+    };
+    assert_eq!(inside("tornello-ticket", &second).await, StatusCode::NOT_FOUND, "a ticket takes nothing up");
+    let pass = goes_in(&second).await;
+    assert!(look(&gate, &second).await["visit"]["ends_in_ms"].is_u64());
+    assert_eq!(inside("tornello-pass", &pass).await, StatusCode::OK);
+}

@@ -1,7 +1,7 @@
-// Stands in pages of the service. Asks how long the visit may last, says so two minutes before its end, and
-// asks for more time when somebody presses the button. Takes no focus, and asks nothing while all is well or
-// nobody looks.
-const WARN = 120000;
+// Stands in pages of the service. Asks how long the visit may last, says so two minutes before its end (at
+// half of a shorter idle time), and asks for more time when somebody presses the button. Takes no focus, and
+// asks nothing while all is well or nobody looks.
+const WARN = data.warn_ms;
 // An idle visit to which nothing happens, because nobody needs the seat, is looked at so seldom.
 const IDLE = 60000;
 const tag = document.documentElement.lang.split("-")[0];

@@ -244,7 +244,12 @@ impl Visit<'_> {
     }
 
     async fn join(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
-        let standing = self.standing().filter(|standing| standing.claim != Claim::Done);
+        let standing = self.standing();
+        if self.coded && standing.as_ref().is_some_and(|standing| standing.claim == Claim::Done) {
+            // Whoever shows a code wants that place: another one is given only when it is asked for.
+            return self.place_in((PlaceState::UsedCode, 0), form, standing.as_ref(), record);
+        }
+        let standing = standing.filter(|standing| standing.claim != Claim::Done);
         let (status, standing) = match standing {
             Some(standing) => (StatusCode::OK, standing),
             None if self.room_state() == RoomState::Closed => return self.closed(record),
@@ -518,7 +523,10 @@ impl Visit<'_> {
             || query_value(query, "lang").and_then(|tag| Language::from_tag(&tag)),
             |form| form.language,
         );
-        let code = standing.filter(|_| self.coded).map(|standing| self.proxy.ring.sign(&standing.ticket));
+        // A code that is used up leads nowhere: it is not carried on.
+        let used = matches!(state, PlaceState::Done | PlaceState::UsedCode);
+        let code =
+            standing.filter(|_| self.coded && !used).map(|standing| self.proxy.ring.sign(&standing.ticket));
         let facts = match standing {
             Some(standing) => standing.facts,
             None => self.room.line.facts(&self.room.settings.policy),

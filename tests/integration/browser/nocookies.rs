@@ -152,3 +152,29 @@ async fn a_code_that_is_used_up_or_wrong_costs_nobody_a_place() {
     }
     assert_eq!(day.board().await["issued"], 2, "a code took a number");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_code_in_a_form_is_said_and_gives_no_number_unasked() {
+    let Some(browser) = Browser::open(NOTHING).await else { return };
+    let day = Day::begin(ONE_SEAT).await;
+    let _inside = Person::walks_in(&day).await;
+    let given = day.send(http::Method::POST, "/.tornello/v1/rooms/sala/tickets", &[]).await.json();
+    let used = given["ticket"].as_str().unwrap();
+    let left = [("tornello-ticket", used)];
+    day.send(http::Method::DELETE, "/.tornello/v1/rooms/sala/ticket", &left).await;
+    browser.goto(&day.url("/.tornello/rooms/sala/place?return=%2F&lang=en")).await.unwrap();
+    browser.writes("form.code input[name=code][required]", used).await;
+    browser.click("form.code button").await;
+    let heading = async |words: &str| {
+        until(words, async || (browser.text("h1").await == words).then_some(())).await;
+    };
+    heading("This code is no longer valid").await;
+    assert!(browser.text(".lead").await.contains("has been used or given up"));
+    assert_eq!(day.board().await["issued"], 1, "a used code took a number");
+    // Asked for, by the button that says so.
+    assert_eq!(browser.text("form.act button").await, "Take a new place");
+    browser.click("form.act button").await;
+    heading("You are in the queue").await;
+    assert_eq!(browser.text("dl div:last-child dd").await, "2");
+    assert_ne!(browser.value(".code input").await, used);
+}
