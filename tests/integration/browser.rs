@@ -10,6 +10,8 @@ mod day;
 mod driver;
 #[path = "browser/firefox.rs"]
 mod firefox;
+#[path = "browser/media.rs"]
+mod media;
 #[path = "browser/nocookies.rs"]
 mod nocookies;
 #[path = "browser/payloads.rs"]

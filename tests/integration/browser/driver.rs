@@ -114,8 +114,14 @@ impl Browser {
 
     /// Whether the person has set dark colours.
     pub(super) async fn dark(&self, dark: bool) {
-        let value = if dark { "dark" } else { "light" };
-        let params = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        self.prefers(&[("prefers-color-scheme", if dark { "dark" } else { "light" })]).await;
+    }
+
+    /// What the person has set, by the names of media features; all else is as it comes.
+    pub(super) async fn prefers(&self, set: &[(&str, &str)]) {
+        let features: Vec<Value> =
+            set.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let params = json!({ "features": features });
         let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": params });
         self.command("goog/cdp/execute", command).await;
     }

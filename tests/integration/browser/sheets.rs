@@ -20,7 +20,7 @@ fn judge(path: &str) -> PathBuf {
     found
 }
 
-async fn preview() -> SocketAddr {
+pub(super) async fn preview() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let look = Look {
@@ -48,6 +48,17 @@ const live = ["waiting", "unknown", "next", "draining"].includes(name) || name.s
 return live ? Boolean(shown("[data-f=updated]")) : h1 !== JSON.parse(document.querySelector("[id=data]").textContent).text.heading_joining;
 "#;
 
+impl Browser {
+    /// Waits until the page shows what there is to show.
+    pub(super) async fn settles(&self, path: &str, sheet: &Sheet) {
+        until(&format!("{path} to settle"), async || {
+            let seen = self.execute(SETTLED, vec![json!(sheet.name)]).await;
+            (seen.ok()? == Value::Bool(true)).then_some(())
+        })
+        .await;
+    }
+}
+
 /// Every rule of WCAG 2.0 to 2.2, A and AA, and axe-core's own of good practice.
 const JUDGE: &str = r#"
 const done = arguments[arguments.length - 1];
@@ -65,7 +76,7 @@ axe.run(document, { runOnly: ["color-contrast"], resultTypes: ["violations"] }).
 "#;
 
 /// A picture of every page, in the folder that `TORNELLO_PICTURES` names.
-async fn keep_picture(browser: &Browser, path: &str) {
+pub(super) async fn keep_picture(browser: &Browser, path: &str) {
     let Some(folder) = std::env::var_os("TORNELLO_PICTURES") else { return };
     let file = Path::new(&folder).join(format!("{}.png", path[1..].replace('/', "-")));
     std::fs::write(file, browser.screenshot().await.unwrap()).unwrap();
@@ -85,11 +96,7 @@ async fn judged(theme: Theme, at: SocketAddr) -> Vec<String> {
         for sheet in SHEETS {
             let path = format!("/{}/{}/{}", theme.name(), language.tag(), sheet.name);
             browser.goto(&format!("http://{at}{path}")).await.unwrap();
-            until(&format!("{path} to settle"), async || {
-                let seen = browser.execute(SETTLED, vec![json!(sheet.name)]).await;
-                (seen.ok()? == Value::Bool(true)).then_some(())
-            })
-            .await;
+            browser.settles(&path, sheet).await;
             let lang =
                 browser.run("return document.documentElement.lang + document.querySelector('.first').lang");
             assert_eq!(lang.await, format!("{0}{0}", language.tag()), "{path}");
