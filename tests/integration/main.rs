@@ -21,6 +21,7 @@ mod draw;
 mod faults;
 mod forwarding;
 mod framing;
+mod front;
 mod grpc;
 mod heads;
 mod hostile;

@@ -1,12 +1,13 @@
-//! Debian's nginx as a cache before the gateway, as careless as a configuration can make it: it stores
+//! Debian's nginx before the gateway. As a cache, as careless as a configuration can make it: it stores
 //! what the answer's fields do not forbid, also answers that set cookies, and 503 for ten seconds.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::stage::until;
 
-/// A caching nginx. Ended when dropped.
+/// An nginx. Ended when dropped.
 pub(crate) struct Nginx {
     child: Child,
     pub(crate) site: SocketAddr,
@@ -21,16 +22,23 @@ impl Drop for Nginx {
 }
 
 impl Nginx {
-    /// Starts before `gate` and waits until it answers.
+    /// A careless cache before `gate`.
     pub(crate) async fn before(gate: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start(tempfile::tempdir().unwrap(), |folder, site| careless(folder, site, gate)).await
+    }
+
+    /// Starts and waits until it answers; `configuration` knows its folder and its address.
+    pub(crate) async fn start(
+        folder: tempfile::TempDir,
+        configuration: impl Fn(&Path, SocketAddr) -> String,
+    ) -> Self {
         // nginx cannot say which port it took, so one is found free for it; another may be quicker.
         for _ in 0..20 {
             let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let site = free.local_addr().unwrap();
             drop(free);
             let conf = folder.path().join("nginx.conf");
-            std::fs::write(&conf, configuration(folder.path().to_str().unwrap(), site, gate)).unwrap();
+            std::fs::write(&conf, configuration(folder.path(), site)).unwrap();
             let mut child = Command::new(nginx())
                 .args(["-p", folder.path().to_str().unwrap(), "-e", "stderr", "-c"])
                 .arg(&conf)
@@ -56,10 +64,12 @@ impl Nginx {
 }
 
 fn nginx() -> &'static str {
-    if std::path::Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }
+    if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }
 }
 
-fn configuration(folder: &str, site: SocketAddr, gate: SocketAddr) -> String {
+/// What every nginx of a test needs around what it is there for.
+pub(crate) fn around(folder: &Path, http: &str) -> String {
+    let folder = folder.display();
     format!(
         r#"daemon off;
 master_process off;
@@ -73,8 +83,16 @@ http {{
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
-  proxy_cache_path {folder}/cache keys_zone=careless:10m inactive=10m;
   keepalive_requests 1000000;
+{http}
+}}
+"#
+    )
+}
+
+fn careless(folder: &Path, site: SocketAddr, gate: SocketAddr) -> String {
+    let http = format!(
+        r#"  proxy_cache_path {}/cache keys_zone=careless:10m inactive=10m;
   upstream gate {{ server {gate}; keepalive 32; }}
   server {{
     listen {site} backlog=1024;
@@ -90,8 +108,8 @@ http {{
       proxy_ignore_headers Set-Cookie Vary;
       add_header X-Cache $upstream_cache_status always;
     }}
-  }}
-}}
-"#
-    )
+  }}"#,
+        folder.display()
+    );
+    around(folder, &http)
 }

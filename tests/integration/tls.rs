@@ -97,6 +97,15 @@ upstream = "app"
 }
 
 async fn connect(to: SocketAddr, name: &str, alpn: &[&str]) -> Result<TlsStream<TcpStream>, std::io::Error> {
+    over(TcpStream::connect(to).await?, name, alpn).await
+}
+
+/// TLS on a connection that is open, whoever answers.
+pub(crate) async fn over(
+    stream: TcpStream,
+    name: &str,
+    alpn: &[&str],
+) -> Result<TlsStream<TcpStream>, std::io::Error> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -104,7 +113,6 @@ async fn connect(to: SocketAddr, name: &str, alpn: &[&str]) -> Result<TlsStream<
         .with_custom_certificate_verifier(Arc::new(Anybody))
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let stream = TcpStream::connect(to).await?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
 }
 
