@@ -68,6 +68,8 @@ pub struct Metrics {
     pub room_show_rate: GaugeVec,
     /// Requests in flight per active pass.
     pub room_kappa: GaugeVec,
+    /// People whose turn the webhook was told of.
+    pub announced: IntCounterVec,
     /// Token buckets in memory.
     pub bucket_keys: IntGauge,
     /// Requests that found no bucket of their own because the table was full.
@@ -118,6 +120,7 @@ pub const NAMES: &[&str] = &[
     "tornello_room_late",
     "tornello_room_show_rate",
     "tornello_room_kappa",
+    "tornello_announced_total",
     "tornello_bucket_keys",
     "tornello_bucket_table_full_total",
     "tornello_config_reloads_total",
@@ -265,6 +268,11 @@ impl Metrics {
             room_late: gauges("tornello_room_late", "Missed calls that will be made again.", &["room"])?,
             room_show_rate: floats("tornello_room_show_rate", "Part of those called that come.", &["room"])?,
             room_kappa: floats("tornello_room_kappa", "Requests in flight per active pass.", &["room"])?,
+            announced: counters(
+                "tornello_announced_total",
+                "People whose turn the webhook was told of.",
+                &["room", "result"],
+            )?,
             bucket_keys: gauge("tornello_bucket_keys", "Token buckets in memory.")?,
             bucket_table_full: counter(
                 "tornello_bucket_table_full_total",

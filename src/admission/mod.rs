@@ -31,6 +31,7 @@ pub mod poll;
 pub mod queue;
 pub mod ranked_set;
 pub mod refusal;
+pub mod reminders;
 pub mod room;
 pub mod seats;
 pub mod shows;

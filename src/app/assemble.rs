@@ -24,6 +24,7 @@ use crate::proof::hex;
 use crate::proxy::cluster::Cluster;
 use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source};
 use crate::proxy::transport::{Transport, TransportError};
+use crate::proxy::webhook::Webhook;
 use crate::store::gate::Gate;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::learnt::{Lesson, room_key, upstream_key};
@@ -80,6 +81,13 @@ pub enum AssembleError {
         /// Why.
         error: TransportError,
     },
+    /// Turns cannot be announced.
+    Webhook {
+        /// The room's name.
+        room: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl std::fmt::Display for AssembleError {
@@ -89,6 +97,7 @@ impl std::fmt::Display for AssembleError {
             Self::Pages(why) => write!(f, "a page cannot be made: {why}"),
             Self::Draw { room, why } => write!(f, "room.{room}.draw: {why}"),
             Self::Transport { upstream, error } => write!(f, "upstream.{upstream}.tls: {error}"),
+            Self::Webhook { room, why } => write!(f, "room.{room}.webhook: {why}"),
         }
     }
 }
@@ -97,7 +106,7 @@ impl std::error::Error for AssembleError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Journal(error) => Some(error),
-            Self::Pages(_) | Self::Draw { .. } | Self::Transport { .. } => None,
+            Self::Pages(_) | Self::Draw { .. } | Self::Transport { .. } | Self::Webhook { .. } => None,
         }
     }
 }
@@ -245,6 +254,9 @@ fn build_transports(
 /// [`AssembleError`], as a start or a reload would have it.
 pub fn check_files(settings: &Settings) -> Result<(), AssembleError> {
     Pages::build(&room_pages(settings), &settings.pages).map_err(AssembleError::Pages)?;
+    for (name, room) in &settings.rooms {
+        webhook(name, room)?;
+    }
     let built = build_transports(settings);
     built.map(drop).map_err(|(upstream, error)| AssembleError::Transport { upstream, error })
 }
@@ -283,6 +295,7 @@ fn build_room(
     let message_id = message_id(room);
     let messages = serde_json::json!({ "id": message_id, "text": room.messages });
     let rules = rules(name, room, settings.identity.header.is_some());
+    let webhook = if workshop.upstreams == Upstreams::Real { webhook(name, room)? } else { None };
     Ok(Room {
         line,
         settings: room.clone(),
@@ -292,6 +305,7 @@ fn build_room(
         messages: Bytes::from(messages.to_string()),
         rules_hash: hex(&Sha256::digest(&rules)),
         rules: Bytes::from(rules),
+        webhook,
     })
 }
 
@@ -328,6 +342,12 @@ fn lottery(
         ));
     }
     Ok(Lottery::Held(Box::new(lots)))
+}
+
+fn webhook(name: &str, room: &RoomSettings) -> Result<Option<Arc<Webhook>>, AssembleError> {
+    let built = room.webhook.as_ref().map(Webhook::build).transpose();
+    let built = built.map_err(|why| AssembleError::Webhook { room: name.to_owned(), why })?;
+    Ok(built.map(Arc::new))
 }
 
 /// The rules by which people are called, in full and in one writing, so that a receipt can name them.

@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod certificates;
+pub mod herald;
 pub mod machine;
 pub mod pulse;
 pub mod reload;
@@ -146,6 +147,7 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let mut tasks = JoinSet::new();
     let (rest, rested) = channel::channel(false);
     tasks.spawn(pulse.run(rested));
+    tasks.spawn(herald::tell(Arc::clone(&proxy), stopped.clone()));
     for (socket, listener) in listeners {
         let crowd = Crowd {
             proxy: Arc::clone(&proxy),

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::settings::{
     AddressSettings, Boot, CertificateFiles, Credential, DrawSettings, EdgeSettings, ForwardedHeader,
     HealthSettings, IdentitySettings, Listener, OnClientGone, Protocol, QuotaSettings, RoomSettings,
-    RouteSettings, Settings, TlsSettings, TraceRule, UpstreamSettings, UpstreamTls,
+    RouteSettings, Settings, TlsSettings, TraceRule, UpstreamSettings, UpstreamTls, WebhookSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::opening::Opening;
@@ -268,7 +268,8 @@ impl Values {
     }
 
     fn room(&mut self, path: &str, room: &RoomSettings) {
-        let RoomSettings { policy, opening, draw, depends_on, messages, status, page_asks, title } = room;
+        let RoomSettings { policy, opening, draw, depends_on, messages, status, page_asks, title, webhook } =
+            room;
         let RoomPolicy { seats_floor, seats_ceiling, share, call, idle, session, poll, hold, open } = policy;
         if let Some(Opening { at: UnixTime(at_ms), prequeue }) = opening {
             let at = i64::try_from(*at_ms).ok().and_then(|at_ms| Timestamp::from_millisecond(at_ms).ok());
@@ -305,6 +306,11 @@ impl Values {
         self.put_text(format!("{path}.title"), Some(title));
         for (language, text) in messages {
             self.put_text(format!("{path}.message.{language}"), Some(text));
+        }
+        if let Some(WebhookSettings { url, secret, ahead }) = webhook {
+            self.put(format!("{path}.webhook.url"), url);
+            self.put(format!("{path}.webhook.secret"), secret.display());
+            self.put_time(format!("{path}.webhook.ahead"), *ahead);
         }
     }
 

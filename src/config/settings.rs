@@ -265,6 +265,19 @@ pub struct RoomSettings {
     pub page_asks: bool,
     /// Shown as the title of the service on the page.
     pub title: String,
+    /// Where turns are announced; `None`: nowhere.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// Where those who asked for it are announced before their turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// Posted to; `http` or `https`, with a host.
+    pub url: http::Uri,
+    /// The file of the secret that signs.
+    pub secret: PathBuf,
+    /// How long before the expected turn.
+    pub ahead: Duration,
 }
 
 /// Whose randomness decides a draw.

@@ -12,6 +12,7 @@ use super::cluster::Cluster;
 use super::identify::Identity;
 use super::path::is_under;
 use super::readings::{covers, decode, others};
+use super::webhook::Webhook;
 use crate::admission::opening::Shut;
 use crate::admission::{Class, Refusal, UnixTime};
 use crate::config::settings::{DrawSettings, QuotaSettings, RoomSettings, RouteSettings, Settings};
@@ -41,6 +42,8 @@ pub struct Room {
     pub rules: bytes::Bytes,
     /// SHA-256 of `rules`, in hex.
     pub rules_hash: String,
+    /// Where turns are announced, if anywhere.
+    pub webhook: Option<Arc<Webhook>>,
 }
 
 impl Room {

@@ -32,6 +32,7 @@ pub mod trace;
 pub mod transport;
 pub mod tunnel;
 pub mod upload;
+pub mod webhook;
 pub mod wire;
 
 use std::sync::Arc;
@@ -120,7 +121,7 @@ impl Proxy {
     }
 
     /// A new reference for a request.
-    fn fresh_id(&self) -> u64 {
+    pub(crate) fn fresh_id(&self) -> u64 {
         self.ids.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
     }
 

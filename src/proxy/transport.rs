@@ -51,8 +51,16 @@ impl Transport {
     /// # Errors
     /// [`TransportError`] with the file and what is wrong with it.
     pub fn build(settings: &UpstreamSettings) -> Result<Self, TransportError> {
-        let tls = settings.tls.as_ref().map(|tls| Tls::build(tls, settings.protocol)).transpose()?;
-        Ok(Self { protocol: settings.protocol, tls })
+        Self::of(settings.protocol, settings.tls.as_ref())
+    }
+
+    /// Makes ready connections that speak `protocol`, encrypted as `tls` says. Reads files.
+    ///
+    /// # Errors
+    /// [`TransportError`] with the file and what is wrong with it.
+    pub fn of(protocol: Protocol, tls: Option<&UpstreamTls>) -> Result<Self, TransportError> {
+        let tls = tls.map(|tls| Tls::build(tls, protocol)).transpose()?;
+        Ok(Self { protocol, tls })
     }
 
     /// Whether connections made by one are as good as those made by the other.

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use super::lots::{Drawn, Lots, LotsNews};
 use crate::admission::number_set::NumberSet;
 use crate::admission::policy::RoomPolicy;
+use crate::admission::reminders::Reminders;
 use crate::admission::room::{BlockUsedUp, Ends, HoldReason, Load, Room, RoomFacts, RoomMarks};
 use crate::admission::ticket::{Claims, RoomId};
 use crate::admission::{Moment, UnixTime};
@@ -44,6 +45,7 @@ pub struct Line {
     kept: watch::Sender<u64>,
     hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
+    reminders: Mutex<Reminders>,
 }
 
 /// Whether a room draws lots.
@@ -105,12 +107,18 @@ impl Line {
             kept: watch::Sender::new(0),
             hungry,
             board: ArcSwap::from_pointee(Bytes::new()),
+            reminders: Mutex::default(),
         })
     }
 
     /// Runs one short step on the room. Nothing in it may wait.
     pub fn with<T>(&self, step: impl FnOnce(&mut Room) -> T) -> T {
         step(&mut self.lock())
+    }
+
+    /// Runs one short step on those who asked to be told before their turn.
+    pub fn reminders<T>(&self, step: impl FnOnce(&mut Reminders) -> T) -> T {
+        step(&mut self.reminders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Gives the next number; waits for a durable block if need be. `None` if none came in time.

@@ -49,3 +49,4 @@ mod tls;
 mod tunnels;
 mod upstream;
 mod waiting;
+mod webhook;

@@ -9,7 +9,7 @@ use crate::admission::policy::{PollRule, RoomPolicy};
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
 use crate::config::raw::{RawRoom, RawSource};
-use crate::config::settings::{DrawSettings, RoomSettings};
+use crate::config::settings::{DrawSettings, RoomSettings, WebhookSettings};
 use crate::config::spelling::{did_you_mean, list};
 use crate::proof::draw::reveal::{self, Party};
 
@@ -32,6 +32,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         switches(judge, &path, room);
         messages(judge, &path, room);
         dependencies(judge, &path, room);
+        webhook(judge, &path, room);
         let used = raw.route.values().any(|route| route.room.as_ref() == Some(name));
         judge.refuse_if(!used, || {
             let help = format!("write `room = \"{name}\"` in a route, or remove the room");
@@ -150,6 +151,23 @@ fn dependencies(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     }
 }
 
+fn webhook(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    let Some(webhook) = &room.webhook else { return };
+    judge.refuse_if(web_address(&webhook.url).is_none(), || {
+        let path = path.key("webhook").key("url");
+        let help = "write an address that begins with `https://` (or `http://`, within a network of yours)";
+        Finding::error(path.clone(), format!("`{path}` is no address of the web"), help)
+    });
+}
+
+/// An address that can be posted to.
+fn web_address(text: &str) -> Option<http::Uri> {
+    let url: http::Uri = text.parse().ok()?;
+    let web = matches!(url.scheme_str(), Some("https" | "http"));
+    let bare = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    (web && bare && url.host().is_some_and(|host| !host.is_empty())).then_some(url)
+}
+
 fn messages(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     for (language, text) in &room.message {
         let path = path.key("message").key(language);
@@ -228,5 +246,9 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
         status: http::StatusCode::from_u16(raw.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE),
         page_asks: raw.page_asks,
         title: raw.title.clone().unwrap_or_else(|| name.to_owned()),
+        webhook: raw.webhook.as_ref().and_then(|webhook| {
+            let (secret, ahead) = (webhook.secret.0.clone(), webhook.ahead.0);
+            Some(WebhookSettings { url: web_address(&webhook.url)?, secret, ahead })
+        }),
     }
 }

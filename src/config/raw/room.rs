@@ -1,5 +1,6 @@
 //! `[room.NAME]` as the file holds it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -57,6 +58,29 @@ pub(crate) struct RawRoom {
     /// What operators tell the people who wait, by language. Default: nothing. Hot.
     #[schemars(extend("propertyNames" = { "format": "language" }))]
     pub(crate) message: Named<String>,
+    /// Where those who asked for it are announced before their turn, for the body's own app or mail.
+    /// Default: none. Hot.
+    pub(crate) webhook: Option<RawWebhook>,
+}
+
+/// `room.NAME.webhook`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawWebhook {
+    /// Address that is posted to, `http://` or `https://`. Hot.
+    #[schemars(length(min = 1, max = 500), extend("examples" = ["https://app.example.org/turns"]))]
+    pub(crate) url: String,
+    /// File with the secret that signs, 32 bytes at least. Hot.
+    #[schemars(extend("examples" = ["/etc/tornello/webhook.key"]))]
+    pub(crate) secret: Text<PathBuf>,
+    /// How long before the expected turn people are announced. Hot.
+    #[serde(default = "ahead")]
+    #[schemars(extend("x-minimum" = "10s", "x-maximum" = "1h"))]
+    pub(crate) ahead: Text<Duration>,
+}
+
+fn ahead() -> Text<Duration> {
+    Text::of("5m")
 }
 
 impl Default for RawRoom {
@@ -78,6 +102,7 @@ impl Default for RawRoom {
             status: 503,
             page_asks: false,
             message: Named::new(),
+            webhook: None,
         }
     }
 }

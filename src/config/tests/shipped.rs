@@ -81,6 +81,7 @@ fn shown_inside(path: &str) -> Option<(&str, &str)> {
         "identity.credential",
         "upstream.NAME.addresses",
         "upstream.NAME.tls",
+        "room.NAME.webhook",
         "door.prefix",
         "listen.http",
         "listen.https",

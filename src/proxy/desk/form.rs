@@ -1,6 +1,8 @@
 //! What a browser without scripts sends to the desk, and whether it was our own page that sent it.
 
+use bytes::Bytes;
 use http::header::HOST;
+use http::request::Parts;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
@@ -44,10 +46,7 @@ where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (parts, body) = request.into_parts();
-    let reading = Limited::new(body, FORM_MAX).collect();
-    let read = tokio::time::timeout(FORM_TIME, reading).await.map_err(|_| Reason::BadRequest)?;
-    let bytes = read.map_err(|_| Reason::TooLarge)?.to_bytes();
+    let (parts, bytes) = read_small(request).await?;
     if !form {
         return Ok(None);
     }
@@ -58,4 +57,16 @@ where
     let language = query_value(&text, "lang").and_then(|tag| Language::from_tag(&tag));
     let code = query_value(&text, "code").map(|code| code.trim().to_owned());
     Ok(Some(Form { back, language, code }))
+}
+
+/// Reads a small body whole.
+pub(super) async fn read_small<B>(request: Request<B>) -> Result<(Parts, Bytes), Reason>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (parts, body) = request.into_parts();
+    let reading = Limited::new(body, FORM_MAX).collect();
+    let read = tokio::time::timeout(FORM_TIME, reading).await.map_err(|_| Reason::BadRequest)?;
+    Ok((parts, read.map_err(|_| Reason::TooLarge)?.to_bytes()))
 }

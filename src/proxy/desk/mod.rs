@@ -10,6 +10,7 @@ mod draw;
 mod form;
 mod holder;
 mod open;
+mod remind;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,6 +187,10 @@ where
         ("tickets" | "claims" | "extension" | "leave", false) if asked.method == Method::POST => {
             visit.change(endpoint, request, record).await
         }
+        ("reminder", false) if matches!(asked.method, Method::POST | Method::DELETE) => {
+            visit.change(endpoint, request, record).await
+        }
+        ("reminder", _) => not_allowed(live, asked, record, "POST, DELETE"),
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
         ("tickets" | "claims" | "extension" | "leave", _) => not_allowed(live, asked, record, "POST"),
         ("ticket", _) => not_allowed(live, asked, record, "GET, HEAD, DELETE"),
@@ -217,6 +222,9 @@ impl Visit<'_> {
         let trusted = cors::allowed(self.live, self.asked, request.headers()).is_some();
         if !trusted && is_cross_site(request.headers(), self.asked) {
             return refuse::problem(self.live, self.asked, record, Reason::BadRequest, Some(CROSS_SITE));
+        }
+        if step == "reminder" {
+            return self.remind(request, record).await;
         }
         let form = is_html_form(request.headers());
         let form = match read_form(request, form).await {

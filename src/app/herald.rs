@@ -1,0 +1,110 @@
+//! The herald: once a second it looks whose turn comes soon in each room with a webhook, and tells the body.
+//!
+//! Off the request path, and one message at a time for each room: a receiver that hangs delays those who wait
+//! to be told there, and nobody else. Those not told yet stay registered, so nothing else is kept for them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::admission::reminders::Turn;
+use crate::admission::room::Claim;
+use crate::edge::stopped;
+use crate::proxy::Proxy;
+use crate::proxy::live::Room;
+use crate::proxy::webhook::Webhook;
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Most turns in one message.
+const BATCH: usize = 100;
+/// Pauses before another try of the same message; then it is given up.
+const PAUSES_S: [u64; 5] = [1, 2, 4, 8, 16];
+
+/// Tells until told to stop. What is under way then is given up.
+pub async fn tell(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
+    let mut telling: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            _ = look.tick() => {}
+        }
+        telling.retain(|_, task| !task.is_finished());
+        let live = proxy.live.load_full();
+        for (name, room) in &live.rooms {
+            let Some(webhook) = room.webhook.as_ref().filter(|_| !telling.contains_key(name)) else {
+                continue;
+            };
+            if room.line.reminders(|all| all.is_empty()) {
+                continue;
+            }
+            let task = tell_all_due(Arc::clone(&proxy), Arc::clone(room), Arc::clone(webhook));
+            telling.insert(name.clone(), tokio::spawn(task));
+        }
+    }
+    for task in telling.values() {
+        task.abort();
+    }
+}
+
+/// One message after the other, until nobody's turn is near who was not told.
+async fn tell_all_due(proxy: Arc<Proxy>, room: Arc<Room>, webhook: Arc<Webhook>) {
+    loop {
+        let facts = room.line.facts(&room.settings.policy);
+        let ahead = webhook.settings.ahead;
+        let due = room.line.reminders(|all| all.due(facts.cursor, facts.rate, ahead, BATCH));
+        if due.is_empty() {
+            return;
+        }
+        let turns: Vec<_> = due
+            .iter()
+            .filter(|turn| is_awaited(&room, turn))
+            .map(|turn| {
+                let people = turn.number.saturating_sub(facts.cursor + 1);
+                let state = if turn.number <= facts.cursor { "called" } else { "soon" };
+                let wait = (facts.rate > 0.0).then(|| (people as f64 / facts.rate * 1000.0).round());
+                json!({ "token": turn.token, "state": state, "ahead": people, "wait_ms": wait })
+            })
+            .collect();
+        if turns.is_empty() {
+            continue;
+        }
+        let (id, now) = (format!("{:016x}", proxy.fresh_id()), proxy.clock.unix());
+        let count = turns.len() as u64;
+        let body = json!({
+            "v": 1, "room": room.line.name, "delivery": id, "time_ms": now.0, "turns": turns,
+        });
+        let taken = deliver(&proxy, &room, &webhook, &id, Bytes::from(body.to_string())).await;
+        let result = if taken { "told" } else { "failed" };
+        let counter = &proxy.witness.metrics.announced;
+        counter.with_label_values(&[room.line.name.as_str(), result]).inc_by(count);
+    }
+}
+
+/// Still waits, or is called and has not come.
+fn is_awaited(room: &Room, turn: &Turn) -> bool {
+    // Of the pass nothing is known here: a number that is used counts as over.
+    let claim = room.line.with(|line| line.look(turn.number, &[0; 16]));
+    matches!(claim, Claim::Waiting { .. } | Claim::Late { .. })
+}
+
+/// Tries the same message until it is taken, a few times.
+async fn deliver(proxy: &Proxy, room: &Room, webhook: &Webhook, id: &str, body: Bytes) -> bool {
+    let room = room.line.name.as_str();
+    let mut pauses = PAUSES_S.into_iter();
+    loop {
+        let Err(not) = webhook.post(id, Bytes::clone(&body), proxy.clock.unix()).await else { return true };
+        let Some(pause) = pauses.next().filter(|_| not.again) else {
+            tracing::warn!(room, delivery = id, why = not.why, "the webhook did not take whose turn comes");
+            return false;
+        };
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+    }
+}

@@ -1,0 +1,72 @@
+//! Who waits may ask, through the body's app, to be told before the turn: by a token that is the body's own
+//! word for them.
+
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Body;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::answers::{json_answer, problem_answer};
+use super::form::read_small;
+use super::{Visit, millis, own};
+use crate::admission::reminders::{Full, TOKEN_MAX};
+use crate::admission::room::Claim;
+use crate::pages::Reason;
+use crate::proxy::body::Answer;
+use crate::proxy::record::Record;
+use crate::proxy::refuse;
+
+const BAD_TOKEN: &str = "Send {\"token\": \"...\"}: your own word for this person, 1 to 256 bytes.";
+
+#[derive(Deserialize)]
+struct Wish {
+    token: Box<str>,
+}
+
+impl Visit<'_> {
+    /// Registers the token of whoever waits with this ticket, or forgets it.
+    pub(super) async fn remind<B>(&self, request: Request<B>, record: Record) -> Response<Answer>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let refused = |reason, detail, record| refuse::problem(self.live, self.asked, record, reason, detail);
+        let Some(webhook) = &self.room.webhook else { return refused(Reason::NotFound, None, record) };
+        let forgets = request.method() == Method::DELETE;
+        let body = match read_small(request).await {
+            Ok((_, body)) => body,
+            Err(reason) => return refused(reason, None, record),
+        };
+        let Some(standing) = self.standing() else { return refused(Reason::NoTicket, None, record) };
+        let (name, number) = (&self.room.line.name, standing.ticket.number);
+        if forgets {
+            self.room.line.reminders(|all| all.forget(number));
+            let body = json!({ "room": name, "number": number, "reminder": false });
+            return own(record, "forgotten", json_answer(StatusCode::OK, &body));
+        }
+        let wish = serde_json::from_slice::<Wish>(&body).ok();
+        let wish = wish.filter(|wish| !wish.token.is_empty() && wish.token.len() <= TOKEN_MAX);
+        let Some(Wish { token }) = wish else { return refused(Reason::BadRequest, Some(BAD_TOKEN), record) };
+        if standing.called || !matches!(standing.claim, Claim::Waiting { .. }) {
+            let body = json!({
+                "type": "about:blank", "title": "This number does not wait any more", "status": 409,
+                "reason": "called", "room": name,
+            });
+            return own(record, "called", problem_answer(StatusCode::CONFLICT, &body));
+        }
+        match self.room.line.reminders(|all| all.register(number, token)) {
+            Ok(()) => {
+                let ahead = millis(webhook.settings.ahead);
+                let body = json!({ "room": name, "number": number, "reminder": true, "ahead_ms": ahead });
+                own(record, "reminder", json_answer(StatusCode::OK, &body))
+            }
+            Err(Full) => {
+                let body = json!({
+                    "type": "about:blank", "title": "Nobody else can be told at the moment", "status": 503,
+                    "reason": "reminders_full", "room": name,
+                });
+                own(record, "reminders_full", problem_answer(StatusCode::SERVICE_UNAVAILABLE, &body))
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Whose turn is near is told to the body's own app: once, signed, off the request path.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::Value;
+use sha2::Sha256;
+use tokio::net::TcpListener;
+
+use crate::stage::{Gate, Got, Origin, ask, get, now, try_ask, until, visit};
+use crate::waiting::room;
+
+const ROOM: &str = "/.tornello/v1/rooms/main";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A message as it was received.
+#[derive(Clone)]
+struct Message {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Message {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// As a receiver checks it.
+    fn is_signed(&self) -> bool {
+        let said = self.headers["tornello-signature"].to_str().unwrap();
+        let (time, hex) = said.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
+        let bytes: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        let mac = <Hmac<Sha256>>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.chain_update(format!("{time}.")).chain_update(&self.body).verify_slice(&bytes).is_ok()
+    }
+}
+
+/// The body's app: keeps what it gets, and answers as it is told, the first ones otherwise.
+async fn receiver(first: Vec<StatusCode>) -> (Origin, Arc<Mutex<Vec<Message>>>) {
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let (kept, answers) = (Arc::clone(&got), Mutex::new(first));
+    let origin = Origin::start(None, move |request| {
+        assert_eq!((request.method(), request.uri().path()), (&Method::POST, "/turns"));
+        let message = Message { headers: request.headers().clone(), body: request.body().clone() };
+        kept.lock().unwrap().push(message);
+        let mut answers = answers.lock().unwrap();
+        let status = if answers.is_empty() { StatusCode::NO_CONTENT } else { answers.remove(0) };
+        let mut answer = Response::new(Full::new(Bytes::new()));
+        *answer.status_mut() = status;
+        answer
+    })
+    .await;
+    (origin, got)
+}
+
+async fn gate(origin: &Origin, folder: &Path, receiver: SocketAddr) -> Gate {
+    let secret = folder.join("secret");
+    std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+    let webhook = format!(
+        "webhook = {{ url = \"http://{receiver}/turns\", secret = {:?}, ahead = \"1h\" }}",
+        secret.display().to_string()
+    );
+    Gate::start(&room(origin, 1, &webhook)).await
+}
+
+async fn join(gate: &Gate) -> String {
+    let got = ask(gate.site(), Method::POST, &format!("{ROOM}/tickets"), &[]).await;
+    got.json()["ticket"].as_str().unwrap().to_owned()
+}
+
+async fn remind(gate: &Gate, method: Method, ticket: &str, body: &str) -> Got {
+    let fields = [("tornello-ticket", ticket), ("content-type", "application/json")];
+    let body = Bytes::from(body.to_owned());
+    try_ask(gate.site(), method, &format!("{ROOM}/reminder"), &fields, body).await.unwrap()
+}
+
+async fn registers(gate: &Gate, ticket: &str, token: &str) {
+    let got = remind(gate, Method::POST, ticket, &format!("{{\"token\":\"{token}\"}}")).await;
+    assert_eq!((got.status, &got.json()["reminder"]), (StatusCode::OK, &true.into()), "{}", got.text());
+}
+
+/// The visit is over; the seat is free.
+async fn goes(gate: &Gate, pass: &str) {
+    let body = Bytes::from(pass.to_owned());
+    let got = try_ask(gate.running.admin, Method::POST, "/rooms/main/revoke", &[], body).await.unwrap();
+    assert_eq!(got.status, StatusCode::OK);
+}
+
+fn pass(cookie: &str) -> &str {
+    cookie.split_once('=').unwrap().1
+}
+
+async fn comes_in(gate: &Gate, ticket: &str) -> String {
+    until("the turn", || async {
+        let got =
+            ask(gate.site(), Method::POST, &format!("{ROOM}/claims"), &[("tornello-ticket", ticket)]).await;
+        (got.status == StatusCode::OK).then(|| got.json()["pass"].as_str().unwrap().to_owned())
+    })
+    .await
+}
+
+/// How often each token was told, over all messages.
+fn told(messages: &[Message]) -> BTreeMap<String, usize> {
+    let mut told = BTreeMap::new();
+    for message in messages {
+        for turn in message.json()["turns"].as_array().unwrap() {
+            *told.entry(turn["token"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_turn_is_near_is_told_once_and_signed() {
+    let (origin, folder) = (Origin::echo().await, tempfile::tempdir().unwrap());
+    let (app, got) = receiver(Vec::new()).await;
+    let gate = gate(&origin, folder.path(), app.address).await;
+    let inside = visit(gate.site(), "/", "").await.cookie().unwrap();
+    let mut line = Vec::new();
+    for _ in 0..30 {
+        line.push(join(&gate).await);
+    }
+    for (person, ticket) in line.iter().enumerate() {
+        registers(&gate, ticket, &format!("old-{person}")).await;
+        registers(&gate, ticket, &format!("person-{person}")).await;
+    }
+    let gone = remind(&gate, Method::DELETE, &line[29], "").await;
+    assert_eq!((gone.status, &gone.json()["reminder"]), (StatusCode::OK, &false.into()));
+    let (long, huge) = (format!("{{\"token\":\"{}\"}}", "x".repeat(257)), "x".repeat(5_000));
+    for (ticket, body, status) in [
+        (line[3].as_str(), "{\"token\":\"\"}", StatusCode::BAD_REQUEST),
+        (line[3].as_str(), "{}", StatusCode::BAD_REQUEST),
+        (line[3].as_str(), long.as_str(), StatusCode::BAD_REQUEST),
+        (line[3].as_str(), huge.as_str(), StatusCode::PAYLOAD_TOO_LARGE),
+        ("nonsense", "{\"token\":\"x\"}", StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(remind(&gate, Method::POST, ticket, body).await.status, status, "{body}");
+    }
+    assert!(got.lock().unwrap().is_empty(), "nobody's turn is near");
+
+    // One after the other goes in: there is a pace, by which all others' turns come within an hour.
+    goes(&gate, pass(&inside)).await;
+    for ticket in &line[..3] {
+        let pass = comes_in(&gate, ticket).await;
+        goes(&gate, &pass).await;
+    }
+    until("all were told who still wait", || async {
+        let told = told(&got.lock().unwrap());
+        (3..29).all(|person| told.contains_key(&format!("person-{person}"))).then_some(())
+    })
+    .await;
+    // Told again is nobody, whoever asks for it.
+    for ticket in &line[25..29] {
+        let _ = remind(&gate, Method::POST, ticket, "{\"token\":\"person-again\"}").await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    let messages = got.lock().unwrap().clone();
+    assert!(messages.iter().all(Message::is_signed));
+    let told = told(&messages);
+    assert!(told.iter().all(|(token, times)| *times == 1 && token.starts_with("person-")), "{told:?}");
+    assert!(!told.contains_key("person-29") && !told.contains_key("person-again"), "{told:?}");
+    let soon = messages.iter().flat_map(|message| message.json()["turns"].as_array().unwrap().clone());
+    let soon: Vec<Value> = soon.filter(|turn| turn["state"] == "soon").collect();
+    assert!(soon.iter().all(|turn| turn["wait_ms"].is_number()), "{soon:?}");
+    assert!(soon.iter().any(|turn| turn["ahead"].as_u64() > Some(10)), "{soon:?}");
+    let called = remind(&gate, Method::POST, &line[0], "{\"token\":\"x\"}").await;
+    assert_eq!((called.status, &called.json()["reason"]), (StatusCode::CONFLICT, &"called".into()));
+    let metrics = get(gate.running.admin, "/metrics").await.text();
+    let count = format!("tornello_announced_total{{result=\"told\",room=\"main\"}} {}", told.len());
+    assert!(metrics.contains(&count) && !metrics.contains("person-"), "{count}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_fails_is_asked_again_and_one_that_hangs_harms_nobody() {
+    let (origin, folder) = (Origin::echo().await, tempfile::tempdir().unwrap());
+    let (app, got) = receiver(vec![StatusCode::INTERNAL_SERVER_ERROR, StatusCode::TOO_MANY_REQUESTS]).await;
+    let one = gate(&origin, folder.path(), app.address).await;
+    let inside = visit(one.site(), "/", "").await.cookie().unwrap();
+    let ticket = join(&one).await;
+    registers(&one, &ticket, "anna").await;
+    goes(&one, pass(&inside)).await;
+    until("it was told at the third try", || async { (got.lock().unwrap().len() == 3).then_some(()) }).await;
+    let messages = got.lock().unwrap().clone();
+    let delivery = |message: &Message| message.headers["tornello-delivery"].clone();
+    assert!(messages.iter().all(|message| delivery(message) == delivery(&messages[0])));
+    assert!(messages.iter().all(|message| message.body == messages[0].body && message.is_signed()));
+    assert_eq!(messages[0].json()["delivery"], delivery(&messages[0]).to_str().unwrap());
+
+    // Takes connections, and says nothing.
+    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = gate(&origin, folder.path(), deaf.local_addr().unwrap()).await;
+    let inside = visit(other.site(), "/", "").await.cookie().unwrap();
+    let (first, second) = (join(&other).await, join(&other).await);
+    registers(&other, &first, "bruno").await;
+    registers(&other, &second, "carla").await;
+    goes(&other, pass(&inside)).await;
+    let (_held, _) = deaf.accept().await.unwrap();
+    let begun = now();
+    for ticket in [&first, &second] {
+        let pass = comes_in(&other, ticket).await;
+        let page = ask(other.site(), Method::GET, "/", &[("tornello-pass", &pass)]).await;
+        assert_eq!(page.status, StatusCode::OK);
+        goes(&other, &pass).await;
+    }
+    assert!(!join(&other).await.is_empty());
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(4),
+        "somebody waited for it: {:?}",
+        begun.elapsed()
+    );
+    let metrics = get(other.running.admin, "/metrics").await.text();
+    assert!(!metrics.contains("tornello_announced_total{result=\"told\""), "nothing was told");
+    // A stop does not wait for it.
+    let Gate { running, .. } = other;
+    let stopping = tokio::time::timeout(std::time::Duration::from_secs(5), running.stop());
+    stopping.await.expect("a stop waits for a receiver that hangs");
+}
+
+#[test]
+fn a_secret_that_is_none_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tornello.toml");
+    let check = |secret: &str, url: &str| {
+        std::fs::write(folder.path().join("secret"), secret).unwrap();
+        let webhook = format!("webhook = {{ url = \"{url}\", secret = {:?} }}", folder.path().join("secret"));
+        crate::process::configuration(folder.path(), "127.0.0.1:9".parse().unwrap(), &webhook);
+        let output = crate::process::tornello().arg("check").arg("--config").arg(&file).output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), said)
+    };
+    let (code, said) = check("short", "http://127.0.0.1:9/turns");
+    assert!(code == Some(2) && said.contains("room.main.webhook") && said.contains("32"), "{code:?} {said}");
+    let (code, said) = check(SECRET, "ftp://127.0.0.1:9/turns");
+    assert!(code == Some(2) && said.contains("no address of the web"), "{code:?} {said}");
+    let (code, said) = check(SECRET, "http://127.0.0.1:9/turns");
+    assert!(code == Some(0), "{code:?} {said}");
+}
