@@ -46,6 +46,20 @@ pub use refusal::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserKey(pub u64);
 
+/// A person, as a keyed hash of what proves who it is. Wider than a [`UserKey`]: two people who met in one
+/// would share a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonKey(pub [u8; 16]);
+
+impl PersonKey {
+    /// The person's bucket.
+    #[must_use]
+    pub fn user(&self) -> UserKey {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        UserKey(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
 /// Where a request comes from, as a keyed hash of its address prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PrefixKey(pub u64);

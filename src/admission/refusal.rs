@@ -13,6 +13,8 @@ pub enum Refusal {
     Misdirected,
     /// No route matches.
     Unrouted,
+    /// It shows a proof of who asks that is not good.
+    NotBelieved,
     /// The user's or the network's bucket is empty.
     OverQuota {
         /// Time until a token has grown back.
@@ -53,6 +55,7 @@ impl Refusal {
             Self::Ambiguous(_) => "bad_request",
             Self::Misdirected => "misdirected",
             Self::Unrouted => "not_found",
+            Self::NotBelieved => "not_believed",
             Self::OverQuota { .. } => "over_quota",
             Self::Waiting { held: Some(_), .. } => "held",
             Self::Waiting { held: None, .. } => "waiting",

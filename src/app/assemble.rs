@@ -22,6 +22,7 @@ use crate::config::settings::{QuotaSettings, RoomSettings, Settings};
 use crate::pages::{Pages, RoomPage};
 use crate::proof::hex;
 use crate::proxy::cluster::Cluster;
+use crate::proxy::jwt::Jwt;
 use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source};
 use crate::proxy::transport::{Transport, TransportError};
 use crate::proxy::webhook::Webhook;
@@ -74,6 +75,8 @@ pub enum AssembleError {
         /// Why.
         why: String,
     },
+    /// Nobody could be recognised.
+    Identity(String),
     /// An upstream cannot be verified.
     Transport {
         /// Its name.
@@ -96,6 +99,7 @@ impl std::fmt::Display for AssembleError {
             Self::Journal(_) => f.write_str("a room cannot be taken up where it was left"),
             Self::Pages(why) => write!(f, "a page cannot be made: {why}"),
             Self::Draw { room, why } => write!(f, "room.{room}.draw: {why}"),
+            Self::Identity(why) => write!(f, "identity.jwt: {why}"),
             Self::Transport { upstream, error } => write!(f, "upstream.{upstream}.tls: {error}"),
             Self::Webhook { room, why } => write!(f, "room.{room}.webhook: {why}"),
         }
@@ -106,7 +110,11 @@ impl std::error::Error for AssembleError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Journal(error) => Some(error),
-            Self::Pages(_) | Self::Draw { .. } | Self::Transport { .. } | Self::Webhook { .. } => None,
+            Self::Pages(_)
+            | Self::Draw { .. }
+            | Self::Identity(_)
+            | Self::Transport { .. }
+            | Self::Webhook { .. } => None,
         }
     }
 }
@@ -163,9 +171,10 @@ pub async fn assemble(
         }
     }
     let pages = Pages::build(&room_pages(&settings), &settings.pages).map_err(AssembleError::Pages)?;
+    let jwt = jwt(workshop, &settings, previous)?;
     let generation = previous.map_or(1, |live| live.generation + 1);
     let door = quota("the door", settings.door);
-    Ok(Live { settings, routes, rooms, clusters, pages, door, generation })
+    Ok(Live { settings, routes, rooms, clusters, jwt, pages, door, generation })
 }
 
 async fn clusters(
@@ -208,6 +217,24 @@ async fn clusters(
         clusters.insert(name.clone(), cluster);
     }
     Ok(clusters)
+}
+
+/// Goes on with the keys that are known, unless something else is asked for.
+fn jwt(
+    workshop: &Workshop,
+    settings: &Settings,
+    previous: Option<&Live>,
+) -> Result<Option<Arc<Jwt>>, AssembleError> {
+    let Some(wanted) = &settings.identity.jwt else { return Ok(None) };
+    let old = previous.and_then(|live| live.jwt.as_ref());
+    if let Some(old) = old.filter(|old| old.settings == *wanted) {
+        return Ok(Some(Arc::clone(old)));
+    }
+    let jwt = Jwt::build(wanted.clone()).map_err(AssembleError::Identity)?;
+    if workshop.upstreams == Upstreams::Real {
+        tokio::spawn(Jwt::look_after(Arc::downgrade(&jwt), workshop.clock));
+    }
+    Ok(Some(jwt))
 }
 
 /// What was learnt of upstreams. A disk that fails or does not answer keeps no configuration from being
@@ -254,6 +281,9 @@ fn build_transports(
 /// [`AssembleError`], as a start or a reload would have it.
 pub fn check_files(settings: &Settings) -> Result<(), AssembleError> {
     Pages::build(&room_pages(settings), &settings.pages).map_err(AssembleError::Pages)?;
+    if let Some(jwt) = &settings.identity.jwt {
+        Jwt::build(jwt.clone()).map_err(AssembleError::Identity)?;
+    }
     for (name, room) in &settings.rooms {
         webhook(name, room)?;
     }

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 
 use super::settings::{
     AddressSettings, Boot, CertificateFiles, Credential, DrawSettings, EdgeSettings, ForwardedHeader,
-    HealthSettings, IdentitySettings, Listener, OnClientGone, Protocol, QuotaSettings, RoomSettings,
-    RouteSettings, Settings, TlsSettings, TraceRule, UpstreamSettings, UpstreamTls, WebhookSettings,
+    HealthSettings, IdentitySettings, JwtSettings, KeySource, Listener, OnClientGone, Protocol,
+    QuotaSettings, RoomSettings, RouteSettings, Settings, TlsSettings, TraceRule, UpstreamSettings,
+    UpstreamTls, WebhookSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::opening::Opening;
@@ -183,7 +184,21 @@ impl Values {
     }
 
     fn identity(&mut self, identity: &IdentitySettings) {
-        let IdentitySettings { header, credential, forwarded } = identity;
+        let IdentitySettings { jwt, header, credential, forwarded } = identity;
+        if let Some(jwt) = jwt {
+            let JwtSettings { keys, issuer, audience, cookie, claim, leeway, refuses } = jwt;
+            let keys = match keys {
+                KeySource::File(file) => file.display().to_string(),
+                KeySource::Address(address) => address.clone(),
+            };
+            self.put_text("identity.jwt.keys", Some(&keys));
+            self.put_text("identity.jwt.issuer", Some(issuer));
+            self.put_text("identity.jwt.audience", Some(audience));
+            self.put_text("identity.jwt.cookie", cookie.as_deref());
+            self.put_text("identity.jwt.claim", Some(claim));
+            self.put("identity.jwt.leeway", write_interval(*leeway));
+            self.put_text("identity.jwt.otherwise", Some(if *refuses { "refuse" } else { "anonymous" }));
+        }
         self.put_text("identity.header", header.as_ref().map(http::HeaderName::as_str));
         match credential {
             Some(Credential::Cookie(name)) => self.put_text("identity.credential.cookie", Some(name)),

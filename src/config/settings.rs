@@ -148,9 +148,53 @@ pub enum Credential {
     Authorization,
 }
 
+/// Where the keys are by which signed tokens are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// A file (JWKS).
+    File(PathBuf),
+    /// An address, `https://`, that is fetched in the background.
+    Address(String),
+}
+
+/// Which signed tokens (JWT) name a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtSettings {
+    /// Whose keys.
+    pub keys: KeySource,
+    /// `iss` must be this.
+    pub issuer: String,
+    /// `aud` must hold this.
+    pub audience: String,
+    /// Where the token is; `None`: `Authorization: Bearer`.
+    pub cookie: Option<String>,
+    /// The claim that names the person.
+    pub claim: String,
+    /// How far the issuer's clock may be off.
+    pub leeway: Duration,
+    /// A token that is not good is refused; else it counts as none.
+    pub refuses: bool,
+}
+
+impl IdentitySettings {
+    /// Users are told apart by more than their address.
+    #[must_use]
+    pub fn tells_apart(&self) -> bool {
+        self.names_people() || self.credential.is_some()
+    }
+
+    /// Something proves who a person is.
+    #[must_use]
+    pub fn names_people(&self) -> bool {
+        self.jwt.is_some() || self.header.is_some()
+    }
+}
+
 /// How a client is recognised, first source that yields wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentitySettings {
+    /// Signed tokens that name a person.
+    pub jwt: Option<JwtSettings>,
     /// A header that only trusted proxies may set; names a person.
     pub header: Option<http::HeaderName>,
     /// A bucket key only.

@@ -15,6 +15,8 @@ pub enum Reason {
     UpstreamDown,
     /// The user, or the user's network, asked for more than its quota.
     OverQuota,
+    /// The proof of who asks is not good: forged, for another service, or out of date.
+    NotBelieved,
     /// A request that changes something came without a valid pass and was not forwarded.
     NotSent,
     /// The room is over.
@@ -45,12 +47,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Waiting,
         Self::Held,
         Self::Saturated,
         Self::UpstreamDown,
         Self::OverQuota,
+        Self::NotBelieved,
         Self::NotSent,
         Self::Ended,
         Self::Closed,
@@ -75,6 +78,7 @@ impl Reason {
             Self::Saturated => "saturated",
             Self::UpstreamDown => "upstream_down",
             Self::OverQuota => "over_quota",
+            Self::NotBelieved => "not_believed",
             Self::NotSent => "not_sent",
             Self::Ended => "ended",
             Self::Closed => "closed",
@@ -103,6 +107,7 @@ impl Reason {
             | Self::NotSent
             | Self::Closed => StatusCode::SERVICE_UNAVAILABLE,
             Self::OverQuota => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotBelieved => StatusCode::UNAUTHORIZED,
             Self::Ended => StatusCode::FORBIDDEN,
             Self::NotCalled => StatusCode::CONFLICT,
             Self::NoTicket | Self::NotFound => StatusCode::NOT_FOUND,

@@ -94,6 +94,7 @@ pub const SHEETS: &[Sheet] = &[
     Sheet::notice("bad_gateway", "The service broke off", Reason::BadGateway),
     Sheet::notice("gateway_timeout", "The service took too long", Reason::GatewayTimeout),
     Sheet::notice("over_quota", "Too many requests", Reason::OverQuota),
+    Sheet::notice("not_believed", "A sign-in that is not believed", Reason::NotBelieved),
     Sheet::notice("too_large", "Too much was sent", Reason::TooLarge),
     Sheet::notice("bad_request", "A request that cannot be judged", Reason::BadRequest),
     Sheet::notice("not_found", "No such page", Reason::NotFound),

@@ -13,6 +13,7 @@ const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 fn status(reason: Reason) -> u16 {
     match reason {
         Reason::OverQuota | Reason::TooLarge => 8,     // RESOURCE_EXHAUSTED
+        Reason::NotBelieved => 16,                     // UNAUTHENTICATED
         Reason::BadRequest | Reason::BadGateway => 13, // INTERNAL
         Reason::NotFound | Reason::MethodNotAllowed => 12, // UNIMPLEMENTED
         Reason::GatewayTimeout => 4,                   // DEADLINE_EXCEEDED

@@ -144,6 +144,9 @@ fn admit(
             room.recognise(&mut who);
         }
         record.user = who.user;
+        if who.not_believed {
+            return Err(Refusal::NotBelieved);
+        }
         take_token(proxy, live, route, &who, asked, now)?;
         let entry = match room {
             Some(room) => session::check_in(proxy, room, route, &who, asked, now)?,
@@ -223,6 +226,8 @@ pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live, asked: &Asked) -> So
         trusted: &live.settings.edge.trusted_proxies,
         ring: &proxy.ring,
         event: &proxy.event,
+        jwt: live.jwt.as_deref(),
+        now: proxy.clock.unix(),
         secure: asked.secure,
     }
 }
@@ -233,7 +238,7 @@ pub(super) fn storing(live: &Live, route: &Route, request: &HeaderMap) -> Storin
     let identity = &live.settings.identity;
     if route.settings.shared {
         Storing::AsTold
-    } else if route.room.is_some() || identity.header.is_some() || identity.credential.is_some() {
+    } else if route.room.is_some() || identity.tells_apart() {
         Storing::Nobody
     } else if caching::is_personal(request) {
         Storing::Client

@@ -1,7 +1,7 @@
 //! Who asks: from a request to keys. Nothing here is kept or logged in clear.
 //!
-//! First source that yields: a header that a trusted proxy set (names a person), a pass or ticket, a
-//! credential (a bucket key only, never proof of one person), the address.
+//! First source that yields: a signed token, a header that a trusted proxy set (both name a person), a pass
+//! or ticket, a credential (a bucket key only, never proof of one person), the address.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -12,10 +12,12 @@ use http::header::{AUTHORIZATION, COOKIE};
 use ipnet::IpNet;
 use sha2::Sha256;
 use siphasher::sip::SipHasher13;
+use siphasher::sip128::Hasher128;
 
 use super::chain::is_trusted;
+use super::jwt::{Jwt, NotBelieved};
 use crate::admission::ticket::{Claims, KeyRing, Kind, RoomId};
-use crate::admission::{PrefixKey, UserKey};
+use crate::admission::{PersonKey, PrefixKey, UnixTime, UserKey};
 use crate::config::settings::{Credential, IdentitySettings};
 
 /// Longest identity that is looked at, bytes. Beyond it the source yields nothing.
@@ -45,13 +47,21 @@ impl EventKey {
         Self { mac, sip }
     }
 
-    /// The key of an identity: `HMAC(event key, identity)`, 64 bit of it.
+    /// The key of a person: `HMAC(event key, identity)`, 128 bit of it.
     #[must_use]
-    pub fn identity(&self, source: &str, identity: &[u8]) -> UserKey {
+    pub fn person(&self, source: &str, identity: &[u8]) -> PersonKey {
         let mac = self.mac.clone().chain_update(source).chain_update([0]).chain_update(identity);
         let full: [u8; 32] = mac.finalize().into_bytes().into();
-        let [a, b, c, d, e, f, g, h, ..] = full;
-        UserKey(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+        let [half, ..] = full.as_chunks::<16>().0 else { return PersonKey([0; 16]) };
+        PersonKey(*half)
+    }
+
+    /// A name for bytes that nobody else can make another text for.
+    #[must_use]
+    pub fn digest(&self, bytes: &[u8]) -> u128 {
+        let mut hasher = siphasher::sip128::SipHasher24::new_with_key(&self.sip);
+        hasher.write(bytes);
+        hasher.finish128().as_u128()
     }
 
     /// The key of an address cut to `bits_v4` or `bits_v6`.
@@ -94,8 +104,10 @@ pub struct Identity {
     pub user: UserKey,
     /// Whose wide bucket.
     pub network: PrefixKey,
-    /// A trusted source names a person.
-    pub person: bool,
+    /// Whom a trusted source names.
+    pub person: Option<PersonKey>,
+    /// Shows a proof of who asks that is not good, where that is refused.
+    pub not_believed: bool,
     /// Known by the address alone, which many may share.
     pub shared: bool,
     /// A ticket of the route's room that verified.
@@ -115,6 +127,10 @@ pub struct Sources<'a> {
     pub ring: &'a KeyRing,
     /// Key of identities.
     pub event: &'a EventKey,
+    /// Checks signed tokens.
+    pub jwt: Option<&'a Jwt>,
+    /// When it is.
+    pub now: UnixTime,
     /// The crowd's side is encrypted: only cookies bound to this host count.
     pub secure: bool,
 }
@@ -138,13 +154,16 @@ pub fn identify(
     };
     let (ticket, pass) =
         (token(Kind::Ticket, TICKET_HEADER, "ticket"), token(Kind::Pass, PASS_HEADER, "pass"));
-    let named = named(headers, peer, sources);
-    let known = named
+    let signed = signed(headers, sources);
+    let not_believed = signed == Err(NotBelieved) && sources.jwt.is_some_and(|jwt| jwt.settings.refuses);
+    let person = signed.ok().flatten().or_else(|| named(headers, peer, sources));
+    let known = person
+        .map(|person| person.user())
         .or_else(|| pass.or(ticket).map(|claims| sources.event.keyed(claims.user_key())))
         .or_else(|| credential(headers, sources));
     let user = known.unwrap_or(UserKey(sources.event.subscriber(client).0));
-    let (network, person, shared) = (sources.event.network(client), named.is_some(), known.is_none());
-    Identity { user, network, person, shared, ticket, pass }
+    let (network, shared) = (sources.event.network(client), known.is_none());
+    Identity { user, network, person, not_believed, shared, ticket, pass }
 }
 
 /// Apps that hold no cookies send their ticket in this header.
@@ -163,11 +182,30 @@ fn is_ours(found: &[u8], kind: &str, room: &str, secure: bool) -> bool {
     rest.and_then(|rest| rest.strip_prefix(b"-")) == Some(room.as_bytes())
 }
 
-fn named(headers: &HeaderMap, peer: IpAddr, sources: &Sources<'_>) -> Option<UserKey> {
+/// Whom a signed token names; `None` where there is none.
+fn signed(headers: &HeaderMap, sources: &Sources<'_>) -> Result<Option<PersonKey>, NotBelieved> {
+    let Some(jwt) = sources.jwt else { return Ok(None) };
+    let token = match &jwt.settings.cookie {
+        Some(name) => cookie(headers, name.as_bytes()),
+        None => headers.get(AUTHORIZATION).and_then(|field| bearer(field.as_bytes())),
+    };
+    token
+        .filter(|token| !token.is_empty())
+        .map(|token| jwt.person(token, sources.event, sources.now))
+        .transpose()
+}
+
+/// The token of `Bearer TOKEN`.
+fn bearer(field: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = field.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+fn named(headers: &HeaderMap, peer: IpAddr, sources: &Sources<'_>) -> Option<PersonKey> {
     let header = sources.settings.header.as_ref()?;
     let value = headers.get(header)?.as_bytes();
     let believed = is_trusted(peer, sources.trusted) && !value.is_empty() && value.len() <= IDENTITY_MAX;
-    believed.then(|| sources.event.identity("header", value))
+    believed.then(|| sources.event.person("header", value))
 }
 
 fn credential(headers: &HeaderMap, sources: &Sources<'_>) -> Option<UserKey> {
@@ -176,7 +214,7 @@ fn credential(headers: &HeaderMap, sources: &Sources<'_>) -> Option<UserKey> {
         Credential::Authorization => headers.get(AUTHORIZATION)?.as_bytes(),
     };
     let usable = !value.is_empty() && value.len() <= IDENTITY_MAX * 16;
-    usable.then(|| sources.event.identity("credential", value))
+    usable.then(|| sources.event.person("credential", value).user())
 }
 
 /// The value of the first cookie of that name.
@@ -218,16 +256,23 @@ mod tests {
             IdentitySettings { header: Some("x-user".parse().unwrap()), ..IdentitySettings::default() };
         let (trusted, event) = (["10.0.0.0/8".parse().unwrap()], EventKey::new(&[1; 32]));
         let ring = KeyRing::new(crate::admission::ticket::Key::new(1, &[1; 32]), Vec::new());
-        let sources =
-            Sources { settings: &settings, trusted: &trusted, ring: &ring, event: &event, secure: false };
+        let sources = Sources {
+            settings: &settings,
+            trusted: &trusted,
+            ring: &ring,
+            event: &event,
+            jwt: None,
+            now: UnixTime(0),
+            secure: false,
+        };
         let mut headers = HeaderMap::new();
         headers.insert("x-user", "RSSMRA80A01H501U".parse().unwrap());
         let from = |peer: &str| {
             let peer = peer.parse().unwrap();
             identify(&headers, peer, peer, None, &sources)
         };
-        assert!(from("10.0.0.1").person);
-        assert!(!from("192.0.2.1").person);
+        assert!(from("10.0.0.1").person.is_some());
+        assert!(from("192.0.2.1").person.is_none());
         assert_eq!(from("10.0.0.1").user, from("10.0.0.2").user);
         assert_ne!(from("10.0.0.1").user, from("192.0.2.1").user);
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::board::BoardKey;
 use super::cluster::Cluster;
 use super::identify::Identity;
+use super::jwt::Jwt;
 use super::path::is_under;
 use super::readings::{covers, decode, others};
 use super::webhook::Webhook;
@@ -188,6 +189,8 @@ pub struct Live {
     pub rooms: BTreeMap<String, Arc<Room>>,
     /// By name.
     pub clusters: BTreeMap<String, Arc<Cluster>>,
+    /// Checks signed tokens; `None` if none count.
+    pub jwt: Option<Arc<Jwt>>,
     /// Prebuilt answers.
     pub pages: Pages,
     /// The quota of requests that change our own state.

@@ -17,6 +17,7 @@ pub mod handle;
 pub mod headers;
 pub mod identify;
 pub mod isolate;
+pub mod jwt;
 pub mod live;
 pub mod path;
 pub mod peer;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::Proxy;
@@ -29,7 +30,12 @@ pub fn refuse(live: &Live, refusal: &Refusal, asked: &Asked, mut record: Record)
         Refusal::Ambiguous(why) => ambiguous(live, why, asked, &record),
         _ => told(live, reason(refusal), retry_after(refusal, room), asked, room, &record),
     };
-    let answer = referenced(answer, &record);
+    let mut answer = referenced(answer, &record);
+    if *refusal == Refusal::NotBelieved && !asked.grpc {
+        answer
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+    }
     record.decided(Decision::Refused, refusal.reason(), answer.status());
     record.sent(answer.body().own_length());
     answer
@@ -212,6 +218,7 @@ fn reason(refusal: &Refusal) -> Reason {
         Refusal::Ambiguous(_) => Reason::BadRequest,
         Refusal::Misdirected => Reason::Misdirected,
         Refusal::Unrouted => Reason::NotFound,
+        Refusal::NotBelieved => Reason::NotBelieved,
         Refusal::OverQuota { .. } => Reason::OverQuota,
         Refusal::Waiting { not_sent: true, .. } | Refusal::Closed { not_sent: true } => Reason::NotSent,
         Refusal::Closed { not_sent: false } => Reason::Closed,

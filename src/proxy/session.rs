@@ -56,7 +56,7 @@ pub fn check_in(
         finishing: asked.is_unsafe(),
         older_than_we: pass.time < proxy.started,
     });
-    let comes_in = asked.navigation || who.person;
+    let comes_in = asked.navigation || who.person.is_some();
     // A person who navigates with a called ticket claims by that; scripts ask for it.
     let ticket = who.ticket.as_ref().filter(|_| comes_in);
     let claims = ticket.map(|ticket| ticket.pass(&proxy.ring, unix));

@@ -4,8 +4,10 @@ use super::Judge;
 use crate::admission::pace::PacePolicy;
 use crate::config::document::at;
 use crate::config::findings::Finding;
-use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawTrace};
-use crate::config::settings::{Credential, EdgeSettings, ForwardedHeader, IdentitySettings, TraceRule};
+use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawOtherwise, RawTrace};
+use crate::config::settings::{
+    Credential, EdgeSettings, ForwardedHeader, IdentitySettings, JwtSettings, KeySource, TraceRule,
+};
 use crate::config::text::{Format, Size};
 
 /// Headers that cannot name a person: they frame the message, belong to one hop, or are ours.
@@ -41,8 +43,38 @@ const NOT_IDENTITY: [&str; 26] = [
 pub(super) fn judge(judge: &mut Judge<'_, '_>) {
     caps(judge);
     heads(judge);
+    jwt(judge);
     header(judge);
     credential(judge);
+}
+
+fn jwt(judge: &mut Judge<'_, '_>) {
+    let Some(jwt) = &judge.raw.identity.jwt else { return };
+    let path = at(&["identity", "jwt"]);
+    let clear = jwt.keys.starts_with("http://");
+    judge.refuse_if(clear && !is_loopback(&jwt.keys), || {
+        let help = "write the address with `https://`, or the name of a file";
+        Finding::error(path.key("keys"), "the keys would come in the clear", help)
+            .note("whoever sits on the way could put in a key of his own and be anybody")
+    });
+    let good = jwt.keys.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
+    judge.refuse_if(jwt.keys.contains("://") && !good, || {
+        let help = "write an address as in \"https://login.example.org/jwks.json\"";
+        Finding::error(path.key("keys"), format!("`{}` is no address", jwt.keys), help)
+    });
+    if let Some(name) = &jwt.cookie {
+        let ours = name.0.0.trim_start_matches("__Host-").starts_with("tornello-");
+        judge.refuse_if(ours, || {
+            let help = "write the name of the cookie in which your login puts the token";
+            Finding::error(path.key("cookie"), format!("the cookie `{}` is Tornello's own", name.0.0), help)
+        });
+    }
+}
+
+fn is_loopback(address: &str) -> bool {
+    let host = address.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+    let host = host.and_then(|host| host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().ok());
+    host.is_some_and(|host| host.is_loopback())
 }
 
 /// As browsers write it: lower case, no path, nothing for everybody.
@@ -173,7 +205,21 @@ pub(super) fn identity(raw: &RawIdentity) -> IdentitySettings {
         Some(name) => Credential::Cookie(name.0.0.clone()),
         None => Credential::Authorization,
     });
+    let jwt = raw.jwt.as_ref().map(|jwt| JwtSettings {
+        keys: if jwt.keys.contains("://") {
+            KeySource::Address(jwt.keys.clone())
+        } else {
+            KeySource::File(jwt.keys.clone().into())
+        },
+        issuer: jwt.issuer.clone(),
+        audience: jwt.audience.clone(),
+        cookie: jwt.cookie.as_ref().map(|name| name.0.0.clone()),
+        claim: jwt.claim.clone(),
+        leeway: jwt.leeway.0,
+        refuses: jwt.otherwise == RawOtherwise::Refuse,
+    });
     IdentitySettings {
+        jwt,
         header: raw.header.as_ref().map(|header| header.0.clone()),
         credential,
         forwarded: match raw.forwarded {

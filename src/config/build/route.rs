@@ -145,6 +145,9 @@ fn storing(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
     const OWN_ROUTE: &str = "remove `shared`; what is the same for everybody can have a route without a room";
     const NOBODY: &str = "remove `shared`: where people are recognised, every answer may be one person's";
     let (why, other, help) = match (&route.room, &identity.header, &identity.credential) {
+        (None, ..) if identity.jwt.is_some() => {
+            ("`identity.jwt` tells people apart", at(&["identity", "jwt"]), NOBODY)
+        }
         (Some(_), ..) => ("it has a room", path.key("room"), OWN_ROUTE),
         (None, Some(_), _) => ("`identity.header` tells people apart", at(&["identity", "header"]), NOBODY),
         (None, None, Some(_)) => {

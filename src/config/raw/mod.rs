@@ -163,6 +163,8 @@ pub(crate) enum RawTrace {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RawIdentity {
+    /// Signed tokens (JWT) that name the person: RS256, ES256 or EdDSA. Default: none. Hot.
+    pub(crate) jwt: Option<RawJwt>,
     /// A header by which a trusted proxy names the person; needs `edge.trusted_proxies`. Default: none. Hot.
     pub(crate) header: Option<Text<HeaderName>>,
     /// Which header carries the chain of addresses that trusted proxies vouch for. It is continued
@@ -171,6 +173,53 @@ pub(crate) struct RawIdentity {
     /// What tells users apart for quotas only, never as proof of one person: `{ cookie = "NAME" }` or
     /// `{ authorization = true }`. Default: none. Hot.
     pub(crate) credential: Option<RawCredential>,
+}
+
+/// `identity.jwt`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawJwt {
+    /// The issuer's public keys (JWKS): a file, or an address with `https://`. Hot.
+    #[schemars(length(min = 1, max = 1000))]
+    pub(crate) keys: String,
+    /// What `iss` of a token must be. Hot.
+    #[schemars(length(min = 1, max = 500))]
+    pub(crate) issuer: String,
+    /// What `aud` of a token must hold. Hot.
+    #[schemars(length(min = 1, max = 500))]
+    pub(crate) audience: String,
+    /// The cookie that holds the token. Default: none, it is in `Authorization: Bearer`. Hot.
+    pub(crate) cookie: Option<Text<CookieName>>,
+    /// The claim that names the person. Hot.
+    #[serde(default = "sub")]
+    #[schemars(length(min = 1, max = 100))]
+    pub(crate) claim: String,
+    /// How far the issuer's clock may be off. Hot.
+    #[serde(default = "leeway")]
+    #[schemars(extend("x-minimum" = "1s", "x-maximum" = "10m"))]
+    pub(crate) leeway: Text<Duration>,
+    /// What becomes of a request whose token is not good. Hot.
+    #[serde(default)]
+    pub(crate) otherwise: RawOtherwise,
+}
+
+fn sub() -> String {
+    "sub".to_owned()
+}
+
+fn leeway() -> Text<Duration> {
+    Text::of("30s")
+}
+
+/// What becomes of a request whose proof is not good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawOtherwise {
+    /// It goes on as one without.
+    #[default]
+    Anonymous,
+    /// It is answered 401.
+    Refuse,
 }
 
 /// Where the chain of addresses stands.

@@ -78,6 +78,7 @@ fn shown() -> BTreeMap<String, Shown> {
 /// Keys of tables that the file shows inside a line.
 fn shown_inside(path: &str) -> Option<(&str, &str)> {
     [
+        "identity.jwt",
         "identity.credential",
         "upstream.NAME.addresses",
         "upstream.NAME.tls",

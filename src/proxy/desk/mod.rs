@@ -30,10 +30,10 @@ use super::identify::{Identity, identify};
 use super::live::{Live, Room};
 use super::record::{Decision, Label, Record};
 use super::refuse;
-use crate::admission::Moment;
 use crate::admission::late::SHARE;
 use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState, VisitTime};
 use crate::admission::ticket::{Claims, Kind};
+use crate::admission::{Moment, Refusal};
 use crate::pages::{
     CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, RetryAfter, ReturnPath, Standstill,
     is_html_form, place_link, query_value, queue_link,
@@ -216,6 +216,9 @@ impl Visit<'_> {
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if self.who.not_believed {
+            return refuse::refuse(self.live, &Refusal::NotBelieved, self.asked, record);
+        }
         if let Err(refusal) = spend(self.proxy, self.live, &self.live.door, &self.who, self.now) {
             return refuse::refuse(self.live, &refusal, self.asked, record);
         }
