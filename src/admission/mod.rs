@@ -26,6 +26,7 @@ pub mod opening;
 pub mod orphans;
 pub mod pace;
 pub mod passes;
+pub mod people;
 pub mod policy;
 pub mod poll;
 pub mod queue;
@@ -46,8 +47,7 @@ pub use refusal::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserKey(pub u64);
 
-/// A person, as a keyed hash of what proves who it is. Wider than a [`UserKey`]: two people who met in one
-/// would share a place.
+/// A person, as a keyed hash of what proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonKey(pub [u8; 16]);
 

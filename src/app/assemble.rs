@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::settings::{QuotaSettings, RoomSettings, Settings};
 use crate::pages::{Pages, RoomPage};
 use crate::proof::hex;
+use crate::proxy::Random;
 use crate::proxy::cluster::Cluster;
 use crate::proxy::jwt::Jwt;
 use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source};
@@ -29,7 +30,7 @@ use crate::proxy::webhook::Webhook;
 use crate::store::gate::Gate;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::learnt::{Lesson, room_key, upstream_key};
-use crate::store::line::{Line, Lottery};
+use crate::store::line::{Left, Line, Lottery};
 use crate::store::lots::Lots;
 
 /// Longest time that a new name may take to resolve before the configuration is put in place.
@@ -59,6 +60,8 @@ pub struct Workshop {
     pub upstreams: Upstreams,
     /// Keeps apart what must not march in step with other gateways before the same upstream.
     pub seed: u64,
+    /// Where new keys come from.
+    pub random: Random,
 }
 
 /// A configuration could not be built, although it was valid.
@@ -305,8 +308,13 @@ fn build_room(
         None => {
             let marks = workshop.journal.marks(name).map_err(AssembleError::Journal)?;
             let over = workshop.journal.over(name).map_err(AssembleError::Journal)?;
+            let mut random = [0; 32];
+            workshop.random.fill(&mut random);
+            let people = workshop.journal.people(name, random);
+            let (secret, people) = people.map_err(AssembleError::Journal)?;
+            let left = Left { marks, over, secret, people };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
-            let line = Line::restore(name, &room.policy, marks, over, hungry, now);
+            let line = Line::restore(name, &room.policy, left, hungry, now);
             line.set_lots(lottery(workshop, name, room, marks)?);
             line.draw();
             let lesson = workshop.journal.lesson(&room_key(name)).ok().flatten();
@@ -324,7 +332,7 @@ fn build_room(
     let clusters = names.into_iter().filter_map(|name| clusters.get(name)).map(Arc::clone).collect();
     let message_id = message_id(room);
     let messages = serde_json::json!({ "id": message_id, "text": room.messages });
-    let rules = rules(name, room, settings.identity.header.is_some());
+    let rules = rules(name, room);
     let webhook = if workshop.upstreams == Upstreams::Real { webhook(name, room)? } else { None };
     Ok(Room {
         line,
@@ -381,11 +389,12 @@ fn webhook(name: &str, room: &RoomSettings) -> Result<Option<Arc<Webhook>>, Asse
 }
 
 /// The rules by which people are called, in full and in one writing, so that a receipt can name them.
-fn rules(name: &str, room: &RoomSettings, person: bool) -> String {
+fn rules(name: &str, room: &RoomSettings) -> String {
     let RoomPolicy { call, idle, session, poll, seats_floor, seats_ceiling, .. } = &room.policy;
     let mut rules = serde_json::json!({
         "v": 1, "room": name, "title": room.title,
-        "order": if room.draw.is_some() { "lots" } else { "arrival" }, "one_place_per": if person { "person" } else { "browser" },
+        "order": if room.draw.is_some() { "lots" } else { "arrival" }, "one_place_per": room.one_place_per.word(),
+        "require_identity": room.require_identity,
         "call_ms": call.as_millis(), "extensions": EXTENSIONS, "visit_extensions": EXTENSIONS,
         "late": { "share": SHARE, "calls_unasked": CALLS_UNASKED },
         "idle_ms": idle.as_millis(), "session_ms": session.as_millis(),

@@ -116,7 +116,14 @@ pub async fn start(settings: Settings, options: Options) -> Result<Running, Star
     let secrets = journal.secrets(random()?).map_err(StartError::Journal)?;
     let (hungry, upstreams) = (Arc::default(), Upstreams::Real);
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), "seed");
-    let workshop = Workshop { journal: Arc::clone(&journal), hungry, clock, upstreams, seed };
+    let workshop = Workshop {
+        journal: Arc::clone(&journal),
+        hungry,
+        clock,
+        upstreams,
+        seed,
+        random: Random::of_the_system(),
+    };
     let listeners = settings.boot.listen.iter().map(|listener| Ok((bind(listener.address)?, *listener)));
     let listeners = listeners.collect::<Result<Vec<_>, _>>().map_err(StartError::Listen)?;
     let admin_listener = bind(settings.boot.admin).map_err(StartError::Listen)?;

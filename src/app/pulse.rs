@@ -141,8 +141,8 @@ impl Pulse {
             return;
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
-            let (room, Pending { marks, ends, lots, .. }) = (line.name.clone(), pending.clone());
-            Entry { room, marks, ends, lots }
+            let (room, Pending { marks, ends, lots, people, .. }) = (line.name.clone(), pending.clone());
+            Entry { room, marks, ends, lots, people }
         };
         let entries = plans.iter().map(entry).collect();
         let written = write(&self.journal, entries, lessons.clone());

@@ -193,7 +193,10 @@ impl Reloader {
             return;
         }
         let journal = Arc::clone(&self.workshop.journal);
-        let writing = tokio::task::spawn_blocking(move || journal.write(&entries, &[]));
+        let writing = tokio::task::spawn_blocking(move || {
+            journal.write(&entries, &[])?;
+            entries.iter().try_for_each(|entry| journal.forget_people(&entry.room))
+        });
         if !matches!(writing.await, Ok(Ok(()))) {
             tracing::warn!("the marks of a room that went could not be written; some numbers are skipped");
         }

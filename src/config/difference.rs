@@ -283,8 +283,21 @@ impl Values {
     }
 
     fn room(&mut self, path: &str, room: &RoomSettings) {
-        let RoomSettings { policy, opening, draw, depends_on, messages, status, page_asks, title, webhook } =
-            room;
+        let RoomSettings {
+            policy,
+            opening,
+            draw,
+            one_place_per,
+            require_identity,
+            depends_on,
+            messages,
+            status,
+            page_asks,
+            title,
+            webhook,
+        } = room;
+        self.put_text(format!("{path}.one_place_per"), Some(one_place_per.word()));
+        self.put(format!("{path}.require_identity"), require_identity);
         let RoomPolicy { seats_floor, seats_ceiling, share, call, idle, session, poll, hold, open } = policy;
         if let Some(Opening { at: UnixTime(at_ms), prequeue }) = opening {
             let at = i64::try_from(*at_ms).ok().and_then(|at_ms| Timestamp::from_millisecond(at_ms).ok());

@@ -290,6 +290,27 @@ pub struct UpstreamSettings {
     pub tunnels: u32,
 }
 
+/// Of whom there is one place in a room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnePlacePer {
+    /// Of each browser that keeps its cookies.
+    #[default]
+    Browser,
+    /// Of each person who is identified; of each browser of the others.
+    Person,
+}
+
+impl OnePlacePer {
+    /// As configurations and rules call it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Person => "person",
+        }
+    }
+}
+
 /// A waiting room.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomSettings {
@@ -299,6 +320,10 @@ pub struct RoomSettings {
     pub opening: Option<Opening>,
     /// How the order of those who are there at the opening is drawn; `None` is by arrival.
     pub draw: Option<DrawSettings>,
+    /// Of whom there is one place.
+    pub one_place_per: OnePlacePer,
+    /// Nobody gets in or in line whom nothing identifies.
+    pub require_identity: bool,
     /// Names in `upstreams` without which nobody inside gets on: the room is held while one is out.
     pub depends_on: Vec<String>,
     /// Operator's message by language tag.

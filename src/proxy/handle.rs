@@ -24,6 +24,7 @@ use super::identify::{Identity, Sources, identify};
 use super::isolate::Step;
 use super::live::{Bypass, Live, Quota, Route};
 use super::peer::Peer;
+use super::person;
 use super::record::{Decision, Label, Record};
 use super::refuse;
 use super::session::{self, Entry};
@@ -149,7 +150,13 @@ fn admit(
         }
         take_token(proxy, live, route, &who, asked, now)?;
         let entry = match room {
-            Some(room) => session::check_in(proxy, room, route, &who, asked, now)?,
+            Some(room) => {
+                if person::must_say_who(room, &who) {
+                    return Err(Refusal::NotBelieved);
+                }
+                person::settle(proxy, room, &mut who, None, now);
+                session::check_in(proxy, room, route, &who, asked, now)?
+            }
             None => Entry::past(route.settings.class),
         };
         // A pass that is given here is nobody else's, whatever address it was asked for from.

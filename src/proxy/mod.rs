@@ -21,6 +21,7 @@ pub mod jwt;
 pub mod live;
 pub mod path;
 pub mod peer;
+mod person;
 pub mod pool;
 pub mod probe;
 pub mod random;

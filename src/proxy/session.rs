@@ -7,6 +7,7 @@ use super::asked::Asked;
 use super::headers::{Told, cookie};
 use super::identify::Identity;
 use super::live::{Room, Route};
+use super::person;
 use crate::admission::room::{Claim, PassId, RoomState, ShownPass, Touch};
 use crate::admission::ticket::{Claims, Kind};
 use crate::admission::{Class, Moment, Refusal};
@@ -18,6 +19,8 @@ pub struct Entry {
     pub class: Class,
     /// The session that it belongs to.
     pub pass: Option<PassId>,
+    /// Its number; 0 if it has none.
+    pub number: u64,
     /// A cookie that the answer sets.
     pub cookie: Option<String>,
     /// Its session begins with this request, without a number.
@@ -30,7 +33,7 @@ impl Entry {
     /// Past the room, or where there is none.
     #[must_use]
     pub fn past(class: Class) -> Self {
-        Self { class, pass: None, cookie: None, straight: false, reason: "no_room" }
+        Self { class, pass: None, number: 0, cookie: None, straight: false, reason: "no_room" }
     }
 }
 
@@ -107,14 +110,21 @@ pub fn check_in(
         }
     });
     match door {
-        Door::Inside(pass, class, reason) => Ok(inside(pass, class, reason)),
+        Door::Inside(pass, class, reason) => {
+            let number = who.pass.map_or(0, |pass| pass.number);
+            Ok(Entry { class, pass: Some(pass), number, cookie: None, straight: false, reason })
+        }
         Door::Granted(claims, reason) => {
+            let given = claims.id;
+            let claims = if claims.number == 0 { settled(proxy, room, who, claims, now) } else { claims };
             let token = proxy.ring.sign(&claims);
             let cookie = cookie("pass", &room.line.name, &token, asked.secure);
-            let straight = claims.number == 0;
+            // What another device of the person holds is not ours to take back.
+            let straight = claims.number == 0 && claims.id == given;
             Ok(Entry {
                 class: Class::Admitted,
                 pass: Some(claims.id),
+                number: claims.number,
                 cookie: Some(cookie),
                 straight,
                 reason,
@@ -123,6 +133,16 @@ pub fn check_in(
         Door::Past => Ok(Entry { reason: "open", ..Entry::past(route.settings.class) }),
         Door::Waits(state) => Err(wait(state, asked)),
     }
+}
+
+/// The pass by which a person comes in without a number: on all devices the same.
+fn settled(proxy: &Proxy, room: &Room, who: &Identity, fresh: Claims, now: Moment) -> Claims {
+    let mut who = *who;
+    if !person::counts(room, &who) {
+        return fresh;
+    }
+    person::settle(proxy, room, &mut who, Some(fresh), now);
+    who.pass.unwrap_or(fresh)
 }
 
 /// What the room said, in one look.
@@ -167,10 +187,6 @@ pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told, begun: Momen
         },
     }
     false
-}
-
-fn inside(pass: PassId, class: Class, reason: &'static str) -> Entry {
-    Entry { class, pass: Some(pass), cookie: None, straight: false, reason }
 }
 
 fn wait(state: RoomState, asked: &Asked) -> Refusal {

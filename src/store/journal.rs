@@ -16,6 +16,7 @@ use super::line::Line;
 use super::lots::LotsNews;
 use crate::admission::draw::log::Leaf;
 use crate::admission::number_set::NumberSet;
+use crate::admission::people::{Changes, PlaceBytes, RoomKey};
 use crate::admission::room::{Ends, RoomMarks};
 
 const SECRETS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("secrets");
@@ -23,6 +24,12 @@ const ROOMS: TableDefinition<'_, &str, (u32, u64, u64, u64)> = TableDefinition::
 
 /// Which numbers of a room are over: words of 64, by room and place.
 const OVER: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("over");
+
+/// Keys of the people of each room. They go with the room.
+const PEOPLE_KEYS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("people_keys");
+
+/// Places of people, by room and key.
+const PEOPLE: TableDefinition<'_, (&str, u64), PlaceBytes> = TableDefinition::new("people");
 
 /// What was learnt of upstreams and rooms: JSON, see [`Lesson`].
 const LESSONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("lessons");
@@ -32,6 +39,8 @@ const LEAVES: TableDefinition<'_, (&str, u32), Leaf> = TableDefinition::new("lea
 
 /// What was said of a draw, by room and line.
 const STATEMENTS: TableDefinition<'_, (&str, u32), &str> = TableDefinition::new("statements");
+/// The key of a room's people, and their places.
+type Acquaintances = ([u8; 32], Vec<(RoomKey, PlaceBytes)>);
 
 type Opened = Result<Database, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -55,14 +64,16 @@ pub struct Entry {
     pub ends: Ends,
     /// What is new of its draw.
     pub lots: LotsNews,
+    /// Whose place is another since the last time.
+    pub people: Changes,
 }
 
 impl Entry {
     /// What a room leaves behind that goes: nothing is uncertain.
     #[must_use]
     pub fn last(room: &str, line: &Line) -> Self {
-        let (marks, ends) = line.final_marks();
-        Self { room: room.to_owned(), marks, ends, lots: LotsNews::default() }
+        let (marks, ends, people) = line.final_marks();
+        Self { room: room.to_owned(), marks, ends, lots: LotsNews::default(), people }
     }
 }
 
@@ -267,6 +278,46 @@ impl Journal {
         })
     }
 
+    /// The key of the people of `room`, made from `random` where there is none yet, and their places.
+    ///
+    /// # Errors
+    /// If they cannot be read or the key cannot be written.
+    pub fn people(&self, room: &str, random: [u8; 32]) -> Result<Acquaintances, JournalError> {
+        self.with(|database| {
+            let transaction = database.begin_write()?;
+            let secret = {
+                let mut keys = transaction.open_table(PEOPLE_KEYS)?;
+                let known = keys.get(room)?.map(|known| known.value());
+                if known.is_none() {
+                    keys.insert(room, random)?;
+                }
+                known.unwrap_or(random)
+            };
+            transaction.commit()?;
+            let table = database.begin_read()?.open_table(PEOPLE)?;
+            let mut places = Vec::new();
+            for entry in table.range((room, 0)..=(room, u64::MAX))? {
+                let (key, place) = entry?;
+                places.push((key.value().1, place.value()));
+            }
+            Ok((secret, places))
+        })
+    }
+
+    /// A room is over: nobody can be found in it any more, and what is left of them tells nothing.
+    ///
+    /// # Errors
+    /// If it is not on the disk.
+    pub fn forget_people(&self, room: &str) -> Result<(), JournalError> {
+        self.with(|database| {
+            let transaction = database.begin_write()?;
+            transaction.open_table(PEOPLE_KEYS)?.remove(room)?;
+            transaction.open_table(PEOPLE)?.retain_in((room, 0)..=(room, u64::MAX), |_, _| false)?;
+            transaction.commit()?;
+            Ok(())
+        })
+    }
+
     /// What was learnt of an upstream or a room, by its key. What cannot be read as that counts as nothing.
     ///
     /// # Errors
@@ -295,7 +346,11 @@ impl Journal {
                 let mut over = transaction.open_table(OVER)?;
                 let mut leaves = transaction.open_table(LEAVES)?;
                 let mut statements = transaction.open_table(STATEMENTS)?;
-                for Entry { room, marks, ends, lots } in entries {
+                let mut places = transaction.open_table(PEOPLE)?;
+                for Entry { room, marks, ends, lots, people } in entries {
+                    for (key, place) in &people.places {
+                        places.insert((room.as_str(), *key), place)?;
+                    }
                     let RoomMarks { epoch, issued, reserved, cursor } = *marks;
                     rooms.insert(room.as_str(), (epoch, issued, reserved, cursor))?;
                     for (at, word) in &ends.words {
@@ -324,6 +379,8 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(LESSONS)?;
     transaction.open_table(LEAVES)?;
     transaction.open_table(STATEMENTS)?;
+    transaction.open_table(PEOPLE_KEYS)?;
+    transaction.open_table(PEOPLE)?;
     transaction.commit()?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! is published only when it is durable; whoever gives a place up is told so when that is durable. If the
 //! disk fails, nobody is called and nobody joins, and those inside go on.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -14,11 +15,12 @@ use tokio::sync::{Notify, watch};
 
 use super::lots::{Drawn, Lots, LotsNews};
 use crate::admission::number_set::NumberSet;
+use crate::admission::people::{Changes, People, PlaceBytes, RoomKey, room_key};
 use crate::admission::policy::RoomPolicy;
 use crate::admission::reminders::Reminders;
 use crate::admission::room::{BlockUsedUp, Ends, HoldReason, Load, Room, RoomFacts, RoomMarks};
 use crate::admission::ticket::{Claims, RoomId};
-use crate::admission::{Moment, UnixTime};
+use crate::admission::{Moment, PersonKey, UnixTime};
 use crate::proof::draw::DrawError;
 use crate::proof::draw::rules::Rules;
 
@@ -29,7 +31,6 @@ const BLOCK: u64 = 64;
 const BLOCK_WAIT: Duration = Duration::from_millis(900);
 
 /// One waiting room as the shell sees it.
-#[derive(Debug)]
 pub struct Line {
     /// Its name in the configuration.
     pub name: String,
@@ -40,9 +41,15 @@ pub struct Line {
     /// So many of those who came before the opening are durable, and so many statements of their draw.
     told: watch::Sender<(u32, usize)>,
     drawn: OnceLock<Drawn>,
+    /// Never locked while `room` is.
+    people: Mutex<People>,
+    /// Keys the people of this room.
+    secret: [u8; 32],
     more: Notify,
     /// How many ends are durable.
     kept: watch::Sender<u64>,
+    /// How many changes of people's places are durable.
+    people_kept: watch::Sender<u64>,
     hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
     reminders: Mutex<Reminders>,
@@ -71,6 +78,19 @@ pub enum Entered {
     NotKept,
 }
 
+/// What a room left behind.
+#[derive(Default)]
+pub struct Left {
+    /// How far it was.
+    pub marks: RoomMarks,
+    /// Which of its numbers were over.
+    pub over: NumberSet,
+    /// The key of its people, and where they stood.
+    pub secret: [u8; 32],
+    /// By key.
+    pub people: Vec<(RoomKey, PlaceBytes)>,
+}
+
 /// A step that waits for the disk.
 #[derive(Clone, Debug)]
 pub struct Pending {
@@ -80,7 +100,15 @@ pub struct Pending {
     pub ends: Ends,
     /// And this of its draw.
     pub lots: LotsNews,
+    /// And these places of people.
+    pub people: Changes,
     cursor: u64,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Line {
@@ -89,13 +117,12 @@ impl Line {
     pub fn restore(
         name: &str,
         policy: &RoomPolicy,
-        marks: RoomMarks,
-        over: NumberSet,
+        left: Left,
         hungry: Arc<Notify>,
         now: Moment,
     ) -> Arc<Self> {
-        let mut room = Room::restore(policy, marks, now);
-        room.restore_over(over);
+        let mut room = Room::restore(policy, left.marks, now);
+        room.restore_over(left.over);
         Arc::new(Self {
             name: name.to_owned(),
             id: RoomId::of(name),
@@ -103,8 +130,11 @@ impl Line {
             lots: Mutex::default(),
             told: watch::Sender::new((0, 0)),
             drawn: OnceLock::new(),
+            people: Mutex::new(People::restore(left.people)),
+            secret: left.secret,
             more: Notify::new(),
             kept: watch::Sender::new(0),
+            people_kept: watch::Sender::new(0),
             hungry,
             board: ArcSwap::from_pointee(Bytes::new()),
             reminders: Mutex::default(),
@@ -151,6 +181,35 @@ impl Line {
         tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
     }
 
+    /// What a person is called in this room.
+    #[must_use]
+    pub fn key_of(&self, person: &PersonKey) -> RoomKey {
+        room_key(&self.secret, person)
+    }
+
+    /// Runs one short step on the places of people, and on the room with it. Nothing in it may wait.
+    pub fn with_people<T>(&self, step: impl FnOnce(&mut People, &mut Room) -> T) -> T {
+        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+        step(&mut people, &mut self.lock())
+    }
+
+    /// Waits until every place of a person is so after a crash as well. False if the disk did not take it
+    /// in time; it will be tried again.
+    pub async fn people_kept(&self) -> bool {
+        let changes = self.with_people(|people, _| people.changes());
+        let mut kept = self.people_kept.subscribe();
+        if *kept.borrow_and_update() >= changes {
+            return true;
+        }
+        self.hungry.notify_one();
+        let durable = kept.wait_for(|kept| *kept >= changes);
+        tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
+    }
+
+    fn unkept_people(&self) -> Changes {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner).unkept()
+    }
+
     /// First half of a step: what the room would do, if it were durable. `None` if nothing must be.
     #[must_use]
     pub fn plan(
@@ -162,6 +221,7 @@ impl Line {
         now: Moment,
     ) -> Option<Pending> {
         let undrawn = self.is_undrawn();
+        let people = self.unkept_people();
         let mut room = self.lock();
         let cursor = room.step(policy, load, now);
         let mut marks = room.marks();
@@ -181,8 +241,9 @@ impl Line {
         };
         let wanted = RoomMarks { epoch: marks.epoch, issued: marks.issued, reserved, cursor };
         let ends = room.unkept();
-        let is_news = wanted != durable || !ends.words.is_empty() || !lots.is_empty();
-        is_news.then_some(Pending { marks: wanted, ends, lots, cursor })
+        let is_news =
+            wanted != durable || !ends.words.is_empty() || !lots.is_empty() || !people.places.is_empty();
+        is_news.then_some(Pending { marks: wanted, ends, lots, people, cursor })
     }
 
     /// Second half: the marks are on the disk.
@@ -196,20 +257,19 @@ impl Line {
         room.call_up_to(pending.cursor, now);
         room.kept(&pending.ends);
         drop(room);
-        self.kept.send_if_modified(|kept| {
-            let more = *kept < pending.ends.count;
-            *kept = (*kept).max(pending.ends.count);
-            more
-        });
+        self.people.lock().unwrap_or_else(PoisonError::into_inner).kept(&pending.people);
+        raise(&self.kept, pending.ends.count);
+        raise(&self.people_kept, pending.people.count);
         self.more.notify_waiters();
     }
 
     /// Marks for a clean stop: nothing is uncertain, and no number is given after them.
     #[must_use]
-    pub fn final_marks(&self) -> (RoomMarks, Ends) {
+    pub fn final_marks(&self) -> (RoomMarks, Ends, Changes) {
+        let people = self.unkept_people();
         let mut room = self.lock();
         room.close_block();
-        (room.marks(), room.unkept())
+        (room.marks(), room.unkept(), people)
     }
 
     /// Whether this room draws lots.
@@ -382,6 +442,14 @@ impl Line {
     fn lock(&self) -> MutexGuard<'_, Room> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn raise(kept: &watch::Sender<u64>, count: u64) {
+    kept.send_if_modified(|kept| {
+        let more = *kept < count;
+        *kept = (*kept).max(count);
+        more
+    });
 }
 
 /// Why a room must not call now, as its store stands, and what is behind it and needed on the way.

@@ -23,6 +23,7 @@ mod limits;
 mod lots;
 #[path = "../integration/nginx.rs"]
 mod nginx;
+mod people;
 mod proofs;
 mod row;
 mod stage;
@@ -109,7 +110,7 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
                 ),
             ))
         }
-        "M13" => Ok(Judged::absent("places of one person are not merged")),
+        "M13" => people::m13().await,
         "M14" => stock::m14().await,
         "M15" => {
             let leaked = judge::foreign(&days.protected("s-in")?)?;

@@ -36,6 +36,7 @@ mod nginx;
 mod opening;
 mod panics;
 mod paths;
+mod people;
 mod permits;
 mod places;
 mod process;

@@ -8,8 +8,8 @@ use crate::admission::opening::Opening;
 use crate::admission::policy::{PollRule, RoomPolicy};
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
-use crate::config::raw::{RawRoom, RawSource};
-use crate::config::settings::{DrawSettings, RoomSettings, WebhookSettings};
+use crate::config::raw::{RawOnePlacePer, RawRoom, RawSource};
+use crate::config::settings::{DrawSettings, OnePlacePer, RoomSettings, WebhookSettings};
 use crate::config::spelling::{did_you_mean, list};
 use crate::proof::draw::reveal::{self, Party};
 
@@ -30,6 +30,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         opening(judge, &path, room);
         draw(judge, &path, room);
         switches(judge, &path, room);
+        people(judge, &path, room);
         messages(judge, &path, room);
         dependencies(judge, &path, room);
         webhook(judge, &path, room);
@@ -41,6 +42,28 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         });
     }
     shares(judge);
+}
+
+/// People can only be told apart where something names them.
+fn people(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    let identity = &judge.raw.identity;
+    let nobody_named = identity.jwt.is_none() && identity.header.is_none();
+    let person = room.one_place_per == RawOnePlacePer::Person;
+    judge.refuse_if(person && nobody_named, || {
+        let help = "set `identity.jwt` or `identity.header`, or write `one_place_per = \"browser\"`";
+        Finding::error(path.key("one_place_per"), "nothing says who a person is", help)
+            .about(at(&["identity"]))
+    });
+    judge.refuse_if(person && room.draw.is_some(), || {
+        let help = "remove `draw`, or write `one_place_per = \"browser\"`";
+        let message = "places of one person are not made one before they are drawn";
+        Finding::error(path.key("one_place_per"), message, help).related(path.key("draw"), "the draw")
+    });
+    judge.refuse_if(room.require_identity && !person, || {
+        let help = "write `one_place_per = \"person\"`, or remove `require_identity`";
+        let message = "people must say who they are, and nothing comes of it";
+        Finding::error(path.key("require_identity"), message, help).about(path.key("one_place_per"))
+    });
 }
 
 fn seats(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
@@ -241,6 +264,11 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
             RawSource::Drand => DrawSettings::Drand,
             RawSource::Parties => DrawSettings::Parties(parties(raw)),
         }),
+        one_place_per: match raw.one_place_per {
+            RawOnePlacePer::Browser => OnePlacePer::Browser,
+            RawOnePlacePer::Person => OnePlacePer::Person,
+        },
+        require_identity: raw.require_identity,
         depends_on: raw.depends_on.clone(),
         messages: raw.message.clone(),
         status: http::StatusCode::from_u16(raw.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE),

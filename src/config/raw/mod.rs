@@ -23,7 +23,7 @@ use super::text::{CookieName, Rate, Size, Text};
 
 pub(crate) use listen::{RawCertificate, RawListen, RawListener, RawTls, RawTlsVersion};
 pub(crate) use pages::{RawPages, RawTheme};
-pub(crate) use room::{RawParty, RawRoom, RawSource};
+pub(crate) use room::{RawOnePlacePer, RawParty, RawRoom, RawSource};
 pub(crate) use route::{RawClass, RawOnClientGone, RawRoute};
 pub(crate) use upstream::{
     RawAddress, RawHealth, RawLaw, RawLimit, RawProtocol, RawQueue, RawUpstream, RawUpstreamTls,

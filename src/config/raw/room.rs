@@ -42,6 +42,11 @@ pub(crate) struct RawRoom {
     pub(crate) session: Text<Duration>,
     /// How often waiting clients look at the board. Hot.
     pub(crate) poll: RawPoll,
+    /// Of whom there is one place: of each browser, or of each person whom `[identity]` names, in any browser
+    /// and on any device. Hot.
+    pub(crate) one_place_per: RawOnePlacePer,
+    /// Let nobody in, or in line, whom nothing identifies. Hot.
+    pub(crate) require_identity: bool,
     /// Upstreams without which nobody inside gets on, such as a login: while one of them is out, the room is
     /// held and its clocks stand still. Default: none. Hot.
     pub(crate) depends_on: Vec<String>,
@@ -96,6 +101,8 @@ impl Default for RawRoom {
             idle: Text::of("10m"),
             session: Text::of("1h"),
             poll: RawPoll::default(),
+            one_place_per: RawOnePlacePer::Browser,
+            require_identity: false,
             depends_on: Vec::new(),
             hold: false,
             open: false,
@@ -130,6 +137,17 @@ pub(crate) struct RawParty {
     /// Its promise, 64 digits of hex, as `tornello draw secret` makes it. Hot.
     #[schemars(length(min = 64, max = 64))]
     pub(crate) commitment: String,
+}
+
+/// Of whom there is one place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawOnePlacePer {
+    /// Of each browser.
+    #[default]
+    Browser,
+    /// Of each person.
+    Person,
 }
 
 /// `room.NAME.seats`

@@ -28,6 +28,7 @@ use super::handle::{sources, spend};
 use super::headers::{cookie, set_cookie};
 use super::identify::{Identity, identify};
 use super::live::{Live, Room};
+use super::person;
 use super::record::{Decision, Label, Record};
 use super::refuse;
 use crate::admission::late::SHARE;
@@ -157,8 +158,12 @@ where
     let mut who = identify(request.headers(), asked.peer, asked.client, named, &sources(proxy, live, asked));
     room.recognise(&mut who);
     record.user = who.user;
-    let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now(), coded: false };
     let look = matches!(asked.method, Method::GET | Method::HEAD);
+    // What is the same for everybody is nobody's.
+    if look && matches!(endpoint, "ticket" | "receipt" | "visit" | "place") {
+        person::look(room, &mut who);
+    }
+    let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now(), coded: false };
     match (endpoint, look) {
         ("board", true) => own(record, "board", shared_json(room.line.board())),
         ("messages", true) => own(record, "messages", shared_json(Bytes::clone(&room.messages))),
@@ -246,6 +251,15 @@ impl Visit<'_> {
                 return self.place_of(form.as_ref(), record);
             }
         }
+        // What is given up is the person's place, whatever is shown.
+        let leaves = !matches!(step, "tickets" | "claims" | "extension");
+        if leaves {
+            person::look(self.room, &mut self.who);
+        }
+        let merged = !leaves && person::settle(self.proxy, self.room, &mut self.who, None, self.now);
+        if merged && !(self.room.line.people_kept().await && self.room.line.ends_kept().await) {
+            return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
+        }
         match step {
             "tickets" => self.join(form.as_ref(), record).await,
             "claims" => self.claim(form.as_ref(), record),
@@ -254,7 +268,17 @@ impl Visit<'_> {
         }
     }
 
-    async fn join(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+    async fn join(&mut self, form: Option<&Form>, record: Record) -> Response<Answer> {
+        if person::must_say_who(self.room, &self.who) {
+            return refuse::refuse(self.live, &Refusal::NotBelieved, self.asked, record);
+        }
+        // Who came in without a ticket needs none.
+        if self.who.person.is_some() && self.who.ticket.is_none() && self.visit_time().is_some() {
+            return match form {
+                Some(form) => own(record, "kept", self.to_place(form)),
+                None => self.inside(record),
+            };
+        }
         let standing = self.standing();
         if self.coded && standing.as_ref().is_some_and(|standing| standing.claim == Claim::Done) {
             // Whoever shows a code wants that place: another one is given only when it is asked for.
@@ -265,10 +289,18 @@ impl Visit<'_> {
             Some(standing) => (StatusCode::OK, standing),
             None if self.room_state() == RoomState::Closed => return self.closed(record),
             None => {
-                let Some(standing) = self.take_place().await else {
+                let Some(given) = self.take_place().await else {
                     return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
                 };
-                (StatusCode::CREATED, standing)
+                let taken =
+                    person::settle(self.proxy, self.room, &mut self.who, Some(given.ticket), self.now);
+                if taken && !self.room.line.people_kept().await {
+                    return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
+                }
+                // Another device of the same person may have been quicker: then that one's place counts.
+                let place = if self.who.person.is_some() { self.standing() } else { None };
+                let place = place.filter(|place| place.claim != Claim::Done).unwrap_or(given);
+                (StatusCode::CREATED, place)
             }
         };
         let token = self.proxy.ring.sign(&standing.ticket);
@@ -316,7 +348,7 @@ impl Visit<'_> {
             epoch: self.room.line.facts(&self.room.settings.policy).epoch,
             number,
             index,
-            time: self.proxy.clock.unix(),
+            time: person::joined(self.room, &self.who, self.proxy.clock.unix()),
             id,
         };
         self.stand(ticket)

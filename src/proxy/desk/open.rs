@@ -15,6 +15,7 @@ use super::super::refuse;
 use super::answers::{personal_json, shared_json};
 use super::own;
 use crate::admission::extensions::EXTENSIONS;
+use crate::config::settings::OnePlacePer;
 use crate::pages::{Health, Language, Reason, RoomStatus, RuleFacts, StatusFacts, query_value};
 
 fn language(asked: &Asked) -> Language {
@@ -99,7 +100,7 @@ pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> 
         seats: (policy.seats_floor, policy.seats_ceiling),
         poll: (policy.poll.min, policy.poll.max),
         lots: room.settings.draw.is_some(),
-        person: live.settings.identity.header.is_some(),
+        person: room.settings.one_place_per == OnePlacePer::Person,
         language: language(asked),
     };
     shown(live, asked, record, "rules", live.pages.rules_in_force(&facts))

@@ -15,6 +15,7 @@ fn entry(marks: RoomMarks, words: &[(u64, u64)]) -> Entry {
         marks,
         ends: Ends { words: words.to_vec(), count: 0 },
         lots: LotsNews::default(),
+        people: Changes::default(),
     }
 }
 
@@ -34,6 +35,32 @@ fn keys_marks_and_ends_survive_a_restart() {
     assert!(journal.over("mai").unwrap().is_empty() && journal.over("main2").unwrap().is_empty());
     let again = journal.secrets([[4; 32], [5; 32], [6; 32]]).unwrap();
     assert_eq!((again.ticket, again.board, again.event), (first.ticket, first.board, first.event));
+}
+
+#[test]
+fn places_of_people_survive_a_restart_and_go_with_their_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let (secret, people) = journal.people("main", [1; 32]).unwrap();
+    assert_eq!((secret, people.len()), ([1; 32], 0));
+    for (room, place) in [("main", [1; 28]), ("mainz", [2; 28]), ("main", [3; 28])] {
+        let people = Changes { places: vec![(u64::MAX, place), (7, place)], count: 0 };
+        let entry = Entry {
+            room: room.to_owned(),
+            marks: MARKS,
+            ends: Ends::default(),
+            lots: LotsNews::default(),
+            people,
+        };
+        journal.write(&[entry], &[]).unwrap();
+    }
+    drop(journal);
+    let journal = Journal::open(directory.path()).unwrap();
+    let expected = ([1; 32], vec![(7, [3; 28]), (u64::MAX, [3; 28])]);
+    assert_eq!(journal.people("main", [9; 32]).unwrap(), expected);
+    journal.forget_people("main").unwrap();
+    assert_eq!(journal.people("main", [9; 32]).unwrap(), ([9; 32], Vec::new()), "another key, nobody known");
+    assert_eq!(journal.people("mainz", [9; 32]).unwrap().1.len(), 2);
 }
 
 #[test]

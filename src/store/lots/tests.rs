@@ -12,7 +12,7 @@ use crate::proof::draw::reveal::{Party, Reveal, commitment};
 use crate::proof::draw::rules::Source;
 use crate::proof::hex;
 use crate::store::journal::{Entry, Journal};
-use crate::store::line::{Entered, Line, Lottery};
+use crate::store::line::{Entered, Left, Line, Lottery};
 
 const OPENS_AT: u64 = 1_800_000_000_000;
 const SECRETS: [(&str, [u8; 32]); 2] = [("office", [1; 32]), ("notary", [2; 32])];
@@ -65,7 +65,8 @@ impl Disk {
     /// A process begins.
     fn line(&self) -> Arc<Line> {
         let (marks, over) = (self.journal.marks("main").unwrap(), self.journal.over("main").unwrap());
-        let line = Line::restore("main", &policy(), marks, over, Arc::default(), Moment(1));
+        let left = Left { marks, over, secret: [7; 32], people: Vec::new() };
+        let line = Line::restore("main", &policy(), left, Arc::default(), Moment(1));
         let (lines, leaves) = self.journal.lots("main").unwrap();
         line.set_lots(if lines.is_empty() {
             Lottery::Awaited
@@ -84,7 +85,13 @@ impl Disk {
         let durable = self.journal.marks("main").unwrap();
         let Some(pending) = line.plan(&policy(), load, durable, lots, Moment(2)) else { return };
         let (room, marks) = ("main".to_owned(), pending.marks);
-        let entry = Entry { room, marks, ends: pending.ends.clone(), lots: pending.lots.clone() };
+        let entry = Entry {
+            room,
+            marks,
+            ends: pending.ends.clone(),
+            lots: pending.lots.clone(),
+            people: pending.people.clone(),
+        };
         if reach > 0 {
             self.journal.write(&[entry], &[]).unwrap();
         }

@@ -120,6 +120,7 @@ impl Gateway {
             clock: self.clock,
             upstreams: Upstreams::Played,
             seed: mix(self.seed),
+            random: Random::new(|bytes| bytes.fill(7)),
         };
         let live = assemble(&workshop, self.settings.clone(), None).await.map_err(BuildError::Assemble)?;
         let metrics = Metrics::new().map_err(|error| BuildError::System(error.to_string()))?;

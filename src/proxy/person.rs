@@ -1,0 +1,140 @@
+//! One person, one place: what a browser shows and what its person holds become one.
+//!
+//! In rooms with one place per person, whoever is identified stands by the place of that person, whatever
+//! the browser shows. A place that the browser took before is merged with it, and one of the two is given
+//! up. A ticket or pass that is known to be somebody else's counts as none: the next user of a shared
+//! computer does not stand in the place of the last one.
+
+use super::Proxy;
+use super::identify::Identity;
+use super::live::Room;
+use crate::admission::people::{Keep, People, Place, Stage, keep, whole_seconds};
+use crate::admission::room::{Claim, PassId, Room as State};
+use crate::admission::ticket::{Claims, Kind};
+use crate::admission::{Moment, PersonKey, UnixTime};
+use crate::config::settings::OnePlacePer;
+
+/// The person whom a request is from, where that counts.
+fn of(room: &Room, who: &Identity) -> Option<PersonKey> {
+    who.person.filter(|_| room.settings.one_place_per == OnePlacePer::Person)
+}
+
+/// Whether a place is this person's, and not only this browser's.
+pub(super) fn counts(room: &Room, who: &Identity) -> bool {
+    of(room, who).is_some()
+}
+
+/// Whether nobody may come in or take a place whom nothing identifies. A ticket or pass was given to
+/// somebody who was.
+pub(super) fn must_say_who(room: &Room, who: &Identity) -> bool {
+    let known = who.person.is_some() || who.ticket.is_some() || who.pass.is_some();
+    room.settings.require_identity && !known
+}
+
+/// A ticket's time, so that it is the same bytes on every device.
+pub(super) fn joined(room: &Room, who: &Identity, now: UnixTime) -> UnixTime {
+    of(room, who).map_or(now, |_| whole_seconds(now))
+}
+
+/// Where the person stands, changing nothing.
+pub(super) fn look(room: &Room, who: &mut Identity) {
+    let Some(person) = of(room, who) else { return };
+    let key = room.line.key_of(&person);
+    let (held, foreign) = room.line.with_people(|people, _| {
+        let held = people.place(key, room.line.id);
+        (held, foreign(people, held.as_ref(), who))
+    });
+    stand_by(who, held, foreign);
+}
+
+/// Merges what is shown, and `fresh` that was only now given, with what the person holds. True if that
+/// changed anything.
+pub(super) fn settle(
+    proxy: &Proxy,
+    room: &Room,
+    who: &mut Identity,
+    fresh: Option<Claims>,
+    now: Moment,
+) -> bool {
+    let Some(person) = of(room, who) else { return false };
+    let (key, unix, id) = (room.line.key_of(&person), proxy.clock.unix(), room.line.id);
+    let pass_of = |claims: &Claims| match claims.kind {
+        Kind::Ticket => claims.pass(&proxy.ring, unix).id,
+        Kind::Pass => claims.id,
+    };
+    let (held, foreign, changed) = room.line.with_people(|people, line| {
+        let before = people.changes();
+        let foreign = foreign(people, people.place(key, id).as_ref(), who);
+        let shown = [who.ticket.filter(|_| !foreign.0), who.pass.filter(|_| !foreign.1), fresh];
+        for shown in shown.into_iter().flatten() {
+            let shown_is = stage(line, &shown, &pass_of(&shown));
+            let Some(held) = people.place(key, id) else {
+                if shown_is != Stage::Over {
+                    people.hold(key, &shown);
+                }
+                continue;
+            };
+            if is_same(&held.claims, &shown) {
+                continue;
+            }
+            let held_is = stage(line, &held.claims, &pass_of(&held.claims));
+            let comes_again = held_is == Stage::Over && Some(shown) == fresh;
+            let lost = match keep(&held, held_is, &shown, shown_is) {
+                Keep::Held if !comes_again => shown,
+                _ if people.hold(key, &shown) => held.claims,
+                _ => shown,
+            };
+            give_up(line, &lost, &pass_of(&lost), now);
+        }
+        let held = people.place(key, id);
+        if held.is_some_and(|held| stage(line, &held.claims, &pass_of(&held.claims)) == Stage::Inside) {
+            people.enter(key, unix);
+        }
+        (held, foreign, people.changes() != before)
+    });
+    stand_by(who, held, foreign);
+    changed
+}
+
+/// Whether the ticket and the pass that are shown are known to be another person's.
+fn foreign(people: &People, held: Option<&Place>, who: &Identity) -> (bool, bool) {
+    let is = |shown: Option<Claims>| {
+        shown.is_some_and(|shown| {
+            people.is_held(shown.number) && !held.is_some_and(|held| is_same(&held.claims, &shown))
+        })
+    };
+    (is(who.ticket), is(who.pass))
+}
+
+/// One place: a ticket, its copies and its pass.
+fn is_same(one: &Claims, other: &Claims) -> bool {
+    if one.number > 0 || other.number > 0 { one.number == other.number } else { one.id == other.id }
+}
+
+fn stage(line: &State, claims: &Claims, pass: &PassId) -> Stage {
+    match line.look(claims.number, pass) {
+        Claim::Admitted => Stage::Inside,
+        Claim::Done => Stage::Over,
+        _ if claims.kind == Kind::Pass => Stage::Over,
+        _ => Stage::Waits,
+    }
+}
+
+fn give_up(line: &mut State, claims: &Claims, pass: &PassId, now: Moment) {
+    if claims.number > 0 {
+        line.leave(claims.number, pass, now);
+    } else {
+        line.end(pass, now);
+    }
+}
+
+fn stand_by(who: &mut Identity, held: Option<Place>, (ticket, pass): (bool, bool)) {
+    who.ticket = who.ticket.filter(|_| !ticket);
+    who.pass = who.pass.filter(|_| !pass);
+    let Some(Place { claims, .. }) = held else { return };
+    let mine = who.pass.filter(|pass| is_same(pass, &claims));
+    match claims.kind {
+        Kind::Ticket => (who.ticket, who.pass) = (Some(claims), mine),
+        Kind::Pass => (who.ticket, who.pass) = (None, mine.or(Some(claims))),
+    }
+}
