@@ -25,6 +25,7 @@ use crate::proxy::Random;
 use crate::proxy::cluster::Cluster;
 use crate::proxy::jwt::Jwt;
 use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source};
+use crate::proxy::pass_proof::PassProof;
 use crate::proxy::transport::{Transport, TransportError};
 use crate::proxy::webhook::Webhook;
 use crate::store::gate::Gate;
@@ -80,6 +81,13 @@ pub enum AssembleError {
     },
     /// Nobody could be recognised.
     Identity(String),
+    /// What is to be proved to an upstream cannot be signed.
+    PassKey {
+        /// Its name.
+        upstream: String,
+        /// Why.
+        why: String,
+    },
     /// An upstream cannot be verified.
     Transport {
         /// Its name.
@@ -103,6 +111,7 @@ impl std::fmt::Display for AssembleError {
             Self::Pages(why) => write!(f, "a page cannot be made: {why}"),
             Self::Draw { room, why } => write!(f, "room.{room}.draw: {why}"),
             Self::Identity(why) => write!(f, "identity.jwt: {why}"),
+            Self::PassKey { upstream, why } => write!(f, "upstream.{upstream}.pass_key: {why}"),
             Self::Transport { upstream, error } => write!(f, "upstream.{upstream}.tls: {error}"),
             Self::Webhook { room, why } => write!(f, "room.{room}.webhook: {why}"),
         }
@@ -116,6 +125,7 @@ impl std::error::Error for AssembleError {
             Self::Pages(_)
             | Self::Draw { .. }
             | Self::Identity(_)
+            | Self::PassKey { .. }
             | Self::Transport { .. }
             | Self::Webhook { .. } => None,
         }
@@ -151,7 +161,12 @@ pub async fn assemble(
     for (name, route) in &settings.routes {
         let Some(cluster) = clusters.get(&route.upstream) else { continue };
         let old = previous.and_then(|live| live.routes.iter().find(|old| *old.name == **name));
+        let key = cluster.settings.pass_key.as_deref();
+        let proof = key.map(PassProof::read).transpose();
+        let pass_proof =
+            proof.map_err(|why| AssembleError::PassKey { upstream: route.upstream.clone(), why })?;
         routes.push(Arc::new(Route {
+            pass_proof,
             name: Arc::from(name.as_str()),
             settings: route.clone(),
             cluster: Arc::clone(cluster),
@@ -289,6 +304,10 @@ pub fn check_files(settings: &Settings) -> Result<(), AssembleError> {
     }
     for (name, room) in &settings.rooms {
         webhook(name, room)?;
+    }
+    for (name, upstream) in &settings.upstreams {
+        let read = upstream.pass_key.as_deref().map(PassProof::read).transpose();
+        read.map_err(|why| AssembleError::PassKey { upstream: name.clone(), why })?;
     }
     let built = build_transports(settings);
     built.map(drop).map_err(|(upstream, error)| AssembleError::Transport { upstream, error })

@@ -233,6 +233,7 @@ impl Values {
             keep_alive,
             health,
             announce_limit,
+            pass_key,
             tunnels,
         } = upstream;
         let protocol = match protocol {
@@ -266,6 +267,8 @@ impl Values {
         self.put(format!("{path}.health.unhealthy"), unhealthy);
         self.put(format!("{path}.health.healthy"), healthy);
         self.put(format!("{path}.announce_limit"), announce_limit);
+        let pass_key = pass_key.as_ref().map(|file| file.display().to_string());
+        self.put_text(format!("{path}.pass_key"), pass_key.as_deref());
         self.put(format!("{path}.tunnels"), tunnels);
     }
 

@@ -286,6 +286,8 @@ pub struct UpstreamSettings {
     pub health: HealthSettings,
     /// Send `Tornello-Limit` with each request, so that the upstream can check promise 1 itself.
     pub announce_limit: bool,
+    /// With what requests from inside are signed for the upstream.
+    pub pass_key: Option<PathBuf>,
     /// Most tunnels and event streams at once, outside the limit.
     pub tunnels: u32,
 }

@@ -325,7 +325,14 @@ pub(super) async fn permit(
 }
 
 /// Makes a request's fields fit for its upstream.
-pub(super) fn make_fit(fields: &mut HeaderMap, live: &Live, asked: &Asked, record: &Record) {
+pub(super) fn make_fit(
+    proxy: &Proxy,
+    fields: &mut HeaderMap,
+    live: &Live,
+    asked: &Asked,
+    admitted: &Admitted,
+    record: &Record,
+) {
     let origin = Origin {
         peer_trusted: asked.peer_trusted,
         peer: asked.peer,
@@ -338,6 +345,12 @@ pub(super) fn make_fit(fields: &mut HeaderMap, live: &Live, asked: &Asked, recor
         request_id: &record.request_id,
     };
     headers::towards_upstream(fields, &origin, live.settings.identity.header.as_ref());
+    let (route, entry) = (&admitted.route, &admitted.entry);
+    if let (Some(proof), Some(room), Some(pass)) = (&route.pass_proof, &route.room, &entry.pass)
+        && let Some(value) = proof.value(proxy.clock.unix(), &room.line.name, entry.number, pass)
+    {
+        fields.insert(headers::PASS, value);
+    }
 }
 
 /// Takes in the head of the upstream's answer: what it says of the session, what the client is told. True
@@ -384,7 +397,7 @@ async fn go_on(proxy: &Arc<Proxy>, judged: Judged<Incoming>) -> Response<Answer>
     };
     proxy.at(Step::Permitted, asked);
     let mut fields = parts.headers;
-    make_fit(&mut fields, live, asked, &record);
+    make_fit(proxy, &mut fields, live, asked, &admitted, &record);
     let storing = storing(live, &route, &fields);
     if switch.is_some() {
         tunnel::say(&mut fields);

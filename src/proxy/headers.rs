@@ -47,6 +47,8 @@ const END_TO_END: [HeaderName; 10] = [
 
 /// The limit under which a request was let through; opt-in per upstream.
 pub const LIMIT: HeaderName = HeaderName::from_static("tornello-limit");
+/// Proves to the upstream that a request comes from inside.
+pub const PASS: HeaderName = HeaderName::from_static("tornello-pass");
 /// The upstream ends, extends or revokes a session.
 pub const SESSION: HeaderName = HeaderName::from_static("tornello-session");
 /// The upstream says how many units are left.

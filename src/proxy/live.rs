@@ -11,6 +11,7 @@ use super::board::BoardKey;
 use super::cluster::Cluster;
 use super::identify::Identity;
 use super::jwt::Jwt;
+use super::pass_proof::PassProof;
 use super::path::is_under;
 use super::readings::{covers, decode, others};
 use super::webhook::Webhook;
@@ -132,6 +133,8 @@ pub struct Route {
     pub cluster: Arc<Cluster>,
     /// Its number there, by which the limit's law knows what its requests cost.
     pub route_class: u8,
+    /// Proves to the upstream who is inside.
+    pub pass_proof: Option<PassProof>,
     /// The room before it.
     pub room: Option<Arc<Room>>,
     /// The quota of its users.

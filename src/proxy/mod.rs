@@ -19,6 +19,7 @@ pub mod identify;
 pub mod isolate;
 pub mod jwt;
 pub mod live;
+pub mod pass_proof;
 pub mod path;
 pub mod peer;
 mod person;

@@ -71,7 +71,7 @@ async fn go_on<B>(proxy: &Arc<Proxy>, judged: Judged<B>, upstream: &dyn StandIn)
     }
     let (parts, _) = request.into_parts();
     let mut fields = parts.headers;
-    make_fit(&mut fields, &live, &asked, &record);
+    make_fit(proxy, &mut fields, &live, &asked, &admitted, &record);
     let storing = storing(&live, &route, &fields);
     if route.cluster.settings.announce_limit {
         fields.insert(headers::LIMIT, permit.limit().into());

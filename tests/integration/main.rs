@@ -35,6 +35,7 @@ mod limits;
 mod nginx;
 mod opening;
 mod panics;
+mod pass;
 mod paths;
 mod people;
 mod permits;

@@ -204,6 +204,7 @@ pub(super) fn build(raw: &RawUpstream) -> UpstreamSettings {
             healthy: probes(raw.health.healthy),
         },
         announce_limit: raw.announce_limit,
+        pass_key: raw.pass_key.as_ref().map(|file| file.0.clone()),
         tunnels: raw.tunnels,
     }
 }

@@ -41,6 +41,9 @@ pub(crate) struct RawUpstream {
     /// Tell the upstream its limit with each request, in the header `Tornello-Limit`. Hot.
     #[serde(default)]
     pub(crate) announce_limit: bool,
+    /// File with a secret of 32 bytes or more that the upstream knows: with it each request of whoever is
+    /// inside is signed, in the header `Tornello-Pass`. Default: none. Hot.
+    pub(crate) pass_key: Option<Text<PathBuf>>,
     /// Most tunnels (WebSocket) and event streams at once; they do not count in `limit`. Hot.
     #[serde(default = "tunnels")]
     #[schemars(range(min = 1, max = 1_000_000))]
