@@ -45,6 +45,7 @@ mod proxy_protocol;
 mod queue;
 mod reload;
 mod stale;
+mod storm;
 mod streams;
 mod tidy;
 mod tls;
