@@ -64,7 +64,10 @@ pub fn keep(held: &Place, held_is: Stage, shown: &Claims, shown_is: Stage) -> Ke
     match (held_is, shown_is) {
         (_, Stage::Over) | (Stage::Inside, _) => Keep::Held,
         (Stage::Waits, Stage::Inside) => Keep::Shown,
-        (Stage::Waits, Stage::Waits) if shown.number < held.claims.number => Keep::Shown,
+        // What was inside once may be so still: a process that was killed knows of no visits.
+        (Stage::Waits, Stage::Waits) if held.entered.is_none() && shown.number < held.claims.number => {
+            Keep::Shown
+        }
         (Stage::Waits, Stage::Waits) => Keep::Held,
         (Stage::Over, _) => match held.entered {
             Some(entered) if shown.time < entered => Keep::Held,
@@ -79,6 +82,8 @@ pub struct People {
     places: BTreeMap<RoomKey, PlaceBytes>,
     /// Numbers that are somebody's.
     numbers: NumberSet,
+    /// Passes without a number that are somebody's: half of their ids.
+    doors: BTreeSet<u64>,
     /// Whose place changed and is not durable yet.
     unkept: BTreeSet<RoomKey>,
     changes: u64,
@@ -100,7 +105,8 @@ impl People {
         let mut numbers = NumberSet::default();
         let of_numbers = places.iter().map(|(_, bytes)| number(bytes) & !PASS);
         of_numbers.filter(|number| *number > 0).for_each(|number| _ = numbers.insert(number));
-        Self { places: places.into_iter().collect(), numbers, ..Self::default() }
+        let doors = places.iter().filter_map(|(_, bytes)| door(bytes)).collect();
+        Self { places: places.into_iter().collect(), numbers, doors, ..Self::default() }
     }
 
     /// The place of a person.
@@ -109,16 +115,24 @@ impl People {
         self.places.get(&key).map(|bytes| read(bytes, room))
     }
 
-    /// Whether a number is known to be somebody's.
+    /// Whether a place is known to be somebody's.
     #[must_use]
-    pub fn is_held(&self, number: u64) -> bool {
-        number > 0 && self.numbers.contains(number)
+    pub fn is_held(&self, claims: &Claims) -> bool {
+        match (claims.number, claims.kind) {
+            (0, Kind::Pass) => self.doors.contains(&half(&claims.id)),
+            (0, Kind::Ticket) => false,
+            (number, _) => self.numbers.contains(number),
+        }
     }
 
     /// Gives a person this place. False, and nothing changes, if it is beyond what can be kept.
     pub fn hold(&mut self, key: RoomKey, claims: &Claims) -> bool {
         let Some(bytes) = written(claims) else { return false };
         let old = self.places.insert(key, bytes);
+        if let Some(old) = old.as_ref().and_then(door) {
+            self.doors.remove(&old);
+        }
+        self.doors.extend(door(&bytes));
         if let Some(old) = old.map(|old| number(&old) & !PASS).filter(|old| *old > 0) {
             self.numbers.remove(old);
         }
@@ -197,6 +211,17 @@ pub fn room_key(secret: &[u8; 32], person: &PersonKey) -> RoomKey {
 #[must_use]
 pub fn whole_seconds(time: UnixTime) -> UnixTime {
     UnixTime(time.0 / 1_000 * 1_000)
+}
+
+fn half(id: &[u8; 16]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *id;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Half of its id, if it is a pass without a number.
+fn door(bytes: &PlaceBytes) -> Option<u64> {
+    let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _] = bytes;
+    (number(bytes) == PASS).then(|| half(id))
 }
 
 fn number(bytes: &PlaceBytes) -> u64 {

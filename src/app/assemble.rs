@@ -379,6 +379,10 @@ fn lottery(
     if lines.is_empty() {
         return match &room.draw {
             None => Ok(Lottery::Never),
+            // Nobody could come in time, and places went by arrival.
+            Some(_) if room.opening.is_none_or(|it| it.shut(workshop.clock.unix()).is_none()) => {
+                Ok(Lottery::Never)
+            }
             Some(_) if marks.reserved > 0 => {
                 Err(wrong(&"numbers were given in this room before; a draw needs a room with another name"))
             }

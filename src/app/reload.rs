@@ -172,6 +172,9 @@ impl Reloader {
         let (tls, flaws) = self.tls.build(&settings.tls, &files, now).map_err(|flaws| told(&flaws))?;
         let changes = difference(&old.settings, &settings).iter().map(ToString::to_string).collect();
         let new = assemble(&self.workshop, settings, Some(&old)).await.map_err(|error| error.to_string())?;
+        // While it was built somebody may have come.
+        lost_rooms(&old, &new.settings)?;
+        moved_openings(&old, &new.settings)?;
         self.close_rooms(&old, &new).await;
         let new = Arc::new(new);
         self.proxy.live.store(Arc::clone(&new));
@@ -254,7 +257,7 @@ fn moved_openings(old: &Live, new: &Settings) -> Result<(), String> {
                 "error: room.{name}: the rules of its draw are frozen; opens_at, prequeue, draw and parties cannot change\n  help: put the old values back; another draw needs a room with another name"
             ));
         }
-        if told.draw.is_none() && changed.draw.is_some() {
+        if changed.draw.is_some() && !room.line.is_undrawn() {
             return Err(format!(
                 "error: room.{name}.draw: this room goes by arrival already\n  help: a draw needs a room with another name"
             ));

@@ -142,7 +142,7 @@ fn admit(
         let named = room.map(|room| (room.line.name.as_str(), room.line.id));
         let mut who = identify(fields, asked.peer, asked.client, named, &sources);
         if let Some(room) = room {
-            room.recognise(&mut who);
+            room.recognise(&mut who, &proxy.event);
         }
         record.user = who.user;
         if who.not_believed {

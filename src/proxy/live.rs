@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::board::BoardKey;
 use super::cluster::Cluster;
-use super::identify::Identity;
+use super::identify::{EventKey, Identity};
 use super::jwt::Jwt;
 use super::pass_proof::PassProof;
 use super::path::is_under;
@@ -53,7 +53,8 @@ impl Room {
     pub fn follow_opening(&self, now: UnixTime) {
         let shut = self.settings.opening.and_then(|opening| opening.shut(now));
         let shut = shut.or_else(|| self.line.awaits_draw().then_some(Shut::Draw));
-        self.line.with(|line| line.shut(shut));
+        let opening = self.settings.opening.map(|opening| opening.at);
+        self.line.with(|line| line.shut(shut, opening));
     }
 
     /// When it opens, if that is still to come.
@@ -93,10 +94,15 @@ impl Room {
 
     /// What somebody shows, as far as it counts here: a pass from before the opening is one to an earlier
     /// event, and leads past no line.
-    pub fn recognise(&self, who: &mut Identity) {
+    pub fn recognise(&self, who: &mut Identity, event: &EventKey) {
+        let undrawn = who.ticket.is_some_and(|ticket| ticket.number == 0);
         who.ticket = who.ticket.map(|ticket| self.line.resolve(ticket));
         who.pass =
             who.pass.filter(|pass| self.settings.opening.is_none_or(|opening| pass.time >= opening.at));
+        if let (true, None, None, Some(ticket)) = (undrawn, who.person, who.pass, who.ticket) {
+            // A ticket that has its number by now shares a bucket with its pass.
+            who.user = event.keyed(ticket.user_key());
+        }
     }
 }
 

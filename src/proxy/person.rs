@@ -6,7 +6,7 @@
 //! computer does not stand in the place of the last one.
 
 use super::Proxy;
-use super::identify::Identity;
+use super::identify::{EventKey, Identity};
 use super::live::Room;
 use crate::admission::people::{Keep, People, Place, Stage, keep, whole_seconds};
 use crate::admission::room::{Claim, PassId, Room as State};
@@ -31,13 +31,19 @@ pub(super) fn must_say_who(room: &Room, who: &Identity) -> bool {
     room.settings.require_identity && !known
 }
 
+/// Whether something new may begin: a place, or a visit without one. What an ended ticket or pass was once
+/// given to is nobody in particular.
+pub(super) fn may_begin(room: &Room, who: &Identity) -> bool {
+    !room.settings.require_identity || who.person.is_some()
+}
+
 /// A ticket's time, so that it is the same bytes on every device.
 pub(super) fn joined(room: &Room, who: &Identity, now: UnixTime) -> UnixTime {
     of(room, who).map_or(now, |_| whole_seconds(now))
 }
 
 /// Where the person stands, changing nothing.
-pub(super) fn look(room: &Room, who: &mut Identity) {
+pub(super) fn look(room: &Room, who: &mut Identity, event: &EventKey) {
     let Some(person) = of(room, who) else { return };
     let key = room.line.key_of(&person);
     let (held, foreign) = room.line.with_people(|people, _| {
@@ -45,6 +51,7 @@ pub(super) fn look(room: &Room, who: &mut Identity) {
         (held, foreign(people, held.as_ref(), who))
     });
     stand_by(who, held, foreign);
+    room.recognise(who, event);
 }
 
 /// Merges what is shown, and `fresh` that was only now given, with what the person holds. True if that
@@ -93,6 +100,7 @@ pub(super) fn settle(
         (held, foreign, people.changes() != before)
     });
     stand_by(who, held, foreign);
+    room.recognise(who, &proxy.event);
     changed
 }
 
@@ -100,7 +108,7 @@ pub(super) fn settle(
 fn foreign(people: &People, held: Option<&Place>, who: &Identity) -> (bool, bool) {
     let is = |shown: Option<Claims>| {
         shown.is_some_and(|shown| {
-            people.is_held(shown.number) && !held.is_some_and(|held| is_same(&held.claims, &shown))
+            people.is_held(&shown) && !held.is_some_and(|held| is_same(&held.claims, &shown))
         })
     };
     (is(who.ticket), is(who.pass))

@@ -96,6 +96,7 @@ pub fn check_in(
             }
         }
         match line.state(policy) {
+            RoomState::Open if !person::may_begin(room, who) => Door::Nameless,
             RoomState::Open if !comes_in => Door::Past,
             RoomState::Open => {
                 let pass = fresh();
@@ -116,7 +117,13 @@ pub fn check_in(
         }
         Door::Granted(claims, reason) => {
             let given = claims.id;
-            let claims = if claims.number == 0 { settled(proxy, room, who, claims, now) } else { claims };
+            let claims = if claims.number == 0 {
+                settled(proxy, room, who, claims, now)
+            } else {
+                // A visit may end with this request, and its copies must be known by then.
+                person::settle(proxy, room, &mut { *who }, None, now);
+                claims
+            };
             let token = proxy.ring.sign(&claims);
             let cookie = cookie("pass", &room.line.name, &token, asked.secure);
             // What another device of the person holds is not ours to take back.
@@ -131,6 +138,7 @@ pub fn check_in(
             })
         }
         Door::Past => Ok(Entry { reason: "open", ..Entry::past(route.settings.class) }),
+        Door::Nameless => Err(Refusal::NotBelieved),
         Door::Waits(state) => Err(wait(state, asked)),
     }
 }
@@ -153,6 +161,8 @@ enum Door {
     Granted(Claims, &'static str),
     /// Goes on without one: nobody waits.
     Past,
+    /// Must say first who it is.
+    Nameless,
     /// Does not come in now.
     Waits(RoomState),
 }

@@ -290,6 +290,8 @@ impl Journal {
                 let known = keys.get(room)?.map(|known| known.value());
                 if known.is_none() {
                     keys.insert(room, random)?;
+                    // Places under a key that is gone are nobody's.
+                    transaction.open_table(PEOPLE)?.retain_in((room, 0)..=(room, u64::MAX), |_, _| false)?;
                 }
                 known.unwrap_or(random)
             };

@@ -229,7 +229,8 @@ impl Line {
             marks.issued = marks.issued.max(drawn.into());
         }
         let spare = durable.reserved.saturating_sub(marks.issued);
-        let used = marks.issued.saturating_sub(durable.issued);
+        // Those who are drawn come once.
+        let used = if lots.closes.is_some() { 0 } else { marks.issued.saturating_sub(durable.issued) };
         let block = BLOCK.max(used.saturating_mul(4));
         // Nobody has a number before those who are drawn.
         let reserved = if undrawn && lots.closes.is_none() {
@@ -276,6 +277,10 @@ impl Line {
     pub fn set_lots(&self, lottery: Lottery) {
         if let Lottery::Held(lots) = &lottery {
             self.told.send_replace((lots.kept(), lots.lines().len()));
+            // What was said of the draw counts, whatever marks were written last.
+            if let Some(drawn) = lots.committed() {
+                self.with(|room| room.begin_after(drawn.into()));
+            }
         }
         *self.lock_lots() = lottery;
     }

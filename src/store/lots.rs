@@ -148,6 +148,12 @@ impl Lots {
         self.ceremony.commitment().is_some()
     }
 
+    /// How many were committed to, if they are.
+    #[must_use]
+    pub fn committed(&self) -> Option<u32> {
+        self.ceremony.commitment().map(|commitment| commitment.count)
+    }
+
     /// The hash of the commitment to those who came, in hex.
     #[must_use]
     pub fn commitment(&self) -> Option<String> {

@@ -259,6 +259,13 @@ async fn a_shared_computer_does_not_hand_on_a_place_and_two_devices_take_one_sea
     let mut nobody = Browser::default();
     assert_eq!(nobody.visit(&process).await, StatusCode::UNAUTHORIZED);
     assert_eq!(nobody.join(&process).await["reason"], "not_believed");
+    // A pass that is still there from the one before leads the next one nowhere, and begins nothing new.
+    let mut left = Browser(phone.0.clone());
+    left.set("login=; Max-Age=0");
+    assert_eq!(left.join(&process).await["reason"], "not_believed", "no place for whoever has an old pass");
+    phone.sign_in(&bruno);
+    assert_eq!(phone.visit(&process).await, StatusCode::SERVICE_UNAVAILABLE, "that visit is Anna's");
+    assert_eq!(phone.look(&process).await["ticket"], of_bruno["ticket"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,8 +52,22 @@ fn what_is_kept_is_there_again_and_only_what_changed_is_written() {
     assert_eq!(people.unkept().places.len(), 1, "the second is another by now");
     let again = People::restore([people.unkept().places, changes.places[..1].to_vec()].concat());
     assert_eq!((again.place(1, ROOM), again.place(2, ROOM)), (people.place(1, ROOM), people.place(2, ROOM)));
-    assert!(again.is_held(10) && again.is_held(4) && !again.is_held(11) && !again.is_held(0));
-    assert!(people.is_held(10) && people.is_held(4) && !people.is_held(11));
+    for people in [&again, &people] {
+        assert_eq!([10, 4, 11, 0].map(|n| people.is_held(&ticket(n, 1))), [true, true, false, false]);
+    }
+}
+
+#[test]
+fn a_visit_without_a_number_is_its_holders_and_nobody_elses() {
+    let straight = |id| Claims { kind: Kind::Pass, number: 0, id: [id; 16], ..ticket(0, 9) };
+    let mut people = People::default();
+    people.hold(1, &straight(7));
+    let again = People::restore(people.unkept().places);
+    assert!(people.is_held(&straight(7)) && again.is_held(&straight(7)) && !people.is_held(&straight(8)));
+    people.hold(1, &straight(8));
+    assert!(people.is_held(&straight(8)) && !people.is_held(&straight(7)), "it was given up for another");
+    people.hold(1, &ticket(3, 9));
+    assert!(!people.is_held(&straight(8)) && people.is_held(&ticket(3, 9)));
 }
 
 #[test]
@@ -73,6 +87,8 @@ fn a_later_visit_is_another_one_and_a_copy_is_not() {
         Keep::Shown,
         "another visit"
     );
+    let after_a_kill = keep(&inside(200), Stage::Waits, &ticket(3, 150), Stage::Waits);
+    assert_eq!(after_a_kill, Keep::Held, "nobody knows yet that it is inside still");
     let never = Place { claims: ticket(5, 100), entered: None };
     assert_eq!(
         keep(&never, Stage::Over, &ticket(9, 90), Stage::Waits),

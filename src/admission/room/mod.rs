@@ -31,7 +31,7 @@ use super::extensions::Extensions;
 use super::forecast::Forecast;
 use super::front_row::{FrontRow, Next};
 use super::late::LateLane;
-use super::moment::{Moment, nanos};
+use super::moment::{Moment, UnixTime, nanos};
 use super::number_set::NumberSet;
 use super::numbers::Numbers;
 use super::opening::Shut;
@@ -69,6 +69,7 @@ pub struct Room {
     hold: Option<HoldReason>,
     /// It has not opened yet.
     shut: Option<Shut>,
+    opening: Option<UnixTime>,
     stood_still: Duration,
     last_step: Moment,
 }
@@ -96,6 +97,7 @@ impl Room {
             remaining_heard: now,
             hold: None,
             shut: None,
+            opening: None,
             stood_still: Duration::ZERO,
             last_step: now,
         }
@@ -157,10 +159,12 @@ impl Room {
 
     /// Whether it has opened. A room in which somebody has come in is never shut again: a clock that goes
     /// back sends nobody out.
-    pub fn shut(&mut self, shut: Option<Shut>) {
+    ///
+    /// `opening` is the one that it is shut until, or was: another one counts whoever is there.
+    pub fn shut(&mut self, shut: Option<Shut>, opening: Option<UnixTime>) {
         let came_in = !self.passes.is_empty() || !self.front.is_empty();
-        if self.shut.is_some() || !came_in {
-            self.shut = shut;
+        if self.shut.is_some() || !came_in || self.opening != opening {
+            (self.shut, self.opening) = (shut, opening);
         }
     }
 

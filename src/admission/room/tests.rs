@@ -415,7 +415,7 @@ fn before_its_opening_a_room_calls_and_seats_nobody() {
     let mut bench = Bench::new(10, RoomMarks::default());
     bench.room.reserve(100);
     for (shut, state) in [(Shut::Closed, RoomState::Closed), (Shut::Prequeue, RoomState::Prequeue)] {
-        bench.room.shut(Some(shut));
+        bench.room.shut(Some(shut), None);
         bench.policy.open = true;
         bench.step(SECOND);
         bench.policy.open = false;
@@ -428,15 +428,17 @@ fn before_its_opening_a_room_calls_and_seats_nobody() {
     assert_eq!((bench.room.marks().cursor, bench.claim(1)), (0, Claim::Waiting { ahead: 0 }));
     let earlier = ShownPass { id: pass(80), number: 0, age: SECOND, finishing: true, older_than_we: true };
     assert_eq!(bench.room.touch(&bench.policy, &earlier, bench.now), Touch::Over);
-    bench.room.shut(None);
+    bench.room.shut(None, None);
     bench.step(SECOND);
     assert_eq!(bench.claim(1), Claim::Admitted);
-    bench.room.shut(Some(Shut::Prequeue));
+    bench.room.shut(Some(Shut::Prequeue), None);
     bench.step(SECOND);
     assert_ne!(
         bench.room.state(&bench.policy),
         RoomState::Prequeue,
         "a clock that goes back sends nobody out"
     );
+    bench.room.shut(Some(Shut::Prequeue), Some(UnixTime(9)));
+    assert_eq!(bench.room.state(&bench.policy), RoomState::Prequeue, "another opening does");
     assert_eq!(bench.claim(1), Claim::Admitted);
 }

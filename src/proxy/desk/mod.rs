@@ -155,13 +155,18 @@ where
         return refuse::problem(live, asked, record, Reason::NotFound, None);
     };
     let named = Some((room.line.name.as_str(), room.line.id));
-    let mut who = identify(request.headers(), asked.peer, asked.client, named, &sources(proxy, live, asked));
-    room.recognise(&mut who);
-    record.user = who.user;
     let look = matches!(asked.method, Method::GET | Method::HEAD);
+    let mut sources = sources(proxy, live, asked);
+    if look && matches!(endpoint, "board" | "messages" | "rules" | "rules-page" | "visit.js" | "queue") {
+        // The same for everybody: nobody's signature is verified for it.
+        sources.jwt = None;
+    }
+    let mut who = identify(request.headers(), asked.peer, asked.client, named, &sources);
+    room.recognise(&mut who, &proxy.event);
+    record.user = who.user;
     // What is the same for everybody is nobody's.
     if look && matches!(endpoint, "ticket" | "receipt" | "visit" | "place") {
-        person::look(room, &mut who);
+        person::look(room, &mut who, &proxy.event);
     }
     let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now(), coded: false };
     match (endpoint, look) {
@@ -232,6 +237,7 @@ impl Visit<'_> {
             return refuse::problem(self.live, self.asked, record, Reason::BadRequest, Some(CROSS_SITE));
         }
         if step == "reminder" {
+            person::look(self.room, &mut self.who, &self.proxy.event);
             return self.remind(request, record).await;
         }
         let form = is_html_form(request.headers());
@@ -254,7 +260,7 @@ impl Visit<'_> {
         // What is given up is the person's place, whatever is shown.
         let leaves = !matches!(step, "tickets" | "claims" | "extension");
         if leaves {
-            person::look(self.room, &mut self.who);
+            person::look(self.room, &mut self.who, &self.proxy.event);
         }
         let merged = !leaves && person::settle(self.proxy, self.room, &mut self.who, None, self.now);
         if merged && !(self.room.line.people_kept().await && self.room.line.ends_kept().await) {
@@ -287,6 +293,9 @@ impl Visit<'_> {
         let standing = standing.filter(|standing| standing.claim != Claim::Done);
         let (status, standing) = match standing {
             Some(standing) => (StatusCode::OK, standing),
+            None if !person::may_begin(self.room, &self.who) => {
+                return refuse::refuse(self.live, &Refusal::NotBelieved, self.asked, record);
+            }
             None if self.room_state() == RoomState::Closed => return self.closed(record),
             None => {
                 let Some(given) = self.take_place().await else {
@@ -294,7 +303,7 @@ impl Visit<'_> {
                 };
                 let taken =
                     person::settle(self.proxy, self.room, &mut self.who, Some(given.ticket), self.now);
-                if taken && !self.room.line.people_kept().await {
+                if (taken || person::counts(self.room, &self.who)) && !self.room.line.people_kept().await {
                     return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
                 }
                 // Another device of the same person may have been quicker: then that one's place counts.

@@ -39,6 +39,13 @@ impl Visit<'_> {
         };
         let Some(standing) = self.standing() else { return refused(Reason::NoTicket, None, record) };
         let (name, number) = (&self.room.line.name, standing.ticket.number);
+        if number == 0 {
+            let body = json!({
+                "type": "about:blank", "title": "There are no numbers before the draw", "status": 409,
+                "reason": "undrawn", "room": name,
+            });
+            return own(record, "undrawn", problem_answer(StatusCode::CONFLICT, &body));
+        }
         if forgets {
             self.room.line.reminders(|all| all.forget(number));
             let body = json!({ "room": name, "number": number, "reminder": false });

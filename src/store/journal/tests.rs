@@ -43,6 +43,7 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
     let journal = Journal::open(directory.path()).unwrap();
     let (secret, people) = journal.people("main", [1; 32]).unwrap();
     assert_eq!((secret, people.len()), ([1; 32], 0));
+    journal.people("mainz", [2; 32]).unwrap();
     for (room, place) in [("main", [1; 28]), ("mainz", [2; 28]), ("main", [3; 28])] {
         let people = Changes { places: vec![(u64::MAX, place), (7, place)], count: 0 };
         let entry = Entry {
@@ -61,6 +62,11 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
     journal.forget_people("main").unwrap();
     assert_eq!(journal.people("main", [9; 32]).unwrap(), ([9; 32], Vec::new()), "another key, nobody known");
     assert_eq!(journal.people("mainz", [9; 32]).unwrap().1.len(), 2);
+    let late = Changes { places: vec![(7, [4; 28])], count: 0 };
+    let (ends, lots) = (Ends::default(), LotsNews::default());
+    journal.forget_people("main").unwrap();
+    journal.write(&[Entry { room: "main".to_owned(), marks: MARKS, ends, lots, people: late }], &[]).unwrap();
+    assert_eq!(journal.people("main", [8; 32]).unwrap().1.len(), 0, "what was under way when its key went");
 }
 
 #[test]
