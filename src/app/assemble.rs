@@ -237,7 +237,7 @@ async fn clusters(
     Ok(clusters)
 }
 
-/// Goes on with the keys that are known, unless something else is asked for.
+/// Goes on with the keys that are known, unless others are asked for.
 fn jwt(
     workshop: &Workshop,
     settings: &Settings,
@@ -249,6 +249,9 @@ fn jwt(
         return Ok(Some(Arc::clone(old)));
     }
     let jwt = Jwt::build(wanted.clone()).map_err(AssembleError::Identity)?;
+    if let Some(old) = old {
+        jwt.take_over(old);
+    }
     if workshop.upstreams == Upstreams::Real {
         tokio::spawn(Jwt::look_after(Arc::downgrade(&jwt), workshop.clock));
     }

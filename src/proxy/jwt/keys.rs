@@ -1,4 +1,4 @@
-//! A set of public keys (JWKS, RFC 7517), and what was found good under it.
+//! A set of public keys (JWKS, RFC 7517), and what was found under it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,11 +7,11 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, P
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use sha2::{Digest, Sha256};
 
-use super::Good;
+use super::{Good, NotBelieved};
 
 /// Most keys of a set that are looked at.
 const KEYS_MAX: usize = 64;
-/// Tokens found good that are remembered in one generation; there are two.
+/// Tokens that are remembered in one generation; there are two of the good, and two of the others.
 const REMEMBERED_MAX: usize = 32_768;
 
 /// The keys in force. Another set remembers nothing of this one's.
@@ -19,20 +19,42 @@ const REMEMBERED_MAX: usize = 32_768;
 pub(super) struct KeySet {
     keys: Vec<Key>,
     digest: [u8; 32],
-    good: Mutex<Generations>,
+    good: Mutex<Generations<Good>>,
+    /// Apart, so that a flood of bad tokens drives out none that is good.
+    bad: Mutex<Generations<NotBelieved>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
     pub(super) key: DecodingKey,
 }
 
-#[derive(Debug, Default)]
-struct Generations {
-    new: HashMap<u128, Good>,
-    old: HashMap<u128, Good>,
+/// What was found, by the digest of the token.
+#[derive(Debug)]
+struct Generations<T> {
+    new: HashMap<u128, T>,
+    old: HashMap<u128, T>,
+}
+
+impl<T> Default for Generations<T> {
+    fn default() -> Self {
+        Self { new: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl<T: Copy> Generations<T> {
+    fn get(&self, digest: u128) -> Option<T> {
+        self.new.get(&digest).or_else(|| self.old.get(&digest)).copied()
+    }
+
+    fn put(&mut self, digest: u128, found: T) {
+        if self.new.len() >= REMEMBERED_MAX {
+            self.old = std::mem::take(&mut self.new);
+        }
+        self.new.insert(digest, found);
+    }
 }
 
 /// The key by which a token may be checked.
@@ -88,7 +110,12 @@ impl KeySet {
                 "no key of a kind that is believed: RSA (RS256), P-256 (ES256), Ed25519 (EdDSA)".into()
             );
         }
-        Ok(Self { keys, digest: Sha256::digest(text).into(), good: Mutex::default() })
+        Ok(Self { keys, digest: Sha256::digest(text).into(), ..Self::default() })
+    }
+
+    /// The same keys, without what was found under them.
+    pub(super) fn anew(&self) -> Self {
+        Self { keys: self.keys.clone(), digest: self.digest, ..Self::default() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -109,16 +136,17 @@ impl KeySet {
         found.map_or(Lookup::Unknown, Lookup::Key)
     }
 
-    pub(super) fn remembered(&self, digest: u128) -> Option<Good> {
-        let good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
-        good.new.get(&digest).or_else(|| good.old.get(&digest)).copied()
+    /// What was found of a token before.
+    pub(super) fn remembered(&self, digest: u128) -> Option<Result<Good, NotBelieved>> {
+        let good = self.good.lock().unwrap_or_else(PoisonError::into_inner).get(digest);
+        let bad = || self.bad.lock().unwrap_or_else(PoisonError::into_inner).get(digest);
+        good.map(Ok).or_else(|| bad().map(Err))
     }
 
-    pub(super) fn remember(&self, digest: u128, found: Good) {
-        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
-        if good.new.len() >= REMEMBERED_MAX {
-            good.old = std::mem::take(&mut good.new);
+    pub(super) fn remember(&self, digest: u128, found: Result<Good, NotBelieved>) {
+        match found {
+            Ok(good) => self.good.lock().unwrap_or_else(PoisonError::into_inner).put(digest, good),
+            Err(bad) => self.bad.lock().unwrap_or_else(PoisonError::into_inner).put(digest, bad),
         }
-        good.new.insert(digest, found);
     }
 }

@@ -1,8 +1,8 @@
 //! Who a signed token (JWT) says that somebody is, checked against the keys of whoever issues it.
 //!
 //! The algorithm is the key's, never the token's: RS256, ES256 or EdDSA, by the kind of the key. A token
-//! must have the right issuer and audience and an end, and name somebody. What was found good is kept for
-//! a while, since a signature costs more than all the rest of a request.
+//! must have the right issuer and audience and an end, and name somebody. What was found, good or not, is kept
+//! for a while, since a signature costs more than all the rest of a request.
 
 mod fetch;
 mod keys;
@@ -20,7 +20,7 @@ use super::identify::EventKey;
 use crate::admission::{PersonKey, UnixTime};
 use crate::clock::Clock;
 use crate::config::settings::{JwtSettings, KeySource};
-use keys::{KeySet, Lookup};
+use keys::{Key, KeySet, Lookup};
 
 /// Longest token that is looked at, bytes.
 const TOKEN_MAX: usize = 8 * 1024;
@@ -79,6 +79,14 @@ impl Jwt {
         Ok(Arc::new(Self { settings, keys, unknown }))
     }
 
+    /// Goes on with the keys that `old` has fetched from the same address, so that no reload needs the
+    /// issuer. What was found under them is found anew, by what now makes a token good.
+    pub fn take_over(&self, old: &Self) {
+        if matches!(self.settings.keys, KeySource::Address(_)) && self.settings.keys == old.settings.keys {
+            self.keys.store(Arc::new(old.keys.load().anew()));
+        }
+    }
+
     /// Whom a token names.
     ///
     /// # Errors
@@ -90,19 +98,22 @@ impl Jwt {
         let (keys, digest) = (self.keys.load(), event.digest(token));
         let leeway = self.settings.leeway;
         let known = keys.remembered(digest);
-        let is_new = known.is_none();
-        let good = known.map_or_else(|| self.check(&keys, token, event), Ok)?;
+        let good = known.unwrap_or_else(|| self.check(&keys, token, digest, event))?;
         let (soonest, latest) = (now.0.saturating_add(ms(leeway)), now.0.saturating_sub(ms(leeway)));
         if good.from > soonest || good.until <= latest {
             return Err(NotBelieved);
         }
-        if is_new {
-            keys.remember(digest, good);
-        }
         Ok(good.person)
     }
 
-    fn check(&self, keys: &KeySet, token: &[u8], event: &EventKey) -> Result<Good, NotBelieved> {
+    /// Looks at a token that was not seen before. Remembers what took a signature to find out.
+    fn check(
+        &self,
+        keys: &KeySet,
+        token: &[u8],
+        digest: u128,
+        event: &EventKey,
+    ) -> Result<Good, NotBelieved> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| NotBelieved)?;
         let key = match keys.find(header.kid.as_deref()) {
             Lookup::Key(key) => key,
@@ -111,6 +122,13 @@ impl Jwt {
                 return Err(NotBelieved);
             }
         };
+        let found = self.read(key, token, event);
+        keys.remember(digest, found);
+        found
+    }
+
+    /// What a token says under a key, whatever the time.
+    fn read(&self, key: &Key, token: &[u8], event: &EventKey) -> Result<Good, NotBelieved> {
         let rules = key.rules(&self.settings.issuer, &self.settings.audience);
         let told = jsonwebtoken::decode::<serde_json::Value>(token, &key.key, &rules);
         let claims = told.map_err(|_| NotBelieved)?.claims;

@@ -204,3 +204,50 @@ fn a_set_without_a_key_that_is_believed_is_refused() {
         assert!(KeySet::parse(bad.as_bytes()).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn what_was_found_bad_is_remembered_and_drives_out_nothing_good() {
+    let (issuer, event) = (Issuer::new(), event());
+    let jwt = issuer.jwt();
+    let ed = json!({ "alg": "EdDSA", "kid": "e1" });
+    let (good, bad) = (issuer.token(&ed, &claims()), issuer.token(&ed, &with(json!({ "aud": "mensa" }))));
+    let unknown = issuer.token(&json!({ "alg": "EdDSA", "kid": "e2" }), &claims());
+    let remembered = |token: &str| jwt.keys.load().remembered(event.digest(token.as_bytes()));
+    for token in [&good, &bad, &unknown] {
+        assert_eq!(remembered(token), None);
+        let _ = jwt.person(token.as_bytes(), &event, NOW);
+    }
+    assert!(remembered(&good).is_some_and(|found| found.is_ok()));
+    assert_eq!(remembered(&bad), Some(Err(NotBelieved)));
+    assert_eq!(remembered(&unknown), None, "its key may come, and it cost nothing");
+    for other in 0..100_000 {
+        jwt.keys.load().remember(other, Err(NotBelieved));
+    }
+    assert!(remembered(&good).is_some_and(|found| found.is_ok()));
+    assert_eq!(remembered(&bad), None, "the memory has an end");
+    let early = issuer.token(&ed, &with(json!({ "nbf": NOW.0 / 1_000 + 60 })));
+    assert_eq!(jwt.person(early.as_bytes(), &event, NOW), Err(NotBelieved));
+    assert!(jwt.person(early.as_bytes(), &event, UnixTime(NOW.0 + 60_000)).is_ok(), "not bad, but early");
+}
+
+#[test]
+fn fetched_keys_outlive_a_reload_and_what_was_found_does_not() {
+    let (issuer, event) = (Issuer::new(), event());
+    let from = |address: &str, audience: &str| {
+        let keys = KeySource::Address(address.to_owned());
+        Jwt::build(JwtSettings { keys, audience: audience.to_owned(), ..issuer.jwt().settings }).unwrap()
+    };
+    let old = from("https://login.example/jwks.json", "bonus");
+    old.keys.store(Arc::new(KeySet::parse(issuer.keys().to_string().as_bytes()).unwrap()));
+    let ed = json!({ "alg": "EdDSA", "kid": "e1" });
+    let (bonus, mensa) = (issuer.token(&ed, &claims()), issuer.token(&ed, &with(json!({ "aud": "mensa" }))));
+    assert!(old.person(bonus.as_bytes(), &event, NOW).is_ok());
+    assert!(old.person(mensa.as_bytes(), &event, NOW).is_err());
+    let new = from("https://login.example/jwks.json", "mensa");
+    new.take_over(&old);
+    assert!(new.person(bonus.as_bytes(), &event, NOW).is_err());
+    assert!(new.person(mensa.as_bytes(), &event, NOW).is_ok());
+    let elsewhere = from("https://login.example/other.json", "bonus");
+    elsewhere.take_over(&old);
+    assert!(elsewhere.person(bonus.as_bytes(), &event, NOW).is_err());
+}
