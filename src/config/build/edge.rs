@@ -2,7 +2,7 @@
 
 use super::Judge;
 use crate::admission::pace::PacePolicy;
-use crate::config::document::at;
+use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
 use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawOtherwise, RawTrace};
 use crate::config::settings::{
@@ -51,17 +51,9 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
 fn jwt(judge: &mut Judge<'_, '_>) {
     let Some(jwt) = &judge.raw.identity.jwt else { return };
     let path = at(&["identity", "jwt"]);
-    let clear = jwt.keys.starts_with("http://");
-    judge.refuse_if(clear && !is_loopback(&jwt.keys), || {
-        let help = "write the address with `https://`, or the name of a file";
-        Finding::error(path.key("keys"), "the keys would come in the clear", help)
-            .note("whoever sits on the way could put in a key of his own and be anybody")
-    });
-    let good = jwt.keys.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
-    judge.refuse_if(jwt.keys.contains("://") && !good, || {
-        let help = "write an address as in \"https://login.example.org/jwks.json\"";
-        Finding::error(path.key("keys"), format!("`{}` is no address", jwt.keys), help)
-    });
+    if jwt.keys.contains("://") {
+        key_address(judge, &path.key("keys"), &jwt.keys);
+    }
     if let Some(name) = &jwt.cookie {
         let ours = name.0.0.trim_start_matches("__Host-").starts_with("tornello-");
         judge.refuse_if(ours, || {
@@ -71,10 +63,25 @@ fn jwt(judge: &mut Judge<'_, '_>) {
     }
 }
 
-fn is_loopback(address: &str) -> bool {
-    let host = address.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
-    let host = host.and_then(|host| host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().ok());
-    host.is_some_and(|host| host.is_loopback())
+/// Keys come over TLS, or from this machine.
+fn key_address(judge: &mut Judge<'_, '_>, path: &KeyPath, text: &str) {
+    let uri = text.parse::<http::Uri>().ok().filter(|uri| uri.host().is_some());
+    let known = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+    let Some(uri) = known else {
+        let help = "write an address such as `https://login.example.org/jwks.json`, or the name of a file";
+        return judge.add(Finding::error(path.clone(), format!("`{text}` is no address of keys"), help));
+    };
+    judge.refuse_if(uri.authority().is_some_and(|authority| authority.as_str().contains('@')), || {
+        let help = "remove what stands before `@`; public keys are had without signing in";
+        Finding::error(path.clone(), "the address of the keys names a user", help)
+    });
+    let host = uri.host().map(|host| host.trim_matches(['[', ']']).parse::<std::net::IpAddr>());
+    let is_here = host.is_some_and(|host| host.is_ok_and(|host| host.is_loopback()));
+    judge.refuse_if(uri.scheme_str() == Some("http") && !is_here, || {
+        let help = "write the address with `https://`, or the name of a file";
+        Finding::error(path.clone(), "the keys would come in the clear", help)
+            .note("whoever sits on the way could put in a key of his own and be anybody")
+    });
 }
 
 /// As browsers write it: lower case, no path, nothing for everybody.

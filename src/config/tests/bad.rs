@@ -218,6 +218,49 @@ const MEANING: &[Bad] = &[
         "tornello-pass",
         "the service's own session cookie",
     ),
+    (
+        "header = \"x-user\"",
+        "jwt = { keys = \"http://192.0.2.1/jwks.json\", issuer = \"i\", audience = \"a\" }",
+        "192.0.2.1",
+        "write the address with `https://`",
+    ),
+    (
+        "header = \"x-user\"",
+        "jwt = { keys = \"HTTP://login.example.org/jwks.json\", issuer = \"i\", audience = \"a\" }",
+        "HTTP://",
+        "write the address with `https://`",
+    ),
+    (
+        "header = \"x-user\"",
+        "jwt = { keys = \"ftp://127.0.0.1/jwks.json\", issuer = \"i\", audience = \"a\" }",
+        "ftp://",
+        "`https://login.example.org/jwks.json`",
+    ),
+    (
+        "header = \"x-user\"",
+        "jwt = { keys = \"https://\", issuer = \"i\", audience = \"a\" }",
+        "https://",
+        "`https://login.example.org/jwks.json`",
+    ),
+    (
+        "header = \"x-user\"",
+        "jwt = { keys = \"https://me:secret@login.example.org/jwks.json\", issuer = \"i\", audience = \"a\" }",
+        "me:secret@",
+        "remove what stands before `@`",
+    ),
+    ("header = \"x-user\"", "[room.vip]\none_place_per = \"person\"", "one_place_per", "set `identity.jwt`"),
+    (
+        "call = \"10m\"",
+        "opens_at = \"2026-12-08T09:00Z\"\ndraw = \"drand\"\none_place_per = \"person\"",
+        "one_place_per",
+        "remove `draw`, or write `one_place_per = \"browser\"`",
+    ),
+    (
+        "call = \"10m\"",
+        "require_identity = true",
+        "require_identity",
+        "write `one_place_per = \"person\"`, or remove `require_identity`",
+    ),
     ("rate = \"500/s\"", "rate = \"5/s\"", "rate = \"5/s\"", "at least 10/s"),
     ("burst = 1000", "burst = 10", "burst = 10", "a burst of at least 20"),
     ("limit = { law", "tls = {}\nlimit = { law", "tls = {}", "add `server_name = "),
@@ -325,6 +368,14 @@ fn faults_of_one_key() {
 fn faults_between_keys() {
     check(MEANING);
     assert!(SHAPE.len() + MEANING.len() >= 50);
+}
+
+#[test]
+fn keys_of_this_machine_may_come_in_the_clear() {
+    for keys in ["http://127.0.0.1:8081/jwks.json", "HTTP://[::1]/jwks.json", "https://login.example.org/"] {
+        let jwt = format!("jwt = {{ keys = \"{keys}\", issuer = \"i\", audience = \"a\" }}");
+        assert!(parse(&GOOD.replacen("header = \"x-user\"", &jwt, 1), "good.toml").is_ok(), "{keys}");
+    }
 }
 
 #[test]
