@@ -10,6 +10,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::*;
+use crate::admission::ticket::KeyRing;
+use crate::config::settings::IdentitySettings;
+use crate::proxy::identify::{Sources, identify};
 
 /// A public key and a token under it, made by OpenSSL.
 const RSA_MODULUS: &str = "2gq2UcyoWcmDMXVVWd7woaVBV9qqkGodx5d_COhoJ5Ljr_B7vYlVYtiK17HqmM4wuTvYK5I_5sv9JNXDO3ada3qefPe6ibJpsWXU\
@@ -250,4 +253,36 @@ fn fetched_keys_outlive_a_reload_and_what_was_found_does_not() {
     let elsewhere = from("https://login.example/other.json", "bonus");
     elsewhere.take_over(&old);
     assert!(elsewhere.person(bonus.as_bytes(), &event, NOW).is_err());
+}
+
+#[test]
+fn a_cookie_of_a_sibling_host_hides_no_good_token() {
+    let (issuer, event) = (Issuer::new(), event());
+    let mut jwt = issuer.jwt();
+    jwt.settings.cookie = Some("login".to_owned());
+    jwt.settings.refuses = true;
+    let ring = KeyRing::new(crate::admission::ticket::Key::new(1, &[1; 32]), Vec::new());
+    let settings = IdentitySettings::default();
+    let sources = Sources {
+        settings: &settings,
+        trusted: &[],
+        ring: &ring,
+        event: &event,
+        jwt: Some(&jwt),
+        now: NOW,
+        secure: true,
+    };
+    let who = |cookies: &str| {
+        let headers = [(http::header::COOKIE, cookies.parse().unwrap())].into_iter().collect();
+        let peer = "192.0.2.1".parse().unwrap();
+        let who = identify(&headers, peer, peer, None, &sources);
+        (who.person.is_some(), who.not_believed)
+    };
+    let good = issuer.token(&json!({ "alg": "EdDSA", "kid": "e1" }), &claims());
+    assert_eq!(who(&format!("login={good}")), (true, false));
+    assert_eq!(who(&format!("login=x; login=; logins=y; login={good}")), (true, false));
+    assert_eq!(who(&format!("login={good}; login=x")), (true, false));
+    assert_eq!(who("login=x; login=y"), (false, true));
+    assert_eq!(who(&format!("login=1; login=2; login=3; login=4; login={good}")), (false, true), "too many");
+    assert_eq!(who("login=; other=x"), (false, false));
 }
