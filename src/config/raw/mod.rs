@@ -252,7 +252,7 @@ pub(crate) struct RawDoor {
     /// Changes that one user may make at once after a rest. Default: the number in `rate`. Hot.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) burst: Option<u32>,
-    /// The same for a whole IPv4 address or IPv6 /64, which many people may share.
+    /// The same for a whole network, IPv4 /24 or IPv6 /48, which many people may share.
     /// Default: 50 times the user's. Hot.
     pub(crate) prefix: Option<RawPrefixQuota>,
 }
@@ -279,7 +279,7 @@ pub(crate) struct RawQuota {
     /// Requests that one user may send at once after a rest. Default: the number in `rate`. Hot.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) burst: Option<u32>,
-    /// The same for a whole IPv4 address or IPv6 /64, which many people may share.
+    /// The same for a whole network, IPv4 /24 or IPv6 /48, which many people may share.
     /// Default: 50 times the user's. Hot.
     pub(crate) prefix: Option<RawPrefixQuota>,
 }
