@@ -1,7 +1,8 @@
 //! The herald: once a second it looks whose turn comes soon in each room with a webhook, and tells the body.
 //!
 //! Off the request path, and one message at a time for each room: a receiver that hangs delays those who wait
-//! to be told there, and nobody else. Those not told yet stay registered, so nothing else is kept for them.
+//! to be told there, and nobody else. Those not told yet stay registered, so nothing else is kept for them; when
+//! a reload takes a room's webhook away, they go with it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,13 +40,14 @@ pub async fn tell(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
         telling.retain(|_, task| !task.is_finished());
         let live = proxy.live.load_full();
         for (name, room) in &live.rooms {
-            let Some(webhook) = room.webhook.as_ref().filter(|_| !telling.contains_key(name)) else {
-                continue;
-            };
-            if room.line.reminders(|all| all.is_empty()) {
+            if room.webhook.is_none() {
+                room.line.reminders(|all| drop(std::mem::take(all)));
                 continue;
             }
-            let task = tell_all_due(Arc::clone(&proxy), Arc::clone(room), Arc::clone(webhook));
+            if telling.contains_key(name) || room.line.reminders(|all| all.is_empty()) {
+                continue;
+            }
+            let task = tell_all_due(Arc::clone(&proxy), name.clone());
             telling.insert(name.clone(), tokio::spawn(task));
         }
     }
@@ -54,9 +56,15 @@ pub async fn tell(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// One message after the other, until nobody's turn is near who was not told.
-async fn tell_all_due(proxy: Arc<Proxy>, room: Arc<Room>, webhook: Arc<Webhook>) {
+/// One message after the other, until nobody's turn is near who was not told. Each goes where the
+/// configuration of that moment says.
+async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
     loop {
+        let room = proxy.live.load().rooms.get(&name).map(Arc::clone);
+        let Some((room, webhook)) = room.and_then(|room| Some((Arc::clone(&room), room.webhook.clone()?)))
+        else {
+            return;
+        };
         let facts = room.line.facts(&room.settings.policy);
         let ahead = webhook.settings.ahead;
         let due = room.line.reminders(|all| all.due(facts.cursor, facts.rate, ahead, BATCH));
