@@ -60,14 +60,17 @@ async fn receiver(first: Vec<StatusCode>) -> (Origin, Arc<Mutex<Vec<Message>>>) 
     (origin, got)
 }
 
-async fn gate(origin: &Origin, folder: &Path, receiver: SocketAddr) -> Gate {
+fn webhook(folder: &Path, receiver: SocketAddr) -> String {
     let secret = folder.join("secret");
     std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
-    let webhook = format!(
+    format!(
         "webhook = {{ url = \"http://{receiver}/turns\", secret = {:?}, ahead = \"1h\" }}",
         secret.display().to_string()
-    );
-    Gate::start(&room(origin, 1, &webhook)).await
+    )
+}
+
+async fn gate(origin: &Origin, folder: &Path, receiver: SocketAddr) -> Gate {
+    Gate::start(&room(origin, 1, &webhook(folder, receiver))).await
 }
 
 async fn join(gate: &Gate) -> String {
@@ -221,6 +224,45 @@ async fn a_receiver_that_fails_is_asked_again_and_one_that_hangs_harms_nobody() 
     let Gate { running, .. } = other;
     let stopping = tokio::time::timeout(std::time::Duration::from_secs(5), running.stop());
     stopping.await.expect("a stop waits for a receiver that hangs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_moves_the_webhook_of_a_busy_line_and_without_one_nobody_stays_registered() {
+    let (origin, folder) = (Origin::echo().await, tempfile::tempdir().unwrap());
+    let (old, at_old) = receiver(vec![StatusCode::INTERNAL_SERVER_ERROR; 2]).await;
+    let (new, at_new) = receiver(Vec::new()).await;
+    let (to_old, to_new) = (webhook(folder.path(), old.address), webhook(folder.path(), new.address));
+    let gate = Gate::start(&room(&origin, 1, &to_old)).await;
+    let inside = visit(gate.site(), "/", "").await.cookie().unwrap();
+    let mut line = Vec::new();
+    for _ in 0..20 {
+        line.push(join(&gate).await);
+    }
+    registers(&gate, &line[19], "carla").await;
+    gate.apply(&room(&origin, 1, "")).await;
+    until("nobody is registered", || async {
+        let live = gate.running.proxy.live.load();
+        live.rooms["main"].line.reminders(|all| all.is_empty()).then_some(())
+    })
+    .await;
+    gate.apply(&room(&origin, 1, &to_old)).await;
+    goes(&gate, pass(&inside)).await;
+    for ticket in &line[..3] {
+        let pass = comes_in(&gate, ticket).await;
+        goes(&gate, &pass).await;
+    }
+    registers(&gate, &line[17], "anna").await;
+    let got = |messages: &Mutex<Vec<Message>>, least| {
+        let messages = messages.lock().unwrap().clone();
+        (messages.len() >= least).then_some(messages)
+    };
+    until("the first try", || async { got(&at_old, 1) }).await;
+    gate.apply(&room(&origin, 1, &to_new)).await;
+    registers(&gate, &line[18], "bruno").await;
+    let messages = until("the other receiver hears of it", || async { got(&at_new, 1) }).await;
+    assert_eq!(told(&messages).keys().collect::<Vec<_>>(), ["bruno"]);
+    let messages = got(&at_old, 3).expect("what was under way was tried until it was taken");
+    assert_eq!(told(&messages).keys().collect::<Vec<_>>(), ["anna"]);
 }
 
 #[test]
