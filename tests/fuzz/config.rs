@@ -6,6 +6,7 @@ use tokio::runtime::Runtime;
 use tornello::app::assemble::{Upstreams, Workshop, assemble};
 use tornello::clock::Clock;
 use tornello::config::{Settings, Severity, difference, needs_restart, parse, render, to_json};
+use tornello::proxy::Random;
 use tornello::store::journal::Journal;
 
 /// What accepted configurations are built with.
@@ -26,6 +27,7 @@ impl Bench {
             clock: Clock::start(),
             upstreams: Upstreams::Real,
             seed: 0,
+            random: Random::new(|bytes| bytes.fill(7)),
         };
         Self { runtime, workshop }
     }
