@@ -1,8 +1,7 @@
 //! The front row: those who were called, came, and found no seat. Seats go to the lowest number.
 //!
 //! After a rush it can hold tens of thousands, all of whom ask where they stand every second or two, so
-//! a place in it must not cost a count of everybody before. Numbers are counted by blocks: a place is
-//! the sum of the blocks before and a count within one.
+//! a place in it must not cost a count of everybody before: see [`RankedSet`].
 //!
 //! A seat is of use to somebody who looks. How soon each of them looks again is known from how they
 //! looked before: who is silent for much longer is *absent*, is passed over, and stands here again by the
@@ -13,14 +12,12 @@ use std::time::Duration;
 
 use super::moment::Moment;
 use super::passes::PassId;
+use super::ranked_set::RankedSet;
 
 /// Somebody is absent after so many of their own pauses without a look.
 const PAUSES: u32 = 2;
 /// And of the pauses that they are told to make, if theirs are shorter or not known.
 const TOLD_PAUSES: u32 = 6;
-
-/// Numbers of one block: about the root of the width that a front row can have.
-const BLOCK: u64 = 1_024;
 
 /// Somebody who stands here.
 #[derive(Clone, Copy, Debug)]
@@ -44,17 +41,16 @@ pub enum Next {
 #[derive(Debug, Default)]
 pub struct FrontRow {
     comers: BTreeMap<u64, Comer>,
-    /// How many numbers of each block are here. Never 0.
-    blocks: BTreeMap<u64, u32>,
+    /// The same numbers, counted.
+    places: RankedSet,
 }
 
 impl FrontRow {
     /// A number stands here from now on. `seen` is when its holder looked before that, if ever.
     pub fn insert(&mut self, number: u64, pass: PassId, seen: Option<Moment>, clock: Moment) {
         let pause = seen.map_or(Duration::ZERO, |seen| clock.since(seen));
-        if self.comers.insert(number, Comer { pass, seen: clock, pause }).is_none() {
-            *self.blocks.entry(number / BLOCK).or_insert(0) += 1;
-        }
+        self.comers.insert(number, Comer { pass, seen: clock, pause });
+        self.places.insert(number);
     }
 
     /// The holder of a number looks. False if it does not stand here.
@@ -68,14 +64,14 @@ impl FrontRow {
     /// A number goes. `None` if it was not here.
     pub fn remove(&mut self, number: u64) -> Option<PassId> {
         let comer = self.comers.remove(&number)?;
-        self.count_out(number);
+        self.places.remove(number);
         Some(comer.pass)
     }
 
     /// The lowest number goes first. `told` is the pause that they are told to make between two looks.
     pub fn next(&mut self, told: Duration, clock: Moment) -> Option<Next> {
         let (number, Comer { pass, seen, pause }) = self.comers.pop_first()?;
-        self.count_out(number);
+        self.places.remove(number);
         let patience = (pause * PAUSES).max(told * TOLD_PAUSES);
         Some(if clock.since(seen) > patience {
             Next::Absent(number, seen)
@@ -99,9 +95,7 @@ impl FrontRow {
     /// Numbers that go before this one.
     #[must_use]
     pub fn ahead_of(&self, number: u64) -> u64 {
-        let block = number / BLOCK;
-        let before: u64 = self.blocks.range(..block).map(|(_, count)| u64::from(*count)).sum();
-        before + self.comers.range(block * BLOCK..number).count() as u64
+        self.places.below(number)
     }
 
     /// The numbers here, in order.
@@ -125,16 +119,6 @@ impl FrontRow {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.comers.is_empty()
-    }
-
-    fn count_out(&mut self, number: u64) {
-        let block = number / BLOCK;
-        if let Some(count) = self.blocks.get_mut(&block) {
-            *count -= 1;
-            if *count == 0 {
-                self.blocks.remove(&block);
-            }
-        }
     }
 }
 
@@ -184,7 +168,7 @@ mod tests {
                 }
                 prop_assert_eq!(row.ahead_of(number), known.range(..number).count() as u64);
                 prop_assert_eq!((row.len(), row.last()), (known.len(), known.last().copied()));
-                prop_assert_eq!(row.blocks.values().map(|count| *count as usize).sum::<usize>(), known.len());
+                prop_assert!(row.places.numbers().eq(known.iter().copied()));
             }
         }
     }

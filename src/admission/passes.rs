@@ -82,12 +82,6 @@ impl Session {
         if self.revived { 0 } else { EXTENSIONS.saturating_sub(self.extended) }
     }
 
-    /// Looks at itself, and says when to look next: when it runs out by these rules as it stands now.
-    fn fall_due(&mut self, (needed, idle): (bool, Duration)) -> Moment {
-        self.due = self.runs_out(needed, idle);
-        self.due
-    }
-
     /// The last moment at which it is not over, as it stands now, with an idle clock of `idle` that
     /// counts while seats are `needed`.
     fn runs_out(&self, needed: bool, idle: Duration) -> Moment {
@@ -359,13 +353,18 @@ impl Passes {
         if self.looked != Some(rules) || self.dues.are_stale(self.live.len()) {
             self.looked = Some(rules);
             let sessions = self.live.iter_mut();
-            self.dues = sessions.map(|(id, session)| (session.fall_due(rules), *id)).collect();
+            let due = |(id, session): (&PassId, &mut Session)| {
+                session.due = session.runs_out(needed, policy.idle);
+                (session.due, *id)
+            };
+            self.dues = sessions.map(due).collect();
         }
         let mut over = Vec::new();
         while let Some((due, id)) = self.dues.next(clock) {
             let Some(session) = self.live.get_mut(&id).filter(|session| session.due == due) else { continue };
-            let next = session.fall_due(rules);
+            let next = session.runs_out(needed, policy.idle);
             if clock <= next {
+                session.due = next;
                 self.dues.enter(next, id);
             } else {
                 over.extend(self.live.remove_entry(&id));
@@ -398,12 +397,11 @@ impl Passes {
     }
 
     fn comes_nearer(&mut self, id: &PassId) {
-        if let (Some(rules), Some(session)) = (self.looked, self.live.get_mut(id)) {
-            let before = session.due;
-            if session.fall_due(rules) < before {
-                self.dues.enter(session.due, *id);
-            } else {
-                session.due = before;
+        if let (Some((needed, idle)), Some(session)) = (self.looked, self.live.get_mut(id)) {
+            let due = session.runs_out(needed, idle);
+            if due < session.due {
+                session.due = due;
+                self.dues.enter(due, *id);
             }
         }
     }

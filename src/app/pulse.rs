@@ -122,9 +122,10 @@ impl Pulse {
                 // What was restored is durable by definition.
                 room.line.with(|line| line.marks())
             });
-            room.follow_opening(self.proxy.clock.unix());
+            let unix = self.proxy.clock.unix();
+            room.follow_opening(unix);
             let load = load(live, room, self.store_failed, now);
-            let lots = room.lots_due(&self.proxy.board_key, self.proxy.clock.unix());
+            let lots = room.lots_due(&self.proxy.board_key, unix);
             if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, lots, now) {
                 plans.push((Arc::clone(&room.line), pending));
             }

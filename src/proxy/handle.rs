@@ -233,8 +233,7 @@ pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live, asked: &Asked) -> So
         trusted: &live.settings.edge.trusted_proxies,
         ring: &proxy.ring,
         event: &proxy.event,
-        jwt: live.jwt.as_deref(),
-        now: proxy.clock.unix(),
+        jwt: live.jwt.as_deref().map(|jwt| (jwt, proxy.clock.unix())),
         secure: asked.secure,
     }
 }

@@ -127,10 +127,8 @@ pub struct Sources<'a> {
     pub ring: &'a KeyRing,
     /// Key of identities.
     pub event: &'a EventKey,
-    /// Checks signed tokens.
-    pub jwt: Option<&'a Jwt>,
-    /// When it is.
-    pub now: UnixTime,
+    /// Checks signed tokens, by the time of now.
+    pub jwt: Option<(&'a Jwt, UnixTime)>,
     /// The crowd's side is encrypted: only cookies bound to this host count.
     pub secure: bool,
 }
@@ -155,7 +153,7 @@ pub fn identify(
     let (ticket, pass) =
         (token(Kind::Ticket, TICKET_HEADER, "ticket"), token(Kind::Pass, PASS_HEADER, "pass"));
     let signed = signed(headers, sources);
-    let not_believed = signed == Err(NotBelieved) && sources.jwt.is_some_and(|jwt| jwt.settings.refuses);
+    let not_believed = signed == Err(NotBelieved) && sources.jwt.is_some_and(|(jwt, _)| jwt.settings.refuses);
     let person = signed.ok().flatten().or_else(|| named(headers, peer, sources));
     let known = person
         .map(|person| person.user())
@@ -184,8 +182,8 @@ fn is_ours(found: &[u8], kind: &str, room: &str, secure: bool) -> bool {
 
 /// Whom a signed token names; `None` where there is none.
 fn signed(headers: &HeaderMap, sources: &Sources<'_>) -> Result<Option<PersonKey>, NotBelieved> {
-    let Some(jwt) = sources.jwt else { return Ok(None) };
-    let person = |token: &[u8]| jwt.person(token, sources.event, sources.now);
+    let Some((jwt, now)) = sources.jwt else { return Ok(None) };
+    let person = |token: &[u8]| jwt.person(token, sources.event, now);
     let Some(name) = &jwt.settings.cookie else {
         let token = headers.get(AUTHORIZATION).and_then(|field| bearer(field.as_bytes()));
         return token.filter(|token| !token.is_empty()).map(person).transpose();
@@ -269,7 +267,6 @@ mod tests {
             ring: &ring,
             event: &event,
             jwt: None,
-            now: UnixTime(0),
             secure: false,
         };
         let mut headers = HeaderMap::new();

@@ -189,14 +189,13 @@ impl Line {
 
     /// Runs one short step on the places of people, and on the room with it. Nothing in it may wait.
     pub fn with_people<T>(&self, step: impl FnOnce(&mut People, &mut Room) -> T) -> T {
-        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        step(&mut people, &mut self.lock())
+        step(&mut self.lock_people(), &mut self.lock())
     }
 
     /// Waits until every place of a person is so after a crash as well. False if the disk did not take it
     /// in time; it will be tried again.
     pub async fn people_kept(&self) -> bool {
-        let changes = self.with_people(|people, _| people.changes());
+        let changes = self.lock_people().changes();
         let mut kept = self.people_kept.subscribe();
         if *kept.borrow_and_update() >= changes {
             return true;
@@ -207,7 +206,7 @@ impl Line {
     }
 
     fn unkept_people(&self) -> Changes {
-        self.people.lock().unwrap_or_else(PoisonError::into_inner).unkept()
+        self.lock_people().unkept()
     }
 
     /// First half of a step: what the room would do, if it were durable. `None` if nothing must be.
@@ -258,7 +257,7 @@ impl Line {
         room.call_up_to(pending.cursor, now);
         room.kept(&pending.ends);
         drop(room);
-        self.people.lock().unwrap_or_else(PoisonError::into_inner).kept(&pending.people);
+        self.lock_people().kept(&pending.people);
         raise(&self.kept, pending.ends.count);
         raise(&self.people_kept, pending.people.count);
         self.more.notify_waiters();
@@ -421,6 +420,10 @@ impl Line {
         if let Lottery::Held(lots) = &*lottery {
             self.told.send_replace((lots.kept(), lots.lines().len()));
         }
+    }
+
+    fn lock_people(&self) -> MutexGuard<'_, People> {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_lots(&self) -> MutexGuard<'_, Lottery> {

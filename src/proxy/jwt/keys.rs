@@ -57,12 +57,6 @@ impl<T: Copy> Generations<T> {
     }
 }
 
-/// The key by which a token may be checked.
-pub(super) enum Lookup<'a> {
-    Key(&'a Key),
-    Unknown,
-}
-
 impl Key {
     fn read(value: &serde_json::Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
@@ -127,13 +121,12 @@ impl KeySet {
     }
 
     /// By its id; a token without one is checked by the only key there is.
-    pub(super) fn find(&self, id: Option<&str>) -> Lookup<'_> {
-        let found = match (id, self.keys.as_slice()) {
+    pub(super) fn find(&self, id: Option<&str>) -> Option<&Key> {
+        match (id, self.keys.as_slice()) {
             (Some(id), keys) => keys.iter().find(|key| key.id.as_deref() == Some(id)),
             (None, [only]) => Some(only),
             (None, _) => None,
-        };
-        found.map_or(Lookup::Unknown, Lookup::Key)
+        }
     }
 
     /// What was found of a token before.

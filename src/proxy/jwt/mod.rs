@@ -20,7 +20,7 @@ use super::identify::EventKey;
 use crate::admission::{PersonKey, UnixTime};
 use crate::clock::Clock;
 use crate::config::settings::{JwtSettings, KeySource};
-use keys::{Key, KeySet, Lookup};
+use keys::{Key, KeySet};
 
 /// Longest token that is looked at, bytes.
 const TOKEN_MAX: usize = 8 * 1024;
@@ -115,12 +115,9 @@ impl Jwt {
         event: &EventKey,
     ) -> Result<Good, NotBelieved> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| NotBelieved)?;
-        let key = match keys.find(header.kid.as_deref()) {
-            Lookup::Key(key) => key,
-            Lookup::Unknown => {
-                self.unknown.notify_one();
-                return Err(NotBelieved);
-            }
+        let Some(key) = keys.find(header.kid.as_deref()) else {
+            self.unknown.notify_one();
+            return Err(NotBelieved);
         };
         let found = self.read(key, token, event);
         keys.remember(digest, found);

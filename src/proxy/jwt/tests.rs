@@ -268,8 +268,7 @@ fn a_cookie_of_a_sibling_host_hides_no_good_token() {
         trusted: &[],
         ring: &ring,
         event: &event,
-        jwt: Some(&jwt),
-        now: NOW,
+        jwt: Some((&jwt, NOW)),
         secure: true,
     };
     let who = |cookies: &str| {
