@@ -82,7 +82,7 @@ impl Calls {
     /// poll rule has looked several times; and closes the accounts of those past `expiry`. Returns the
     /// numbers of those.
     pub fn judge(&mut self, expiry: Duration, looks: Duration, clock: Moment) -> Vec<RangeInclusive<u64>> {
-        let judged_after = self.judged_after().min(looks).min(expiry);
+        let judged_after = self.judged_within(looks).min(expiry);
         for batch in self.batches.iter_mut().filter(|batch| batch.judged.is_none()) {
             if clock.since(batch.called) >= judged_after {
                 // Who was called and gave the number up did not come, either.
@@ -136,6 +136,13 @@ impl Calls {
     #[must_use]
     pub fn shows(&self) -> &ShowRate {
         &self.shows
+    }
+
+    /// Age from which on nothing is kept for a call that was not claimed, where whoever is there looks
+    /// within `looks`.
+    #[must_use]
+    pub fn judged_within(&self, looks: Duration) -> Duration {
+        self.judged_after().min(looks)
     }
 
     fn judged_after(&self) -> Duration {

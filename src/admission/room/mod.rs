@@ -464,8 +464,10 @@ impl Room {
     }
 
     fn demand(&self, policy: &RoomPolicy, clock: Moment) -> Demand {
-        // Nothing is kept for a call that was judged missing: the last units would wait for its end.
-        let again = self.late.fresh(policy.poll.max * LOOKS_BEFORE_MISSING, clock);
+        // Nothing is kept for a call that was judged missing, be it the first or another: the last units
+        // would wait for its end.
+        let judged = self.calls.judged_within(policy.poll.max * LOOKS_BEFORE_MISSING);
+        let again = self.late.fresh(judged, clock);
         let taken = self.passes.len() as u64 + self.front.len() as u64 + self.calls.fresh() + again;
         Demand {
             seats: u64::from(self.seats.seats()),
