@@ -326,11 +326,18 @@ impl Knee {
             self.phase = Phase::Run;
             return limit;
         };
-        if !reading.limited || reading.answers < ANSWERS / 2 {
+        let tells = reading.limited || trial.is_spared(&reading);
+        if !tells || reading.answers < ANSWERS / 2 {
             // The demand has gone: nothing was learnt.
             self.conclude(None, trial.limit_before);
             self.schedule_dip(0.0, now);
             return trial.limit_before;
+        }
+        if trial.got_slower(&reading) {
+            // More waits at half as much in flight: whatever made the upstream slower, it was not the cut.
+            self.conclude(None, limit);
+            self.anchor = None;
+            return limit;
         }
         let experiment = trial.before.seconds + reading.seconds;
         let is_dip = trial.cause == Cause::Dip;

@@ -47,6 +47,8 @@ pub(super) struct Elasticity {
 
 pub(super) const COSTLY: f64 = 0.75;
 const FREE: f64 = 0.5;
+/// Elasticity up to which a cut was free though demand went with it.
+const SPARED: f64 = 0.25;
 /// Standard errors by which throughput must have moved too far.
 const VOID: f64 = 1.5;
 /// Least variance of what the wait says: it rests on the baselines.
@@ -70,6 +72,22 @@ impl Trial {
         let moved = (later.throughput.max(1e-9) / anchor.throughput.max(1e-9)).ln();
         let error = VOID * (noise(anchor) + noise(later)).sqrt();
         moved < reach.min(0.0) - error || moved > reach.max(0.0) + error
+    }
+
+    /// Hardly fewer were served with far fewer in flight. That tells also where nobody was held back.
+    pub(super) fn is_spared(&self, after: &Reading) -> bool {
+        after.in_flight < self.before.in_flight
+            && Self::over(&self.before, after).is_some_and(|value| value < SPARED)
+    }
+
+    /// Throughput fell by more than was taken away, so that answers take longer than before, though fewer
+    /// are in flight. No cut does that. Where most still waits, less than the usual doubt is needed.
+    pub(super) fn got_slower(&self, after: &Reading) -> bool {
+        let before = &self.before;
+        let reach = (after.in_flight.max(0.05) / before.in_flight.max(0.05)).ln();
+        let moved = (after.throughput.max(1e-9) / before.throughput.max(1e-9)).ln();
+        let doubt = if after.saturated { 0.5 * VOID } else { VOID };
+        moved < reach.min(0.0) - doubt * (noise(before) + noise(after)).sqrt()
     }
 
     /// What was at work before the cut, by throughput alone: if the cut went below the knee, all that is
