@@ -111,6 +111,21 @@ struct Ended {
     until: Moment,
 }
 
+/// The end of a session comes nearer than it was.
+fn comes_nearer(
+    session: &mut Session,
+    id: PassId,
+    looked: Option<(bool, Duration)>,
+    dues: &mut Dues<PassId>,
+) {
+    let Some((needed, idle)) = looked else { return };
+    let due = session.runs_out(needed, idle);
+    if due < session.due {
+        session.due = due;
+        dues.enter(due, id);
+    }
+}
+
 /// How long after its end a pass may be revived, once.
 const REVIVAL_WITHIN: Duration = Duration::from_secs(600);
 /// How long a revived pass lasts.
@@ -139,7 +154,7 @@ pub struct Passes {
     over: Vec<u64>,
     /// When to look at whom, by the rules of `looked`. An end comes nearer only when a session begins and
     /// when its holder first hears of it; all other use moves it away.
-    dues: Dues,
+    dues: Dues<PassId>,
     looked: Option<(bool, Duration)>,
 }
 
@@ -216,37 +231,32 @@ impl Passes {
     /// A session begins, or begins again after a restart, with a request under it.
     pub fn take_up(&mut self, policy: &RoomPolicy, shown: &ShownPass, clock: Moment) {
         self.begin(policy, shown.id, shown.number, policy.idle, clock);
-        self.tell(&shown.id, clock);
-        if let Some(session) = self.live.get_mut(&shown.id) {
+        if let Some(session) = self.hear(&shown.id, clock) {
             (session.asked, session.older_than_we) = (true, shown.older_than_we);
         }
     }
 
     /// Its holder asks, and is told to be inside. False if there is no such session.
     pub fn tell(&mut self, id: &PassId, clock: Moment) -> bool {
-        let Some(session) = self.live.get_mut(id) else { return false };
-        if session.ran_out(clock) {
-            return false;
-        }
-        let returned = !session.known;
-        if returned {
+        self.hear(id, clock).is_some()
+    }
+
+    fn hear(&mut self, id: &PassId, clock: Moment) -> Option<&mut Session> {
+        let session = self.live.get_mut(id).filter(|session| !session.ran_out(clock))?;
+        session.used = clock;
+        if !session.known {
             // Its time runs from when its holder knows, not from when the seat fell to the number.
-            session.begun = clock;
+            (session.begun, session.known) = (clock, true);
+            comes_nearer(session, *id, self.looked, &mut self.dues);
         }
-        (session.known, session.used) = (true, clock);
-        if returned {
-            self.comes_nearer(id);
-        }
-        true
+        Some(session)
     }
 
     /// A request under a pass that verified. `None` if nothing is known of it.
     pub fn touch(&mut self, shown: &ShownPass, clock: Moment) -> Option<Touch> {
-        if self.tell(&shown.id, clock) {
-            if let Some(session) = self.live.get_mut(&shown.id) {
-                session.asked = true;
-                session.older_than_we |= shown.older_than_we;
-            }
+        if let Some(session) = self.hear(&shown.id, clock) {
+            session.asked = true;
+            session.older_than_we |= shown.older_than_we;
             return Some(Touch::Live);
         }
         if let Some(session) = self.live.remove(&shown.id) {
@@ -391,19 +401,9 @@ impl Passes {
         }
     }
 
-    fn add(&mut self, id: PassId, session: Session) {
+    fn add(&mut self, id: PassId, mut session: Session) {
+        comes_nearer(&mut session, id, self.looked, &mut self.dues);
         self.live.insert(id, session);
-        self.comes_nearer(&id);
-    }
-
-    fn comes_nearer(&mut self, id: &PassId) {
-        if let (Some((needed, idle)), Some(session)) = (self.looked, self.live.get_mut(id)) {
-            let due = session.runs_out(needed, idle);
-            if due < session.due {
-                session.due = due;
-                self.dues.enter(due, *id);
-            }
-        }
     }
 
     /// It may be revived for a while, if it was not already.

@@ -6,11 +6,11 @@
 //!
 //! Invariant: `busy + queued + thinking` sessions are inside, and `busy` never rises above the workers.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 use super::crowd::{Visit, Who};
 use crate::admission::Moment;
+use crate::admission::dues::Dues;
 
 /// Somebody inside.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,7 +50,7 @@ pub(super) struct Staff {
 pub(super) struct Works {
     sessions: Vec<Option<Session>>,
     free: Vec<u32>,
-    events: BinaryHeap<Reverse<(Moment, u32)>>,
+    events: Dues<u32>,
     queue: VecDeque<u32>,
     busy: usize,
     clock: Moment,
@@ -95,10 +95,7 @@ impl Works {
         mut turn: impl FnMut(&Session, Turn, Moment) -> bool,
     ) {
         self.start(staff);
-        while let Some(Reverse((at, slot))) =
-            self.events.peek().copied().filter(|Reverse((at, _))| *at <= until)
-        {
-            self.events.pop();
+        while let Some((at, slot)) = self.events.next(Moment(until.0 + 1)) {
             self.pass(at);
             let Some(session) = self.sessions.get_mut(slot as usize).and_then(Option::as_mut) else {
                 continue;
@@ -108,7 +105,7 @@ impl Works {
                     self.busy -= 1;
                     session.stage = Stage::Thinking;
                     let thought = at.after(span(session.visit.think_s));
-                    self.events.push(Reverse((thought, slot)));
+                    self.events.enter(thought, slot);
                 }
                 Stage::Thinking => {
                     session.stage = Stage::Last;
@@ -137,7 +134,7 @@ impl Works {
             let slower = 1.0 + staff.thrash * waiting / staff.slots as f64;
             self.busy += 1;
             let done = self.clock.after(span(session.visit.work_s / 2.0 * slower));
-            self.events.push(Reverse((done, slot)));
+            self.events.enter(done, slot);
         }
     }
 

@@ -170,6 +170,8 @@ impl<'a> World<'a> {
         self.work(ends_s);
         self.step(ends_s);
         self.account(ends_s);
+        // What is over is written down here at once.
+        self.room.kept(&self.room.unkept());
         self.beat += 1;
     }
 
