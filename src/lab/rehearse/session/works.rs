@@ -43,6 +43,8 @@ pub(super) struct Staff {
     pub(super) slots: usize,
     pub(super) limit: u32,
     pub(super) thrash: f64,
+    /// Part of their work that is of use to anybody.
+    pub(super) useful: f64,
 }
 
 /// The pool.
@@ -133,7 +135,7 @@ impl Works {
             let waiting = in_flight.saturating_sub(staff.slots) as f64;
             let slower = 1.0 + staff.thrash * waiting / staff.slots as f64;
             self.busy += 1;
-            let done = self.clock.after(span(session.visit.work_s / 2.0 * slower));
+            let done = self.clock.after(span(session.visit.work_s / 2.0 * slower / staff.useful));
             self.events.enter(done, slot);
         }
     }
@@ -166,7 +168,7 @@ mod tests {
             works.begin(who, u64::from(who) + 1, Visit { think_s: 0.5, work_s: 1.0 });
         }
         let (mut done, mut last) = (0, Moment(0));
-        let staff = Staff { slots: 10, limit: 100, thrash: 0.0 };
+        let staff = Staff { slots: 10, limit: 100, thrash: 0.0, useful: 1.0 };
         works.work(Moment(200_000_000_000), staff, |_, turn, at| {
             assert!(at >= last, "in order of time");
             last = at;
@@ -185,7 +187,11 @@ mod tests {
     fn the_limit_keeps_workers_idle_if_it_is_below_them() {
         let mut works = Works::default();
         (0..100).for_each(|who| works.begin(who, 1, Visit { think_s: 0.0, work_s: 1.0 }));
-        works.work(Moment(10_000_000_000), Staff { slots: 10, limit: 5, thrash: 0.0 }, |_, _, _| true);
+        works.work(
+            Moment(10_000_000_000),
+            Staff { slots: 10, limit: 5, thrash: 0.0, useful: 1.0 },
+            |_, _, _| true,
+        );
         assert!((works.busy_s() - 50.0).abs() < 1e-6, "{}", works.busy_s());
     }
 }
