@@ -49,6 +49,8 @@ pub struct Numbers {
     unkept: BTreeSet<u64>,
     /// How many numbers went over.
     ended: u64,
+    /// How many were given in this life.
+    given: u64,
 }
 
 impl Numbers {
@@ -68,6 +70,7 @@ impl Numbers {
             over: NumberSet::default(),
             unkept: BTreeSet::new(),
             ended: 0,
+            given: 0,
         }
     }
 
@@ -148,7 +151,14 @@ impl Numbers {
             return Err(BlockUsedUp);
         }
         self.marks.issued += 1;
+        self.given += 1;
         Ok(self.marks.issued)
+    }
+
+    /// Numbers given in this life.
+    #[must_use]
+    pub fn given(&self) -> u64 {
+        self.given
     }
 
     /// Numbers given and not called.

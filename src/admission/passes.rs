@@ -18,6 +18,7 @@ use super::dues::Dues;
 use super::extensions::{EXTENSIONS, VisitTime};
 use super::moment::Moment;
 use super::policy::RoomPolicy;
+use super::room::Tally;
 use super::tempo::Tempo;
 
 /// The name of a pass: derived from its ticket, or random where nobody waited.
@@ -156,6 +157,8 @@ pub struct Passes {
     /// when its holder first hears of it; all other use moves it away.
     dues: Dues<PassId>,
     looked: Option<(bool, Duration)>,
+    /// Visits begun and taken up.
+    tally: Tally,
 }
 
 impl Default for Passes {
@@ -169,6 +172,7 @@ impl Default for Passes {
             over: Vec::new(),
             dues: Dues::default(),
             looked: None,
+            tally: Tally::default(),
         }
     }
 }
@@ -203,6 +207,22 @@ impl Passes {
         self.departures.per_second()
     }
 
+    /// Visits so far: those that are not inside any more are over.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let Tally { straight, seated, taken_up, .. } = self.tally;
+        Tally { over: (straight + seated + taken_up).saturating_sub(self.live.len() as u64), ..self.tally }
+    }
+
+    fn count(&mut self, number: u64) -> &mut u64 {
+        if number == 0 { &mut self.tally.straight } else { &mut self.tally.seated }
+    }
+
+    fn uncount(&mut self, number: u64) {
+        let count = self.count(number);
+        *count = count.saturating_sub(1);
+    }
+
     /// A session begins; its holder does not know yet, and should hear of it within `heard_within`.
     pub fn begin(
         &mut self,
@@ -225,12 +245,18 @@ impl Passes {
             older_than_we: false,
             due: Moment(u64::MAX),
         };
+        *self.count(number) += 1;
         self.add(id, session);
     }
 
     /// A session begins, or begins again after a restart, with a request under it.
     pub fn take_up(&mut self, policy: &RoomPolicy, shown: &ShownPass, clock: Moment) {
         self.begin(policy, shown.id, shown.number, policy.idle, clock);
+        if shown.older_than_we || shown.number == 0 {
+            // It began before this process did, or was let go at the open door and is back.
+            self.uncount(shown.number);
+            self.tally.taken_up += u64::from(shown.older_than_we);
+        }
         if let Some(session) = self.hear(&shown.id, clock) {
             (session.asked, session.older_than_we) = (true, shown.older_than_we);
         }
@@ -313,8 +339,9 @@ impl Passes {
 
     /// A session that its holder never heard of is taken back, as if it had not begun.
     pub fn take_back(&mut self, id: &PassId) {
-        if self.live.get(id).is_some_and(|session| !session.known) {
+        if let Some(session) = self.live.get(id).filter(|session| !session.known).copied() {
             self.live.remove(id);
+            self.uncount(session.number);
         }
     }
 
@@ -384,6 +411,7 @@ impl Passes {
         let mut unused = Vec::new();
         for (id, session) in over {
             if session.number != 0 && !session.asked {
+                self.uncount(session.number);
                 unused.push((session.number, session.used));
             } else if session.revived {
                 self.spent(id, &session, clock);

@@ -28,6 +28,7 @@ use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source};
 use crate::proxy::pass_proof::PassProof;
 use crate::proxy::transport::{Transport, TransportError};
 use crate::proxy::webhook::Webhook;
+use crate::store::book::Book;
 use crate::store::gate::Gate;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::learnt::{Lesson, room_key, upstream_key};
@@ -79,6 +80,13 @@ pub enum AssembleError {
         /// Why.
         why: String,
     },
+    /// The public log of a room cannot be gone on with.
+    Log {
+        /// The room.
+        room: String,
+        /// Why.
+        why: String,
+    },
     /// Nobody could be recognised.
     Identity(String),
     /// What is to be proved to an upstream cannot be signed.
@@ -110,6 +118,9 @@ impl std::fmt::Display for AssembleError {
             Self::Journal(_) => f.write_str("a room cannot be taken up where it was left"),
             Self::Pages(why) => write!(f, "a page cannot be made: {why}"),
             Self::Draw { room, why } => write!(f, "room.{room}.draw: {why}"),
+            Self::Log { room, why } => {
+                write!(f, "the public log of room.{room} cannot be gone on with: {why}")
+            }
             Self::Identity(why) => write!(f, "identity.jwt: {why}"),
             Self::PassKey { upstream, why } => write!(f, "upstream.{upstream}.pass_key: {why}"),
             Self::Transport { upstream, error } => write!(f, "upstream.{upstream}.tls: {error}"),
@@ -124,6 +135,7 @@ impl std::error::Error for AssembleError {
             Self::Journal(error) => Some(error),
             Self::Pages(_)
             | Self::Draw { .. }
+            | Self::Log { .. }
             | Self::Identity(_)
             | Self::PassKey { .. }
             | Self::Transport { .. }
@@ -334,7 +346,9 @@ fn build_room(
             workshop.random.fill(&mut random);
             let people = workshop.journal.people(name, random);
             let (secret, people) = people.map_err(AssembleError::Journal)?;
-            let left = Left { marks, over, secret, people };
+            let book = Book::open(&workshop.journal, name)
+                .map_err(|why| AssembleError::Log { room: name.to_owned(), why: why.to_string() })?;
+            let left = Left { marks, over, secret, people, book };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);
             line.set_lots(lottery(workshop, name, room, marks)?);

@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod certificates;
+mod chronicle;
 pub mod herald;
 pub mod machine;
 pub mod pulse;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use super::chronicle;
 use crate::admission::knee::{self, KneeFacts, PhaseName};
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
 use crate::admission::{Class, Moment};
@@ -22,7 +23,8 @@ use crate::proxy::Proxy;
 use crate::proxy::board::{Notice, state};
 use crate::proxy::cluster::Cluster;
 use crate::proxy::live::{Live, Room};
-use crate::store::journal::{Entry, Journal};
+use crate::store::book;
+use crate::store::journal::{Entry, Journal, Pages};
 use crate::store::learnt::{Lesson, Subject};
 use crate::store::line::{Line, Pending, hold};
 
@@ -56,6 +58,7 @@ pub struct Pulse {
 struct Writing {
     plans: Vec<(Arc<Line>, Pending)>,
     lessons: Vec<(String, Lesson)>,
+    pages: Vec<(Arc<Line>, Vec<book::Line>)>,
     written: Written,
 }
 
@@ -117,6 +120,7 @@ impl Pulse {
         // A room that comes back after it was configured away starts from what the store says of it.
         self.durable.retain(|name, _| live.rooms.contains_key(name));
         let mut plans: Vec<(Arc<Line>, Pending)> = Vec::new();
+        let mut pages = Vec::new();
         for room in live.rooms.values() {
             let durable = self.durable.entry(room.line.name.clone()).or_insert_with(|| {
                 // What was restored is durable by definition.
@@ -129,6 +133,10 @@ impl Pulse {
             if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, lots, now) {
                 plans.push((Arc::clone(&room.line), pending));
             }
+            let lines = chronicle::due(&self.proxy, room, load.limit, now);
+            if !lines.is_empty() {
+                pages.push((Arc::clone(&room.line), lines));
+            }
         }
         // What is planned while a write is under way is planned again when it is done.
         if self.writing.is_some() {
@@ -138,7 +146,7 @@ impl Pulse {
             return;
         }
         let lessons = if self.beats.is_multiple_of(LEARN_EVERY) { self.news(live) } else { Vec::new() };
-        if plans.is_empty() && lessons.is_empty() && !self.store_failed {
+        if plans.is_empty() && lessons.is_empty() && pages.is_empty() && !self.store_failed {
             return;
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
@@ -146,8 +154,8 @@ impl Pulse {
             Entry { room, marks, ends, lots, people }
         };
         let entries = plans.iter().map(entry).collect();
-        let written = write(&self.journal, entries, lessons.clone());
-        self.writing = Some(Writing { plans, lessons, written });
+        let written = write(&self.journal, entries, lessons.clone(), to_write(&pages));
+        self.writing = Some(Writing { plans, lessons, pages, written });
         self.settle(WRITE_PATIENCE).await;
     }
 
@@ -155,13 +163,13 @@ impl Pulse {
     async fn settle(&mut self, patience: Duration) {
         let Some(writing) = &mut self.writing else { return };
         let Ok(written) = timeout(patience, &mut writing.written).await else {
-            // No room waits for lessons.
+            // No room waits for lessons, or for its log.
             if !writing.plans.is_empty() {
                 self.disk_is_silent();
             }
             return;
         };
-        let Some(Writing { plans, lessons, .. }) = self.writing.take() else { return };
+        let Some(Writing { plans, lessons, pages, .. }) = self.writing.take() else { return };
         if !written {
             self.store_failed |= !plans.is_empty();
             self.proxy.witness.metrics.store_errors.inc();
@@ -172,7 +180,10 @@ impl Pulse {
         }
         self.lessons.extend(lessons);
         self.durable.extend(plans.iter().map(|(line, pending)| (line.name.clone(), pending.marks)));
-        let now = self.proxy.clock.now();
+        let (now, key) = (self.proxy.clock.now(), self.proxy.board_key.signing().verifying_key());
+        for (line, lines) in &pages {
+            line.book.publish(&line.name, lines, &key);
+        }
         for (line, pending) in &plans {
             line.publish(pending, now);
             if pending.lots.line.is_some() && line.awaits_draw() {
@@ -226,6 +237,7 @@ impl Pulse {
                 time: self.proxy.clock.unix(),
                 opens: room.opens(self.proxy.clock.unix()),
                 draw: commitment.as_deref(),
+                log: room.line.book.head(),
             };
             room.line.put_up(self.proxy.board_key.board(&room.line.facts(policy), &notice));
         }
@@ -291,7 +303,10 @@ impl Pulse {
         let live = self.proxy.live.load_full();
         let entries = live.rooms.iter().map(|(name, room)| Entry::last(name, &room.line)).collect();
         let lessons = self.news(&live);
-        if timeout(LAST_PATIENCE, write(&self.journal, entries, lessons)).await.is_err() {
+        let last = |room: &Arc<Room>| (Arc::clone(&room.line), chronicle::close(&self.proxy, room));
+        let pages: Vec<_> = live.rooms.values().map(last).collect();
+        let written = write(&self.journal, entries, lessons, to_write(&pages));
+        if timeout(LAST_PATIENCE, written).await.is_err() {
             tracing::error!(
                 "stopped without the last marks: the disk does not answer; some numbers will be skipped"
             );
@@ -345,8 +360,17 @@ fn inside([finishing, passes, ..]: [usize; Class::ALL.len()]) -> u32 {
     u32::try_from(finishing + passes).unwrap_or(u32::MAX)
 }
 
-fn write(journal: &Arc<Journal>, entries: Vec<Entry>, lessons: Vec<(String, Lesson)>) -> Written {
-    let keep = move |journal: &Journal| match journal.write(&entries, &lessons) {
+fn to_write(pages: &[(Arc<Line>, Vec<book::Line>)]) -> Vec<Pages> {
+    pages.iter().map(|(line, lines)| Pages { room: line.name.clone(), lines: lines.clone() }).collect()
+}
+
+fn write(
+    journal: &Arc<Journal>,
+    entries: Vec<Entry>,
+    lessons: Vec<(String, Lesson)>,
+    pages: Vec<Pages>,
+) -> Written {
+    let keep = move |journal: &Journal| match journal.write_with(&entries, &lessons, &pages) {
         Ok(()) => true,
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

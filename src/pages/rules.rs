@@ -73,11 +73,14 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
         item("seats_heading", filled("seats", &[("floor", floor), ("ceiling", ceiling)])),
         item("poll_heading", filled("poll", &[("min", often), ("max", seldom)])),
         item("data_heading", rule("data").to_owned()),
+        item("books_heading", rule("books").to_owned()),
     ];
     let values = context! {
         rules => value(&texts.rules),
         items,
         machine => format!("/.tornello/v1/rooms/{}/rules", encoded(facts.room)),
+        log => format!("/.tornello/v1/rooms/{}/log", encoded(facts.room)),
+        keys => "/.tornello/v1/keys",
     };
     let link = |language| rules_link(facts.room, language);
     let page = Page {

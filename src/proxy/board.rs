@@ -13,6 +13,7 @@ use crate::admission::UnixTime;
 use crate::admission::policy::PollRule;
 use crate::admission::room::{HoldReason, RoomFacts, RoomState};
 use crate::admission::ticket::Claims;
+use crate::proof::log::Head;
 use crate::proof::receipt;
 use crate::proof::sealed::seal;
 
@@ -47,6 +48,8 @@ struct Board<'a> {
     opens_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     draw: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +77,8 @@ pub struct Notice<'a> {
     pub opens: Option<UnixTime>,
     /// The hash of the commitment to those who are drawn, from then on.
     pub draw: Option<&'a str>,
+    /// The last line of the public log.
+    pub log: Option<Head>,
 }
 
 impl BoardKey {
@@ -122,6 +127,7 @@ impl BoardKey {
             time_ms: notice.time.0,
             opens_ms: notice.opens.map(|UnixTime(opens_ms)| opens_ms),
             draw: notice.draw,
+            log: notice.log.map(|head| head.to_string()),
         };
         // Numbers and short strings only: this cannot fail.
         let board = serde_json::to_string(&board).unwrap_or_default();
@@ -203,9 +209,10 @@ mod tests {
             time: UnixTime(1_793_318_400_000),
             opens: None,
             draw: Some(&hash),
+            log: Some(Head { index: 525_600, hash: [9; 32] }),
         };
         let bytes = key.board(&facts, &notice);
-        assert!(bytes.len() <= 512, "{}", bytes.len());
+        assert!(bytes.len() <= 576, "{}", bytes.len());
         let text = std::str::from_utf8(&bytes).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(text).unwrap();
         assert_eq!(

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
+use super::book;
 use super::learnt::Lesson;
 use super::line::Line;
 use super::lots::LotsNews;
@@ -39,6 +40,9 @@ const LEAVES: TableDefinition<'_, (&str, u32), Leaf> = TableDefinition::new("lea
 
 /// What was said of a draw, by room and line.
 const STATEMENTS: TableDefinition<'_, (&str, u32), &str> = TableDefinition::new("statements");
+
+/// The public log of each room, by room and index.
+const LOG: TableDefinition<'_, (&str, u64), &str> = TableDefinition::new("log");
 /// The key of a room's people, and their places.
 type Acquaintances = ([u8; 32], Vec<(RoomKey, PlaceBytes)>);
 
@@ -66,6 +70,15 @@ pub struct Entry {
     pub lots: LotsNews,
     /// Whose place is another since the last time.
     pub people: Changes,
+}
+
+/// What is written of the public log of one room.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// Its name.
+    pub room: String,
+    /// The lines.
+    pub lines: Vec<book::Line>,
 }
 
 impl Entry {
@@ -278,6 +291,34 @@ impl Journal {
         })
     }
 
+    /// Lines of the public log of `room`, from an index on.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn log(&self, room: &str, from: u64, most: u64) -> Result<Vec<book::Line>, JournalError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(LOG)?;
+            let mut lines = Vec::new();
+            for entry in table.range((room, from)..(room, from.saturating_add(most)))? {
+                let (key, line) = entry?;
+                lines.push((key.value().1, line.value().to_owned()));
+            }
+            Ok(lines)
+        })
+    }
+
+    /// The index of the last line of the public log of `room`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn log_end(&self, room: &str) -> Result<Option<u64>, JournalError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(LOG)?;
+            let last = table.range((room, 0)..=(room, u64::MAX))?.next_back().transpose()?;
+            Ok(last.map(|(key, _)| key.value().1))
+        })
+    }
+
     /// The key of the people of `room`, made from `random` where there is none yet, and their places.
     ///
     /// # Errors
@@ -336,9 +377,33 @@ impl Journal {
     /// # Errors
     /// If it is not on the disk.
     pub fn write(&self, entries: &[Entry], lessons: &[(String, Lesson)]) -> Result<(), JournalError> {
+        self.write_with(entries, lessons, &[])
+    }
+
+    /// The same, and lines of public logs with it. A line that is written is never written over by another.
+    ///
+    /// # Errors
+    /// If it is not on the disk, or another line is.
+    pub fn write_with(
+        &self,
+        entries: &[Entry],
+        lessons: &[(String, Lesson)],
+        pages: &[Pages],
+    ) -> Result<(), JournalError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
             {
+                let mut log = transaction.open_table(LOG)?;
+                for (room, (index, line)) in pages
+                    .iter()
+                    .flat_map(|Pages { room, lines }| lines.iter().map(move |line| (room.as_str(), line)))
+                {
+                    let other = log.insert((room, *index), line.as_str())?;
+                    if other.is_some_and(|other| other.value() != line) {
+                        let why = format!("entry {index} of the log of {room} is another one");
+                        return Err(redb::Error::Corrupted(why));
+                    }
+                }
                 let mut learnt = transaction.open_table(LESSONS)?;
                 for (key, lesson) in lessons {
                     let text = serde_json::to_vec(lesson).unwrap_or_default();
@@ -383,6 +448,7 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(STATEMENTS)?;
     transaction.open_table(PEOPLE_KEYS)?;
     transaction.open_table(PEOPLE)?;
+    transaction.open_table(LOG)?;
     transaction.commit()?;
     Ok(())
 }

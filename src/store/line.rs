@@ -13,6 +13,7 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use tokio::sync::{Notify, watch};
 
+use super::book::Book;
 use super::lots::{Drawn, Lots, LotsNews};
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, People, PlaceBytes, RoomKey, room_key};
@@ -36,6 +37,8 @@ pub struct Line {
     pub name: String,
     /// Its id in tickets.
     pub id: RoomId,
+    /// Its public log.
+    pub book: Book,
     room: Mutex<Room>,
     lots: Mutex<Lottery>,
     /// So many of those who came before the opening are durable, and so many statements of their draw.
@@ -89,6 +92,8 @@ pub struct Left {
     pub secret: [u8; 32],
     /// By key.
     pub people: Vec<(RoomKey, PlaceBytes)>,
+    /// Its public log.
+    pub book: Book,
 }
 
 /// A step that waits for the disk.
@@ -126,6 +131,7 @@ impl Line {
         Arc::new(Self {
             name: name.to_owned(),
             id: RoomId::of(name),
+            book: left.book,
             room: Mutex::new(room),
             lots: Mutex::default(),
             told: watch::Sender::new((0, 0)),

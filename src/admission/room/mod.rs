@@ -21,6 +21,7 @@ mod calling;
 mod facts;
 mod invariants;
 mod lateness;
+mod tally;
 mod visits;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ use super::seats::{Insiders, Seats};
 use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
 use lateness::LeftCalled;
+pub use tally::Tally;
 
 pub use super::extensions::{CallTime, VisitTime};
 pub use super::numbers::{BlockUsedUp, Ends, RoomMarks};

@@ -9,6 +9,7 @@ mod cors;
 mod draw;
 mod form;
 mod holder;
+mod log;
 mod open;
 mod remind;
 
@@ -154,10 +155,13 @@ where
     let Some(room) = live.rooms.get(name) else {
         return refuse::problem(live, asked, record, Reason::NotFound, None);
     };
+    record.room = Some(Arc::clone(room));
     let named = Some((room.line.name.as_str(), room.line.id));
     let look = matches!(asked.method, Method::GET | Method::HEAD);
     let mut sources = sources(proxy, live, asked);
-    if look && matches!(endpoint, "board" | "messages" | "rules" | "rules-page" | "visit.js" | "queue") {
+    if look
+        && matches!(endpoint, "board" | "log" | "messages" | "rules" | "rules-page" | "visit.js" | "queue")
+    {
         // The same for everybody: nobody's signature is verified for it.
         sources.jwt = None;
     }
@@ -182,6 +186,8 @@ where
             None => refuse::problem(live, asked, record, Reason::NoTicket, None),
         },
         ("draw", true) => visit.draw("", record),
+        ("log", true) => visit.log(record),
+        (of, true) if of.starts_with("log/") => visit.log_part(of.trim_start_matches("log/"), record).await,
         (of, true) if of.starts_with("draw/") => visit.draw(of.trim_start_matches("draw/"), record),
         ("visit", true) => visit.inside(record),
         ("visit.js", true) => match live.pages.visit_script(name) {
@@ -205,8 +211,8 @@ where
         ("tickets" | "claims" | "extension" | "leave", _) => not_allowed(live, asked, record, "POST"),
         ("ticket", _) => not_allowed(live, asked, record, "GET, HEAD, DELETE"),
         (
-            "board" | "draw" | "messages" | "visit" | "visit.js" | "place" | "queue" | "rules" | "rules-page"
-            | "receipt",
+            "board" | "draw" | "log" | "messages" | "visit" | "visit.js" | "place" | "queue" | "rules"
+            | "rules-page" | "receipt",
             _,
         ) => not_allowed(live, asked, record, "GET, HEAD"),
         _ => refuse::problem(live, asked, record, Reason::NotFound, None),
