@@ -14,6 +14,7 @@
 
 mod backend;
 mod baseline;
+mod books;
 mod canaries;
 mod days;
 mod drivers;
@@ -126,8 +127,8 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
                 format!("{foreign:.0} foreign in S-IN and {all} answers"),
             ))
         }
-        "M16" => drivers::m16().await,
-        "M17" => Ok(Judged::absent("no public, chained counters")),
+        "M16" => books::m16().await,
+        "M17" => books::m17().await,
         "M18" => drivers::m18().await,
         "M19" => Ok(Judged::absent("no lanes")),
         "M20" => drivers::m20().await,
