@@ -320,6 +320,12 @@ impl Passes {
         true
     }
 
+    /// Ends every session, and forgets those that were.
+    pub fn end_all(&mut self) {
+        let Self { tally, departures, .. } = std::mem::take(self);
+        (self.tally, self.departures) = (tally, departures);
+    }
+
     /// A pass is over for good, whatever became of its session. A number that was used says so by itself;
     /// a pass without one is remembered for as long as its token is good.
     pub fn revoke(&mut self, policy: &RoomPolicy, id: PassId, number: u64, clock: Moment) {

@@ -36,6 +36,8 @@ pub enum Refusal {
         /// The request carried something that was not sent on.
         not_sent: bool,
     },
+    /// The event is over.
+    Ended,
     /// No permit within the time that the short queue allows.
     Saturated {
         /// When to try again.
@@ -60,6 +62,7 @@ impl Refusal {
             Self::Waiting { held: Some(_), .. } => "held",
             Self::Waiting { held: None, .. } => "waiting",
             Self::Closed { .. } => "closed",
+            Self::Ended => "ended",
             Self::Saturated { .. } => "saturated",
             Self::UpstreamDown => "upstream_down",
             Self::BodyTooLong => "body_too_long",

@@ -348,7 +348,8 @@ fn build_room(
             let (secret, people) = people.map_err(AssembleError::Journal)?;
             let book = Book::open(&workshop.journal, name)
                 .map_err(|why| AssembleError::Log { room: name.to_owned(), why: why.to_string() })?;
-            let left = Left { marks, over, secret, people, book };
+            let ending = workshop.journal.ending(name).map_err(AssembleError::Journal)?;
+            let left = Left { marks, over, secret, people, book, ending };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);
             line.set_lots(lottery(workshop, name, room, marks)?);

@@ -6,6 +6,7 @@ use crate::proxy::Proxy;
 use crate::proxy::board::state;
 use crate::proxy::live::{Live, Room};
 use crate::store::book::{self, Seen};
+use crate::store::journal::Ending;
 
 /// What the log of `room` has to say at `now`, to be written.
 pub(super) fn due(proxy: &Proxy, room: &Room, limit: u32, now: Moment) -> Vec<book::Line> {
@@ -25,6 +26,8 @@ fn look<T>(room: &Room, limit: u32, tell: impl FnOnce(&Seen<'_>) -> T) -> T {
     let (drawn, statements) =
         room.line.with_lots(|lots| (lots.kept(), lots.lines().to_vec())).unwrap_or_default();
     let (facts, tally) = room.line.with(|line| (line.facts(policy), line.tally()));
+    // After the facts: a room that says that it is over is so.
+    let erased = room.line.ended().map(Ending::erased);
     tell(&Seen {
         room: &room.line.name,
         state: state(facts.state),
@@ -34,6 +37,7 @@ fn look<T>(room: &Room, limit: u32, tell: impl FnOnce(&Seen<'_>) -> T) -> T {
         limit,
         open: policy.open,
         statements: &statements,
+        erased: erased.as_deref(),
     })
 }
 

@@ -292,7 +292,7 @@ impl Pulse {
         metrics.room_show_rate.with_label_values(&label).set(facts.show_rate);
         metrics.room_kappa.with_label_values(&label).set(facts.kappa);
         let (now, _) = state(facts.state);
-        for known in ["closed", "prequeue", "open", "queueing", "held"] {
+        for known in ["closed", "prequeue", "open", "queueing", "held", "ended"] {
             metrics.room_state.with_label_values(&[name, known]).set(i64::from(known == now));
         }
     }

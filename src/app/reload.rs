@@ -21,17 +21,17 @@ use crate::config::{Diagnostic, Severity, difference, needs_restart, parse, rend
 use crate::edge::key_files::KeyFiles;
 use crate::edge::tls::TlsDoor;
 use crate::proxy::Proxy;
-use crate::proxy::live::Live;
+use crate::proxy::live::{Live, Room};
 use crate::store::journal::{Entry, Pages};
 
 /// Puts configurations in place, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
-    proxy: Arc<Proxy>,
-    workshop: Workshop,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) workshop: Workshop,
     tls: Arc<TlsDoor>,
     file: Option<PathBuf>,
-    one_at_a_time: Mutex<()>,
+    pub(super) one_at_a_time: Mutex<()>,
     last: StdMutex<Option<Report>>,
     /// Digest of the text that was read last, good or bad, so that nobody reads it twice.
     seen: StdMutex<Option<[u8; 32]>>,
@@ -167,6 +167,7 @@ impl Reloader {
         }
         lost_rooms(&old, &settings)?;
         moved_openings(&old, &settings)?;
+        self.new_rooms(&old, &settings)?;
         let files = KeyFiles::read(&settings.tls);
         let seen = SeenKeys { settings: settings.tls.clone(), digest: files.digest() };
         *self.seen_keys.lock().unwrap_or_else(PoisonError::into_inner) = seen;
@@ -192,6 +193,17 @@ impl Reloader {
         }
         govern(&self.proxy.live.load());
         Ok((changes, told(&flaws)))
+    }
+
+    /// After the end of the last event there are no keys for another one.
+    fn new_rooms(&self, old: &Live, new: &Settings) -> Result<(), String> {
+        let fresh = new.rooms.keys().find(|name| !old.rooms.contains_key(*name));
+        match fresh.filter(|_| !self.workshop.journal.has_keys().unwrap_or(true)) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "error: room.{name} is new, and the keys were destroyed with the end of the last event\n  help: restart the service: it makes others"
+            )),
+        }
     }
 
     /// Rooms that go leave exact marks, so that they can come back where they were.
@@ -240,7 +252,9 @@ impl Reloader {
 
 /// A room with people in it cannot be configured away.
 fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
-    for (name, room) in old.rooms.iter().filter(|(name, _)| !new.rooms.contains_key(*name)) {
+    let gone =
+        |(name, room): &(&String, &Arc<Room>)| !new.rooms.contains_key(*name) && room.line.ended().is_none();
+    for (name, room) in old.rooms.iter().filter(gone) {
         let facts = room.line.facts(&room.settings.policy);
         let waiting = facts.issued - facts.cursor;
         let inside = facts.active + facts.front_row;
@@ -264,6 +278,9 @@ fn moved_openings(old: &Live, new: &Settings) -> Result<(), String> {
         let told = &room.settings;
         let is_other = |new: &&RoomSettings| new.opening != told.opening || new.draw != told.draw;
         let Some(changed) = new.rooms.get(name).filter(is_other) else { continue };
+        if room.line.ended().is_some() {
+            continue;
+        }
         if room.line.with_lots(|_| ()).is_some() {
             return Err(format!(
                 "error: room.{name}: the rules of its draw are frozen; opens_at, prequeue, draw and parties cannot change\n  help: put the old values back; another draw needs a room with another name"

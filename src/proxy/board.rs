@@ -150,6 +150,7 @@ pub fn state(state: RoomState) -> (&'static str, Option<&'static str>) {
         RoomState::Open => ("open", None),
         RoomState::Queueing => ("queueing", None),
         RoomState::Held(reason) => ("held", Some(reason_name(reason))),
+        RoomState::Ended => ("ended", None),
     }
 }
 

@@ -65,6 +65,9 @@ impl Room {
 
     /// What is due of the draw. Where nobody could come before the opening, since nothing ran, there is none.
     pub fn lots_due(&self, key: &BoardKey, now: UnixTime) -> LotsNews {
+        if self.line.ended().is_some() {
+            return LotsNews::default();
+        }
         let shut = self.settings.opening.and_then(|opening| opening.shut(now));
         if shut.is_none() && self.line.forgo_draw() {
             tracing::warn!(

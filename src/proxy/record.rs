@@ -165,14 +165,14 @@ impl Record {
     fn refused(&self) -> Option<Why> {
         let word = match self.decision {
             Decision::Forwarded => return None,
-            Decision::Own => return (self.reason == "closed").then_some(Why::Closed),
+            Decision::Own => return matches!(self.reason, "closed" | "ended").then_some(Why::Closed),
             Decision::Refused | Decision::Fault => self.reason,
         };
         Some(match word {
             "over_quota" => Why::Abuse,
             "not_believed" => Why::Unproven,
             "waiting" | "held" => Why::Wait,
-            "closed" => Why::Closed,
+            "closed" | "ended" => Why::Closed,
             "saturated" | "tunnels_full" => Why::Busy,
             "bad_request" | "misdirected" | "body_too_long" => Why::Unreadable,
             "upstream_down" => Why::Failed,

@@ -4,12 +4,18 @@
 //! reserved in blocks ahead of being given, so that a crash skips numbers but never gives one twice. After
 //! an error of the disk the file is opened again, by its last good state, before the next write.
 
+mod ending;
+
+pub use ending::Ending;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use ending::ENDED;
 
 use super::book;
 use super::learnt::Lesson;
@@ -319,13 +325,17 @@ impl Journal {
         })
     }
 
-    /// The key of the people of `room`, made from `random` where there is none yet, and their places.
+    /// The key of the people of `room`, made from `random` where there is none yet, and their places. Of a room
+    /// whose event is over nothing is kept.
     ///
     /// # Errors
     /// If they cannot be read or the key cannot be written.
     pub fn people(&self, room: &str, random: [u8; 32]) -> Result<Acquaintances, JournalError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
+            if transaction.open_table(ENDED)?.get(room)?.is_some() {
+                return Ok((random, Vec::new()));
+            }
             let secret = {
                 let mut keys = transaction.open_table(PEOPLE_KEYS)?;
                 let known = keys.get(room)?.map(|known| known.value());
@@ -414,8 +424,10 @@ impl Journal {
                 let mut leaves = transaction.open_table(LEAVES)?;
                 let mut statements = transaction.open_table(STATEMENTS)?;
                 let mut places = transaction.open_table(PEOPLE)?;
+                let ended = transaction.open_table(ENDED)?;
                 for Entry { room, marks, ends, lots, people } in entries {
-                    for (key, place) in &people.places {
+                    let is_over = ended.get(room.as_str())?.is_some();
+                    for (key, place) in people.places.iter().filter(|_| !is_over) {
                         places.insert((room.as_str(), *key), place)?;
                     }
                     let RoomMarks { epoch, issued, reserved, cursor } = *marks;
@@ -449,6 +461,7 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(PEOPLE_KEYS)?;
     transaction.open_table(PEOPLE)?;
     transaction.open_table(LOG)?;
+    transaction.open_table(ENDED)?;
     transaction.commit()?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use ed25519_dalek::SigningKey;
 use tokio::sync::{Notify, watch};
 
 use super::book::Book;
+use super::journal::Ending;
 use super::lots::{Drawn, Lots, LotsNews};
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, People, PlaceBytes, RoomKey, room_key};
@@ -56,6 +57,7 @@ pub struct Line {
     hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
     reminders: Mutex<Reminders>,
+    ended: OnceLock<Ending>,
 }
 
 /// Whether a room draws lots.
@@ -94,6 +96,8 @@ pub struct Left {
     pub people: Vec<(RoomKey, PlaceBytes)>,
     /// Its public log.
     pub book: Book,
+    /// Its event is over.
+    pub ending: Option<Ending>,
 }
 
 /// A step that waits for the disk.
@@ -128,7 +132,7 @@ impl Line {
     ) -> Arc<Self> {
         let mut room = Room::restore(policy, left.marks, now);
         room.restore_over(left.over);
-        Arc::new(Self {
+        let line = Self {
             name: name.to_owned(),
             id: RoomId::of(name),
             book: left.book,
@@ -144,7 +148,26 @@ impl Line {
             hungry,
             board: ArcSwap::from_pointee(Bytes::new()),
             reminders: Mutex::default(),
-        })
+            ended: OnceLock::new(),
+        };
+        if let Some(ending) = left.ending {
+            line.end(ending);
+        }
+        Arc::new(line)
+    }
+
+    /// The event is over, which is durable: nobody is in this room or known to it any more.
+    pub fn end(&self, ending: Ending) {
+        self.ended.get_or_init(|| ending);
+        self.with(Room::end_for_good);
+        *self.lock_people() = People::default();
+        self.reminders(|reminders| *reminders = Reminders::default());
+    }
+
+    /// The event is over since then.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ending> {
+        self.ended.get().copied()
     }
 
     /// Runs one short step on the room. Nothing in it may wait.
@@ -354,6 +377,9 @@ impl Line {
         let entering = async {
             loop {
                 told.borrow_and_update();
+                if self.ended.get().is_some() {
+                    return Entered::NotKept;
+                }
                 let entered = match (&mut *self.lock_lots(), mine) {
                     (Lottery::Never, _) => return Entered::Behind,
                     // The rules are being frozen.

@@ -12,6 +12,7 @@ mod stage;
 mod upstreams;
 
 mod accept;
+mod books;
 mod browser;
 mod caches;
 mod ceremony;

@@ -30,6 +30,8 @@ pub enum RoomState {
     Queueing,
     /// Nobody is called.
     Held(HoldReason),
+    /// It is over: nobody passes, and there are no places any more.
+    Ended,
 }
 
 /// A claim was heard.

@@ -18,6 +18,7 @@
 //! falls to somebody of the front row who does not look goes back, and the number stays good.
 
 mod calling;
+mod ending;
 mod facts;
 mod invariants;
 mod lateness;
@@ -164,6 +165,9 @@ impl Room {
     ///
     /// `opening` is the one that it is shut until, or was: another one counts whoever is there.
     pub fn shut(&mut self, shut: Option<Shut>, opening: Option<UnixTime>) {
+        if self.shut == Some(Shut::Ended) {
+            return;
+        }
         let came_in = !self.passes.is_empty() || !self.front.is_empty();
         if self.shut.is_some() || !came_in || self.opening != opening {
             (self.shut, self.opening) = (shut, opening);
@@ -173,8 +177,11 @@ impl Room {
     /// Gives the next number.
     ///
     /// # Errors
-    /// [`BlockUsedUp`] until the store has reserved more.
+    /// [`BlockUsedUp`] until the store has reserved more, and when the event is over.
     pub fn join(&mut self) -> Result<u64, BlockUsedUp> {
+        if self.shut == Some(Shut::Ended) {
+            return Err(BlockUsedUp);
+        }
         self.numbers.give()
     }
 
@@ -427,6 +434,7 @@ impl Room {
             Some(Shut::Closed) => return RoomState::Closed,
             Some(Shut::Prequeue) => return RoomState::Prequeue,
             Some(Shut::Draw) => return RoomState::Held(HoldReason::Draw),
+            Some(Shut::Ended) => return RoomState::Ended,
             None => {}
         }
         if policy.hold {

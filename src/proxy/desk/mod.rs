@@ -242,6 +242,9 @@ impl Visit<'_> {
         if !trusted && is_cross_site(request.headers(), self.asked) {
             return refuse::problem(self.live, self.asked, record, Reason::BadRequest, Some(CROSS_SITE));
         }
+        if self.room_state() == RoomState::Ended {
+            return refuse::problem(self.live, self.asked, record, Reason::Ended, None);
+        }
         if step == "reminder" {
             person::look(self.room, &mut self.who, &self.proxy.event);
             return self.remind(request, record).await;
@@ -467,6 +470,7 @@ impl Visit<'_> {
     /// The state of a ticket, as JSON.
     fn told(&self, status: StatusCode, standing: &Standing) -> Response<Answer> {
         let (state, ahead) = match standing.claim {
+            _ if standing.facts.state == RoomState::Ended => ("ended", 0),
             _ if standing.is_undrawn() => ("prequeue", 0),
             Claim::Admitted => ("admitted", 0),
             Claim::FrontRow { ahead } => ("front_row", ahead),
@@ -548,6 +552,7 @@ impl Visit<'_> {
     fn state_of(&self, standing: Option<&Standing>) -> (PlaceState, u64) {
         let query = self.asked.query.as_deref().unwrap_or_default();
         match standing.map(|standing| (standing.claim, standing.called)) {
+            _ if self.room_state() == RoomState::Ended => (PlaceState::Ended, 0),
             // Who came in by the open door has a pass and no ticket.
             None if self.visit_time().is_some() => (PlaceState::Admitted, 0),
             None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
@@ -639,7 +644,11 @@ fn standstill(state: RoomState) -> Option<Standstill> {
         RoomState::Held(HoldReason::Dependency) => Some(Standstill::Dependency),
         RoomState::Held(HoldReason::Store) => Some(Standstill::Recovery),
         RoomState::Held(HoldReason::Draw) => Some(Standstill::Draw),
-        RoomState::Closed | RoomState::Prequeue | RoomState::Open | RoomState::Queueing => None,
+        RoomState::Closed
+        | RoomState::Prequeue
+        | RoomState::Open
+        | RoomState::Queueing
+        | RoomState::Ended => None,
     }
 }
 

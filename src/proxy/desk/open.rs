@@ -15,6 +15,7 @@ use super::super::refuse;
 use super::answers::{personal_json, shared_json};
 use super::own;
 use crate::admission::extensions::EXTENSIONS;
+use crate::admission::room::RoomState;
 use crate::config::settings::OnePlacePer;
 use crate::pages::{Health, Language, Reason, RoomStatus, RuleFacts, StatusFacts, query_value};
 
@@ -57,7 +58,8 @@ pub(super) fn status(proxy: &Proxy, live: &Live, asked: &Asked, record: Record) 
             let facts = room.line.facts(&room.settings.policy);
             let (state, reason) = state(facts.state);
             let title = room.settings.title.as_str();
-            let waiting = facts.issued.saturating_sub(facts.cursor);
+            let over = facts.state == RoomState::Ended;
+            let waiting = if over { 0 } else { facts.issued.saturating_sub(facts.cursor) };
             (name.as_str(), RoomStatus { title, state, reason, waiting })
         })
     };

@@ -12,6 +12,8 @@ use crate::proof::log::{Counts, Event, Refused, Stood};
 
 /// A room that flickers between held and not is told of this often at most.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The state of a room whose event is over.
+const ENDED: &str = "ended";
 
 /// Why a request was answered no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Seen<'a> {
     pub open: bool,
     /// Statements of its draw.
     pub statements: &'a [String],
+    /// What was erased when its event ended, if it did.
+    pub erased: Option<&'a [String]>,
 }
 
 /// What was said in this life.
@@ -69,12 +73,21 @@ pub(super) struct Told {
     open: bool,
     epoch: Option<u32>,
     statements: u32,
+    ended: bool,
+    closed: bool,
 }
 
 impl Told {
     /// What the last line of an earlier life said.
     pub(super) fn restore(stood: &Stood) -> Self {
-        Self { epoch: Some(stood.epoch), statements: stood.statements, ..Self::default() }
+        let ended = stood.state == ENDED;
+        Self {
+            epoch: Some(stood.epoch),
+            statements: stood.statements,
+            ended,
+            closed: ended,
+            ..Self::default()
+        }
     }
 
     /// What was counted and is not said.
@@ -82,10 +95,12 @@ impl Told {
         let (Tally { given, straight, seated, over, .. }, said) = (seen.tally, self.totals);
         let queued = given + seen.drawn.saturating_sub(self.drawn_before.unwrap_or(seen.drawn));
         let new = |total: u64, said: u64| total.saturating_sub(said);
+        // With the line that tells of the end all who came are counted.
+        let come = |total: u64, said: u64| if self.closed { 0 } else { new(total, said) };
         Counts {
-            arrived: new(queued + straight, said.arrived),
-            queued: new(queued, said.queued),
-            admitted: new(straight + seated, said.admitted),
+            arrived: come(queued + straight, said.arrived),
+            queued: come(queued, said.queued),
+            admitted: come(straight + seated, said.admitted),
             done: new(over, said.done),
             refused: Refused {
                 abuse: new(refused.abuse, said.refused.abuse),
@@ -104,6 +119,7 @@ impl Told {
         self.drawn_before.get_or_insert(seen.drawn);
         let counts = self.counts(seen, refused);
         self.totals += counts;
+        self.closed = self.ended;
         counts
     }
 
@@ -142,10 +158,14 @@ impl State {
             changes.push_back(if seen.open { Event::OpenByOrder } else { Event::OrderEnded });
             told.open = seen.open;
         }
+        if let Some(erased) = seen.erased.filter(|_| !told.ended) {
+            changes.push_back(Event::Ended { erased: erased.to_vec() });
+            told.ended = true;
+        }
         if told.state == Some(seen.state) || told.state.is_some() && now.since(told.state_at) < PAUSE {
             return;
         }
-        changes.extend(turn(told.state, seen.state));
+        changes.extend(turn(told.state, seen.state).filter(|_| !told.ended));
         (told.state, told.state_at) = (Some(seen.state), now);
     }
 }

@@ -22,6 +22,7 @@ struct Life {
     drawn: u64,
     epoch: u32,
     statements: Vec<String>,
+    erased: Option<Vec<String>>,
 }
 
 impl Life {
@@ -42,6 +43,7 @@ impl Life {
             drawn: 0,
             epoch: 1,
             statements,
+            erased: None,
         }
     }
 
@@ -70,7 +72,8 @@ impl Life {
         };
         let (room, state, tally, drawn, open) = ("main", self.state, self.tally, self.drawn, self.open);
         let statements = &self.statements;
-        let seen = Seen { room, state, facts, tally, drawn, limit: 7, open, statements };
+        let erased = self.erased.as_deref();
+        let seen = Seen { room, state, facts, tally, drawn, limit: 7, open, statements, erased };
         look(&seen, Moment(self.second * 1_000_000_000), UnixTime(START_MS + self.second * 1_000))
     }
 
@@ -266,4 +269,28 @@ async fn a_disk_that_fails_for_long_delays_lines_and_loses_no_count() {
         life.passes(60);
     }
     assert_eq!(life.log().await.totals.queued, 200);
+}
+
+#[tokio::test]
+async fn the_end_is_told_once_and_nobody_is_counted_after_it() {
+    let mut life = Life::first();
+    life.beat();
+    life.tally = Tally { given: 5, seated: 3, over: 1, ..Tally::default() };
+    life.state = HELD;
+    life.passes(1);
+    (life.state, life.erased, life.tally.over) = (("ended", None), Some(vec!["people".to_owned()]), 3);
+    life.beat();
+    let log = life.log().await;
+    assert_eq!(words(&log), ["start", "held", "ended"], "at once, and not as a release");
+    assert_eq!((log.totals.queued, log.totals.done), (5, 3));
+    life.tally.given = 6;
+    life.book.refuse(Why::Closed);
+    life.passes(60);
+    let mut life = life.next();
+    life.passes(60);
+    life.tally.given = 2;
+    life.passes(60);
+    let log = life.log().await;
+    assert_eq!(words(&log), ["start", "held", "ended", "start"]);
+    assert_eq!((log.totals.queued, log.totals.refused.closed), (5, 1));
 }
