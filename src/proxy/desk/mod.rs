@@ -159,9 +159,8 @@ where
     let named = Some((room.line.name.as_str(), room.line.id));
     let look = matches!(asked.method, Method::GET | Method::HEAD);
     let mut sources = sources(proxy, live, asked);
-    if look
-        && matches!(endpoint, "board" | "log" | "messages" | "rules" | "rules-page" | "visit.js" | "queue")
-    {
+    let word = endpoint.split('/').next().unwrap_or_default();
+    if look && matches!(word, "board" | "log" | "messages" | "rules" | "rules-page" | "visit.js" | "queue") {
         // The same for everybody: nobody's signature is verified for it.
         sources.jwt = None;
     }
