@@ -8,27 +8,29 @@
 //!
 //! A window that was told is kept even where the line has not come so far: then its holder goes in before
 //! some who hold lower numbers. So that those who come back find a seat within a minute, and nobody else
-//! waits much longer for it, the windows that begin in one minute are no more than half of the seats that
-//! fall free in it; and none is given where too few fall free.
+//! waits much longer for it, the windows that begin in one minute (in one thirtieth of a shorter window than
+//! half an hour) are no more than half of the seats that fall free in it; and none is given where too few
+//! fall free.
 //!
 //! Times are of the room's clock: while the room is held, windows move. Memory: 32 bytes for each slot in
-//! two B-trees, and 8 for each minute in which one begins.
+//! two B-trees, and 8 for each second in which one begins.
 //!
-//! Invariants: the order holds each number once, by its end; each minute counts the windows that begin in it.
+//! Invariants: the order holds each number once, by its end; `begins` counts the windows by their beginning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::moment::Moment;
 
-/// A minute of the room's clock, in which some windows may begin.
+/// Windows begin once a minute, or so many times in a window if that is more often.
 const MINUTE_S: u32 = 60;
+const BEGINNINGS: u32 = 30;
 /// The part of the seats falling free that may be promised to those who come back.
-const SHARE: f64 = 0.5;
+pub const SHARE: f64 = 0.5;
 /// Fewest seats a minute of which any is promised: where seats fall free at random, one of these is taken
 /// within a minute 98 times in a hundred.
 const SEATS_A_MINUTE_MIN: f64 = 4.0;
-/// So many minutes later than expected a window may begin, where those before are full.
+/// So many beginnings later than expected a window may begin, where those before are full.
 const LATER_MAX: u32 = 240;
 /// Most slots at once.
 const MOST: usize = 1_000_000;
@@ -83,8 +85,8 @@ pub struct Outlook {
 pub struct Slots {
     taken: BTreeMap<u64, Window>,
     by_end: BTreeSet<(u32, u64)>,
-    /// How many windows begin in a minute.
-    minutes: BTreeMap<u32, u32>,
+    /// How many windows begin in a second.
+    begins: BTreeMap<u32, u32>,
     /// Numbers of which the last word is not durable yet.
     unkept: BTreeSet<u64>,
     changes: u64,
@@ -99,13 +101,17 @@ impl Slots {
         if wait <= rule.after || a_minute < SEATS_A_MINUTE_MIN || self.taken.len() >= MOST {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, saturates")]
-        let most = (a_minute * SHARE) as u32;
-        let first = seconds(clock.after(longest)).div_ceil(MINUTE_S);
-        let minute = (first..=first.checked_add(LATER_MAX)?)
-            .find(|minute| self.minutes.get(minute).is_none_or(|count| *count < most))?;
-        let begins_s = minute.checked_mul(MINUTE_S)?;
         let length = u32::try_from(rule.length.as_secs()).ok()?;
+        let step = (length / BEGINNINGS).clamp(1, MINUTE_S);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, saturates")]
+        let most = (outlook.seats * f64::from(step) * SHARE) as u32;
+        let first = seconds(clock.after(longest)).div_ceil(step);
+        let begin = |later: u32| first.checked_add(later)?.checked_mul(step);
+        let is_free = |begins_s: &u32| {
+            let same = self.begins.range(begins_s..&begins_s.saturating_add(step));
+            same.map(|(_, count)| count).sum::<u32>() < most
+        };
+        let begins_s = (0..=LATER_MAX).map_while(begin).find(is_free)?;
         Some(Window { begins_s, ends_s: begins_s.checked_add(length)? })
     }
 
@@ -129,11 +135,10 @@ impl Slots {
     pub fn forget(&mut self, number: u64) {
         let Some(window) = self.taken.remove(&number) else { return };
         self.by_end.remove(&(window.ends_s, number));
-        let minute = window.begins_s / MINUTE_S;
-        if let Some(count) = self.minutes.get_mut(&minute) {
+        if let Some(count) = self.begins.get_mut(&window.begins_s) {
             *count -= 1;
             if *count == 0 {
-                self.minutes.remove(&minute);
+                self.begins.remove(&window.begins_s);
             }
         }
         self.note(number);
@@ -223,8 +228,8 @@ impl Slots {
         if self.by_end.len() != self.taken.len() || !self.taken.iter().all(ordered) {
             return Err("the slots are in disorder".to_owned());
         }
-        let counted: usize = self.minutes.values().map(|count| *count as usize).sum();
-        if counted != self.taken.len() || self.minutes.values().any(|count| *count == 0) {
+        let counted: usize = self.begins.values().map(|count| *count as usize).sum();
+        if counted != self.taken.len() || self.begins.values().any(|count| *count == 0) {
             return Err(format!("{counted} windows begin, and {} were taken", self.taken.len()));
         }
         Ok(())
@@ -233,7 +238,7 @@ impl Slots {
     fn put(&mut self, number: u64, window: Window) {
         self.taken.insert(number, window);
         self.by_end.insert((window.ends_s, number));
-        *self.minutes.entry(window.begins_s / MINUTE_S).or_default() += 1;
+        *self.begins.entry(window.begins_s).or_default() += 1;
     }
 
     fn note(&mut self, number: u64) {
@@ -277,9 +282,9 @@ mod tests {
         let slots = Slots::default();
         assert_eq!(slots.offer(&RULE, &outlook(15, 1.0), Moment(1)), None, "as long as that one can stay");
         let window = slots.offer(&RULE, &outlook(50, 1.0), Moment(1)).unwrap();
-        assert_eq!((window.begins_s, window.ends_s), (71 * 60, 101 * 60));
+        assert_eq!((window.begins_s, window.ends_s), (70 * 60, 100 * 60));
         let told = window.told(at(80 * 60));
-        assert_eq!((told.from, told.until), (Duration::ZERO, MINUTE * 21));
+        assert_eq!((told.from, told.until), (Duration::ZERO, MINUTE * 20));
         assert_eq!(slots.offer(&RULE, &outlook(50, 0.05), Moment(1)), None, "three seats a minute");
     }
 
@@ -288,11 +293,11 @@ mod tests {
         let mut slots = Slots::default();
         for number in 1..=90 {
             let window = slots.offer(&RULE, &outlook(50, 1.0), Moment(1)).unwrap();
-            assert_eq!(window.begins_s / 60, 71 + u32::try_from((number - 1) / 30).unwrap());
+            assert_eq!(window.begins_s / 60, 70 + u32::try_from((number - 1) / 30).unwrap());
             slots.take(number, window);
         }
         slots.forget(7);
-        assert_eq!(slots.offer(&RULE, &outlook(50, 1.0), Moment(1)).unwrap().begins_s, 71 * 60);
+        assert_eq!(slots.offer(&RULE, &outlook(50, 1.0), Moment(1)).unwrap().begins_s, 70 * 60);
         for number in 100..100 + 30 * 239 {
             if let Some(window) = slots.offer(&RULE, &outlook(50, 1.0), Moment(1)) {
                 slots.take(number, window);
@@ -305,8 +310,7 @@ mod tests {
     #[test]
     fn a_window_is_kept_once_and_ends_once() {
         let mut slots = Slots::default();
-        let (window, later) =
-            (Window { begins_s: 60, ends_s: 120 }, Window { begins_s: 600, ends_s: 900 });
+        let (window, later) = (Window { begins_s: 60, ends_s: 120 }, Window { begins_s: 600, ends_s: 900 });
         slots.take(5, window);
         slots.take(5, later);
         assert_eq!(slots.slot(5, at(30)), Some(Slot { from: MINUTE / 2, until: MINUTE * 3 / 2 }));

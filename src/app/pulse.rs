@@ -142,8 +142,9 @@ impl Pulse {
             return;
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
-            let (room, Pending { marks, ends, lots, people, .. }) = (line.name.clone(), pending.clone());
-            Entry { room, marks, ends, lots, people }
+            let (room, Pending { marks, ends, lots, people, slots, .. }) =
+                (line.name.clone(), pending.clone());
+            Entry { room, marks, ends, lots, people, slots }
         };
         let entries = plans.iter().map(entry).collect();
         let written = write(&self.journal, entries, lessons.clone());

@@ -4,6 +4,8 @@
 //! reserved in blocks ahead of being given, so that a crash skips numbers but never gives one twice. After
 //! an error of the disk the file is opened again, by its last good state, before the next write.
 
+mod slots;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use super::learnt::Lesson;
 use super::line::Line;
 use super::lots::LotsNews;
+use super::slots::SlotNews;
 use crate::admission::draw::log::Leaf;
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, PlaceBytes, RoomKey};
@@ -66,14 +69,16 @@ pub struct Entry {
     pub lots: LotsNews,
     /// Whose place is another since the last time.
     pub people: Changes,
+    /// What is new of its slots.
+    pub slots: SlotNews,
 }
 
 impl Entry {
     /// What a room leaves behind that goes: nothing is uncertain.
     #[must_use]
     pub fn last(room: &str, line: &Line) -> Self {
-        let (marks, ends, people) = line.final_marks();
-        Self { room: room.to_owned(), marks, ends, lots: LotsNews::default(), people }
+        let (marks, ends, people, slots) = line.final_marks();
+        Self { room: room.to_owned(), marks, ends, lots: LotsNews::default(), people, slots }
     }
 }
 
@@ -349,7 +354,9 @@ impl Journal {
                 let mut leaves = transaction.open_table(LEAVES)?;
                 let mut statements = transaction.open_table(STATEMENTS)?;
                 let mut places = transaction.open_table(PEOPLE)?;
-                for Entry { room, marks, ends, lots, people } in entries {
+                for entry in entries {
+                    slots::write(&transaction, entry)?;
+                    let Entry { room, marks, ends, lots, people, .. } = entry;
                     for (key, place) in &people.places {
                         places.insert((room.as_str(), *key), place)?;
                     }
@@ -383,6 +390,7 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(STATEMENTS)?;
     transaction.open_table(PEOPLE_KEYS)?;
     transaction.open_table(PEOPLE)?;
+    transaction.open_table(slots::SLOTS)?;
     transaction.commit()?;
     Ok(())
 }

@@ -8,6 +8,7 @@
 )]
 
 mod scripted;
+mod slots;
 mod stage;
 mod upstreams;
 

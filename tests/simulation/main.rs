@@ -117,7 +117,7 @@ fn planted_faults_are_seen() {
         (Fault::EndsForgotten, "was over and is told"),
         (Fault::CallsBurnt, "was burnt after"),
         (Fault::ClockRunsWhileHeld, "after"),
-        (Fault::SlotsForgotten, "in its slot"),
+        (Fault::SlotsForgotten, "took a slot and has none"),
     ];
     for (fault, words) in faults {
         let seen = (1..=20).find_map(|seed| story(seed, STEPS, Some(fault)).err());

@@ -36,8 +36,8 @@ pub(crate) struct Person {
     pub(crate) errand: u32,
     pub(crate) dispatch: Option<Dispatch>,
     pub(crate) missed_call: bool,
-    /// By the room's clock, from when on the slot lets it in; zero if it has none.
-    pub(crate) slot: Duration,
+    /// By the room's clock, when its slot begins and ends.
+    pub(crate) slot: (Duration, Duration),
     /// The room's clock when it was seen to be called first, in this life of the gateway, and how long a
     /// call stood then.
     pub(crate) called: Duration,
@@ -64,7 +64,7 @@ impl Person {
             errand,
             dispatch: None,
             missed_call: false,
-            slot: Duration::ZERO,
+            slot: (Duration::ZERO, Duration::ZERO),
             called: Duration::ZERO,
             call: Duration::ZERO,
             told_inside: false,

@@ -564,7 +564,7 @@ impl World {
             _ => slot.from + (slot.until - slot.from).mul_f64(self.dice.part()),
         };
         self.people[who].doing = Doing::Away;
-        self.people[who].slot = self.clock() + slot.from;
+        self.people[who].slot = (self.clock() + slot.from, self.clock() + slot.until);
         self.after(comes, Event::Wakes(who));
         Ok(())
     }
@@ -589,12 +589,10 @@ impl World {
 
     /// Back from wherever: in time, too early, or too late.
     fn return_to(&mut self, who: usize) -> Result<(), String> {
-        let Person { number, slot, .. } = self.people[who];
+        let Person { number, slot: (slot, _), .. } = self.people[who];
         let told = self.room.slot(number, self.now);
         let called = number <= self.room.marks().cursor;
-        // A second is lost in rounding, and some beats until a slot is known to be over.
         let early = self.clock() < slot;
-        must!(early || called || told.is_some() || self.clock() >= slot, "{number} has no slot: {told:?}");
         must!(
             told.is_none_or(|told| early || called || told.from <= Duration::from_secs(1)),
             "{number} comes in its slot and is told to come in {told:?}"
@@ -942,7 +940,7 @@ impl World {
             // What idle time and session were is forgotten; the age of the pass is not.
             (person.begun, person.used) = (clock, clock);
             person.revived_in = 0;
-            person.slot = began_anew(person.slot);
+            person.slot = (began_anew(person.slot.0), began_anew(person.slot.1));
             if person.doing == Doing::Asking {
                 person.doing = Doing::Inside;
                 self.after(Duration::from_millis(500), Event::Wakes(who));
@@ -955,6 +953,11 @@ impl World {
         for person in self.people.iter().filter(|person| self.told_over.contains(person.number)) {
             let looked = self.room.look(person.number, &person.pass);
             must!(looked == Claim::Done, "{} was over and is told {looked:?}", person.number);
+        }
+        for Person { number, .. } in self.people.iter().filter(|person| {
+            person.doing == Doing::Away && person.slot.1 > self.clock() + Duration::from_secs(1)
+        }) {
+            must!(self.room.slot(*number, self.now).is_some(), "{number} took a slot and has none");
         }
         for person in &self.people {
             if !matches!(person.doing, Doing::Waiting | Doing::InFront | Doing::Late | Doing::Away) {

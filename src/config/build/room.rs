@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::Judge;
 use crate::admission::opening::Opening;
 use crate::admission::policy::{PollRule, RoomPolicy};
+use crate::admission::slots::SlotRule;
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
 use crate::config::raw::{RawOnePlacePer, RawRoom, RawSource};
-use crate::config::settings::{DrawSettings, OnePlacePer, RoomSettings, WebhookSettings};
+use crate::config::settings::{DrawSettings, OnePlacePer, RoomSettings, SlotSettings, WebhookSettings};
 use crate::config::spelling::{did_you_mean, list};
 use crate::proof::draw::reveal::{self, Party};
 
@@ -278,5 +279,10 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
             let (secret, ahead) = (webhook.secret.0.clone(), webhook.ahead.0);
             Some(WebhookSettings { url: web_address(&webhook.url)?, secret, ahead })
         }),
+        slots: SlotSettings {
+            offer: raw.slots.offer,
+            rule: SlotRule { after: raw.slots.after.0, length: raw.slots.length.0 },
+            zone: raw.slots.zone.0.0.clone(),
+        },
     }
 }

@@ -46,6 +46,9 @@ const SHAPE: &[Bad] = &[
     ("[room.main]", "[room.Main]", "[room.Main]", "at most 40: `main`"),
     ("call = \"10m\"", "opens_at = \"2026-12-08T09:00\"", "opens_at", "2026-12-08T09:00[Europe/Rome]"),
     ("call = \"10m\"", "opens_at = \"2026-10-25T02:30[Europe/Rome]\"", "opens_at", "give the offset too"),
+    ("call = \"10m\"", "slots = { zone = \"Europe/Roma\" }", "Europe/Roma", "`\"Europe/Rome\"`"),
+    ("call = \"10m\"", "slots = { after = \"13h\" }", "13h", "12h"),
+    ("call = \"10m\"", "slots = false", "slots = false", "write a table: `[room.main.slots]`"),
     ("call = \"10m\"", "draw = \"dice\"", "draw = \"dice\"", "`\"drand\"`"),
     ("it = \"Attendere.\"", "Italiano = \"Attendere.\"", "Italiano", "`it`, `en`"),
     // Types.

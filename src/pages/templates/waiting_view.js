@@ -39,6 +39,11 @@ const clock = ms => {
   const own = (navigator.languages || []).filter(tag => tag.split("-")[0] === pane.lang)[0];
   return new Date(ms).toLocaleTimeString(own || pane.lang);
 };
+// A time to come back at may be tomorrow's.
+const hour = ms => {
+  const then = new Date(ms), far = then.toDateString() !== new Date().toDateString();
+  return then.toLocaleString(pane.lang, { weekday: far ? "long" : undefined, hour: "2-digit", minute: "2-digit" });
+};
 const all = key => pane.querySelectorAll('[data-f="' + key + '"]');
 const put = (key, text) => all(key).forEach(el => {
   if (el.textContent !== text) el.textContent = text;
@@ -79,7 +84,8 @@ const draw = () => {
     el.hidden = el.dataset.in.split(" ").indexOf(phase) < 0;
   });
   put("heading", t["heading_" + (turn ? "turn" : phase)] || t.heading_waiting);
-  put("lead", phase === "joining" ? (trouble ? "" : t.joining)
+  put("lead", phase === "slot" && me.slot ? fits(t.slot, { from: hour(me.slot.from_ms), until: hour(me.slot.until_ms) })
+    : phase === "joining" ? (trouble ? "" : t.joining)
     : phase === "front" ? (front > 0 ? fits(plural("front_ahead", front), { n: figure(front) }) : t.front_next)
     : turn ? "" : t[phase] || "");
   put("alert", !turn ? "" : phase === "entering" ? t.entering
@@ -94,6 +100,8 @@ const draw = () => {
   all("code").forEach(el => { el.hidden = !lost || !me.ticket; });
   all("ticket").forEach(el => { if (el.value !== me.ticket) el.value = me.ticket || ""; });
   put("coded", coded && t[coded]);
+  all("offer").forEach(el => { el.hidden = !r || held || !data.slots || r.wait <= data.slots || none; });
+  all("calendar").forEach(el => { el.hidden = lost || phase !== "slot"; });
   tick();
   stand();
   document.title = (turn ? t.heading_turn : phase === "waiting" ? fits(t.title_waiting, { n: figure(shown) })
@@ -191,6 +199,24 @@ const acts = {
     draw();
     // The button goes with the last time that it may be pressed: who pressed it is not left nowhere.
     if (!call || !call.more) pane.querySelector("h1").focus();
+  },
+  slot: async () => {
+    try {
+      const answer = await ask("POST", "/slot", me.ticket);
+      if (answer.ok) {
+        me.slot = answer.body.slot;
+        phase = "slot";
+      } else if (answer.status !== 409) throw failure(answer);
+      // What is not to be had now may be later: a page that is loaded again asks again.
+      none = !answer.ok;
+      failures = 0;
+    } catch (error) {
+      failures = 2;
+      trouble = error.busy ? "trouble_busy" : "trouble_network";
+    }
+    draw();
+    put("say", none ? data.text.slot_none : "");
+    pane.querySelector("h1").focus();
   },
   rejoin: async () => {
     try { await ask("DELETE", "/ticket", me.ticket); } catch (e) {

@@ -65,7 +65,7 @@ impl Disk {
     /// A process begins.
     fn line(&self) -> Arc<Line> {
         let (marks, over) = (self.journal.marks("main").unwrap(), self.journal.over("main").unwrap());
-        let left = Left { marks, over, secret: [7; 32], people: Vec::new() };
+        let left = Left { marks, over, secret: [7; 32], people: Vec::new(), ..Left::default() };
         let line = Line::restore("main", &policy(), left, Arc::default(), Moment(1));
         let (lines, leaves) = self.journal.lots("main").unwrap();
         line.set_lots(if lines.is_empty() {
@@ -91,6 +91,7 @@ impl Disk {
             ends: pending.ends.clone(),
             lots: pending.lots.clone(),
             people: pending.people.clone(),
+            slots: pending.slots.clone(),
         };
         if reach > 0 {
             self.journal.write(&[entry], &[]).unwrap();
