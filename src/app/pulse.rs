@@ -252,6 +252,8 @@ impl Pulse {
         }
         for (name, room) in &live.rooms {
             self.measure_room(name, &room.line.facts(&room.settings.policy));
+            let slots = room.line.with(|line| line.slots());
+            metrics.room_slots.with_label_values(&[name.as_str()]).set(count(slots));
         }
     }
 

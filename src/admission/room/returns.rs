@@ -143,3 +143,111 @@ impl Room {
         self.slots.offer(rule, &outlook, clock)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Bench, pass};
+    use super::super::{CallTime, HoldReason};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// One is inside, and of a hundred who wait number 50 has a slot from the fifth to the tenth minute.
+    fn away() -> Bench {
+        let mut bench = Bench::waiting(1, 100);
+        bench.call(1);
+        assert_eq!(bench.claim(1), Claim::Admitted);
+        bench.room.slots.take(50, Window { begins_s: 300, ends_s: 600 });
+        bench.room.numbers.pass_over(50);
+        bench
+    }
+
+    fn wait(bench: &mut Bench, seconds: u64) {
+        for _ in 0..seconds {
+            bench.step(SECOND);
+            bench.touch(1);
+        }
+    }
+
+    #[test]
+    fn in_its_slot_a_number_stands_in_front_wherever_the_line_is_and_before_it_waits() {
+        let mut bench = away();
+        wait(&mut bench, 290);
+        assert!(bench.room.marks().cursor < 50, "{:?}", bench.room.marks());
+        assert!(matches!(bench.claim(50), Claim::Waiting { .. }), "too early");
+        wait(&mut bench, 20);
+        assert_eq!(bench.claim(50), Claim::FrontRow { ahead: 0 });
+        let called = bench.claim(2);
+        bench.room.end(&pass(1), bench.now);
+        bench.step(SECOND);
+        let (low, high) = (bench.look(2), bench.look(50));
+        match called {
+            Claim::FrontRow { .. } => {
+                assert_eq!((low, high), (Claim::Admitted, Claim::FrontRow { ahead: 0 }))
+            }
+            _ => assert_eq!(high, Claim::Admitted),
+        }
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn who_comes_too_late_is_late_if_the_line_has_come_and_waits_for_it_if_not() {
+        let mut bench = away();
+        wait(&mut bench, 620);
+        assert!(!bench.room.numbers.is_passed_over(50) && bench.room.slot(50, bench.now).is_none());
+        assert!(matches!(bench.claim(50), Claim::Waiting { .. }), "{:?}", bench.room.marks());
+        let mut bench = away();
+        bench.room.call_up_to(60, bench.now);
+        wait(&mut bench, 590);
+        let left = bench.room.call_time(&bench.policy, 50, bench.now).unwrap().left;
+        assert!(left <= SECOND * 11, "{left:?}");
+        wait(&mut bench, 30);
+        assert_eq!(bench.look(50), Claim::Late { ahead: 0 });
+        assert_eq!(bench.room.late.misses(50), 1, "a slot and a call are one turn");
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn a_slot_that_ends_when_the_line_has_just_come_stands_as_long_as_a_call() {
+        let mut bench = away();
+        wait(&mut bench, 550);
+        bench.room.call_up_to(60, bench.now);
+        wait(&mut bench, 500);
+        let time = bench.room.call_time(&bench.policy, 50, bench.now);
+        assert!(time.is_some_and(|CallTime { left, .. }| left > SECOND * 90), "{time:?}");
+        wait(&mut bench, 120);
+        assert_eq!(bench.look(50), Claim::Late { ahead: 0 });
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn a_hold_moves_slots_and_an_extension_counts_in_them() {
+        let mut bench = away();
+        wait(&mut bench, 200);
+        bench.load.hold = Some(HoldReason::Dependency);
+        wait(&mut bench, 1_000);
+        bench.load.hold = None;
+        let slot = bench.room.slot(50, bench.now).unwrap();
+        assert!((SECOND * 99..=SECOND * 101).contains(&slot.from), "{slot:?}");
+        wait(&mut bench, 120);
+        let more = bench.room.extend_call(&bench.policy, 50, bench.now).unwrap();
+        assert_eq!((more.left, more.extensions), (SECOND * 600, 9));
+        wait(&mut bench, 590);
+        assert_eq!(bench.room.slot(50, bench.now), None, "that is over");
+        assert_eq!(bench.claim(50), Claim::FrontRow { ahead: 0 }, "and the time that was asked for is not");
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn who_gives_a_place_up_gives_the_slot_up_and_a_restart_burns_none() {
+        let mut bench = away();
+        bench.room.leave(50, &pass(50), bench.now);
+        assert_eq!((bench.look(50), bench.room.slots()), (Claim::Done, 0));
+        let mut bench = Bench::waiting(1, 100);
+        let over = Slot { from: Duration::ZERO, until: Duration::ZERO };
+        bench.room.restore_slots(&bench.policy, &[(50, over)], bench.now);
+        bench.step(SECOND);
+        assert_eq!(bench.claim(50), Claim::Admitted, "its seat is free and its slot stands");
+        bench.room.check().unwrap();
+    }
+}
