@@ -19,6 +19,7 @@ use crate::admission::policy::RoomPolicy;
 use crate::admission::room::RoomMarks;
 use crate::admission::slots;
 use crate::clock::Clock;
+use crate::config::quiet::QuietHours;
 use crate::config::settings::{QuotaSettings, RoomSettings, Settings};
 use crate::pages::{Pages, RoomPage};
 use crate::proof::hex;
@@ -429,6 +430,7 @@ fn rules(name: &str, room: &RoomSettings) -> String {
         "idle_ms": idle.as_millis(), "session_ms": session.as_millis(),
         "seats": { "floor": seats_floor, "ceiling": seats_ceiling },
         "poll": { "min_ms": poll.min.as_millis(), "max_ms": poll.max.as_millis() },
+        "quiet": room.quiet.iter().map(QuietHours::text).collect::<Vec<_>>(),
         "slots": room.slots.offer.then(|| {
             let rule = &room.slots.rule;
             serde_json::json!({ "after_ms": rule.after.as_millis(), "length_ms": rule.length.as_millis(), "share": slots::SHARE })

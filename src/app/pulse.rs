@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::admission::knee::{self, KneeFacts, PhaseName};
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
 use crate::admission::{Class, Moment};
+use crate::config::quiet;
 use crate::edge::stopped;
 use crate::proxy::Proxy;
 use crate::proxy::board::{Notice, state};
@@ -125,6 +126,7 @@ impl Pulse {
             let unix = self.proxy.clock.unix();
             room.follow_opening(unix);
             let load = load(live, room, self.store_failed, now);
+            let load = Load { hold: load.hold.or_else(|| room.quiet(unix)), ..load };
             let lots = room.lots_due(&self.proxy.board_key, unix);
             if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, lots, now) {
                 plans.push((Arc::clone(&room.line), pending));
@@ -227,6 +229,7 @@ impl Pulse {
                 time: self.proxy.clock.unix(),
                 opens: room.opens(self.proxy.clock.unix()),
                 draw: commitment.as_deref(),
+                quiet: quiet::next(&room.settings.quiet, self.proxy.clock.unix()),
             };
             room.line.put_up(self.proxy.board_key.board(&room.line.facts(policy), &notice));
         }

@@ -299,6 +299,7 @@ impl Values {
             page_asks,
             title,
             webhook,
+            quiet,
             slots: SlotSettings { offer, rule: SlotRule { after, length }, zone },
         } = room;
         self.put_text(format!("{path}.one_place_per"), Some(one_place_per.word()));
@@ -340,6 +341,8 @@ impl Values {
         for (language, text) in messages {
             self.put_text(format!("{path}.message.{language}"), Some(text));
         }
+        let quiet: Vec<String> = quiet.iter().map(Format::write).collect();
+        self.put(format!("{path}.quiet"), quiet.join(", "));
         self.put(format!("{path}.slots.offer"), offer);
         self.put_time(format!("{path}.slots.after"), *after);
         self.put_time(format!("{path}.slots.length"), *length);

@@ -14,6 +14,7 @@ use crate::admission::opening::Opening;
 use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LimitPolicy, QueuePolicy, Quota, RoomPolicy};
 use crate::admission::slots::SlotRule;
+use crate::config::quiet::QuietHours;
 use crate::pages::Look;
 use crate::proof::draw::reveal::Party;
 
@@ -343,6 +344,8 @@ pub struct RoomSettings {
     pub webhook: Option<WebhookSettings>,
     /// Whether and when slots are offered.
     pub slots: SlotSettings,
+    /// When nobody who waits is called.
+    pub quiet: Vec<QuietHours>,
 }
 
 /// Slots of those who wait for long.

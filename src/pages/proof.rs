@@ -68,6 +68,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
             seats: (1, 1000),
             poll: (Duration::from_secs(5), Duration::from_secs(120)),
             slots: Some((Duration::from_secs(900), Duration::from_secs(1_800))),
+            quiet: "22:00-07:00 Europe/Rome",
             person: true,
             lots: true,
             language,

@@ -33,6 +33,8 @@ pub struct RuleFacts<'a> {
     pub poll: (Duration, Duration),
     /// From which wait on slots are offered, and how long they are; `None` where none are.
     pub slots: Option<(Duration, Duration)>,
+    /// When nobody is called, every day; empty if that never is.
+    pub quiet: &'a str,
     /// Whether those who are there at the opening are drawn by lot.
     pub lots: bool,
     /// Whether a trusted proxy names the person.
@@ -79,6 +81,9 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
     if let Some((after, length)) = facts.slots {
         let text = filled("slots", &[("after", span(after)), ("length", span(length))]);
         items.insert(3, item("slots_heading", text));
+    }
+    if !facts.quiet.is_empty() {
+        items.insert(3, item("quiet_heading", filled("quiet", &[("hours", facts.quiet.to_owned())])));
     }
     let values = context! {
         rules => value(&texts.rules),

@@ -126,6 +126,7 @@ impl Preview {
                     seats: (10, 100_000),
                     poll: (Duration::from_secs(5), Duration::from_secs(120)),
                     slots: Some((Duration::from_secs(900), Duration::from_secs(1_800))),
+                    quiet: "22:00-07:00 Europe/Rome",
                     person,
                     lots: person,
                     language,

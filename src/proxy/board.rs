@@ -47,6 +47,8 @@ struct Board<'a> {
     opens_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     draw: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_ms: Option<(u64, u64)>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +76,8 @@ pub struct Notice<'a> {
     pub opens: Option<UnixTime>,
     /// The hash of the commitment to those who are drawn, from then on.
     pub draw: Option<&'a str>,
+    /// When nobody is called, now or next.
+    pub quiet: Option<(UnixTime, UnixTime)>,
 }
 
 impl BoardKey {
@@ -122,6 +126,7 @@ impl BoardKey {
             time_ms: notice.time.0,
             opens_ms: notice.opens.map(|UnixTime(opens_ms)| opens_ms),
             draw: notice.draw,
+            quiet_ms: notice.quiet.map(|(begins, ends)| (begins.0, ends.0)),
         };
         // Numbers and short strings only: this cannot fail.
         let board = serde_json::to_string(&board).unwrap_or_default();
@@ -156,6 +161,7 @@ pub fn reason_name(reason: HoldReason) -> &'static str {
         HoldReason::Dependency => "dependency",
         HoldReason::Store => "recovery",
         HoldReason::Draw => "draw",
+        HoldReason::Quiet => "quiet",
     }
 }
 
@@ -202,6 +208,7 @@ mod tests {
             generation: 17,
             time: UnixTime(1_793_318_400_000),
             opens: None,
+            quiet: None,
             draw: Some(&hash),
         };
         let bytes = key.board(&facts, &notice);

@@ -44,6 +44,7 @@ mod places;
 mod process;
 mod proxy_protocol;
 mod queue;
+mod quiet;
 mod reload;
 mod stale;
 mod storm;

@@ -52,6 +52,12 @@ impl Room {
         self.slots.len()
     }
 
+    /// Somebody waits to be called, now or again, or is called and has not come.
+    #[must_use]
+    pub fn is_waited_in(&self) -> bool {
+        self.numbers.waiting() > 0 || !self.late.is_empty() || self.calls.outstanding() > 0
+    }
+
     /// A number's turn has come, or its slot: its holder is let in, or stands in the front row, when it is
     /// claimed.
     #[must_use]
@@ -224,7 +230,7 @@ mod tests {
     fn a_hold_moves_slots_and_an_extension_counts_in_them() {
         let mut bench = away();
         wait(&mut bench, 200);
-        bench.load.hold = Some(HoldReason::Dependency);
+        bench.load.hold = Some(HoldReason::Quiet);
         wait(&mut bench, 1_000);
         bench.load.hold = None;
         let slot = bench.room.slot(50, bench.now).unwrap();
@@ -248,6 +254,7 @@ mod tests {
         bench.room.restore_slots(&bench.policy, &[(50, over)], bench.now);
         bench.step(SECOND);
         assert_eq!(bench.claim(50), Claim::Admitted, "its seat is free and its slot stands");
+        assert!(bench.room.is_waited_in());
         bench.room.check().unwrap();
     }
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Named;
+use crate::config::quiet::QuietHours;
 use crate::config::text::{Instant, Text, Zone};
 
 /// `[room.NAME]`
@@ -52,6 +53,10 @@ pub(crate) struct RawRoom {
     /// Upstreams without which nobody inside gets on, such as a login: while one of them is out, the room is
     /// held and its clocks stand still. Default: none. Hot.
     pub(crate) depends_on: Vec<String>,
+    /// Every day, nobody who waits is called in these hours, and all clocks of the room stand still. Where nobody
+    /// waits people pass straight through. Default: none. Hot.
+    #[schemars(length(max = 8))]
+    pub(crate) quiet: Vec<Text<QuietHours>>,
     /// Call nobody in while this is true; everybody keeps the place. Hot.
     pub(crate) hold: bool,
     /// Emergency: let everybody through, counted and logged. Hot.
@@ -107,6 +112,7 @@ impl Default for RawRoom {
             one_place_per: RawOnePlacePer::Browser,
             require_identity: false,
             depends_on: Vec::new(),
+            quiet: Vec::new(),
             hold: false,
             open: false,
             status: 503,

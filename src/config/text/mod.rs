@@ -148,7 +148,7 @@ const fn any<T: Format>() -> AnyFormat {
     }
 }
 
-const FORMATS: [AnyFormat; 15] = [
+const FORMATS: [AnyFormat; 16] = [
     any::<std::time::Duration>(),
     any::<Size>(),
     any::<Rate>(),
@@ -164,6 +164,7 @@ const FORMATS: [AnyFormat; 15] = [
     any::<Language>(),
     any::<Instant>(),
     any::<Zone>(),
+    any::<crate::config::quiet::QuietHours>(),
 ];
 
 /// The format of this name.

@@ -7,11 +7,14 @@ const range = () => {
   const ahead = shown + 1;
   const wait = ahead / board.rate / 60;
   const spread = board.spread;
+  // Nobody is called in quiet hours: a wait that they lie in goes on after them.
+  const [begins, ends] = board.quiet_ms || [Infinity, 0], until = Math.max(0, (begins - board.time_ms) / 60000);
+  const past = minutes => minutes > until ? minutes + Math.ceil((ends - Math.max(begins, board.time_ms)) / 60000) : minutes;
   const grain = wait < 20 ? 1 : wait < 60 ? 5 : wait < 240 ? 15 : 60;
   return {
     wait,
-    low: Math.floor(wait / (1 + spread) / grain) * grain,
-    high: Math.max(1, Math.ceil(wait * (1 + spread) / grain) * grain),
+    low: past(Math.floor(wait / (1 + spread) / grain) * grain),
+    high: past(Math.max(1, Math.ceil(wait * (1 + spread) / grain) * grain)),
   };
 };
 const span = minutes => {

@@ -36,6 +36,7 @@ use crate::admission::late::SHARE;
 use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState, VisitTime};
 use crate::admission::ticket::{Claims, Kind};
 use crate::admission::{Moment, Refusal};
+use crate::config::quiet;
 use crate::pages::{
     CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, RetryAfter, ReturnPath, Standstill,
     is_html_form, place_link, query_value, queue_link,
@@ -612,7 +613,7 @@ impl Visit<'_> {
             state,
             number: standing.map_or(0, |standing| standing.ticket.number),
             ahead,
-            wait: Estimate::of(ahead, facts.rate, facts.spread),
+            wait: Estimate::of(ahead, facts.rate, facts.spread).map(|wait| self.through_the_night(wait)),
             call: time
                 .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
             visit: visit
@@ -631,6 +632,15 @@ impl Visit<'_> {
                 refuse::problem(self.live, self.asked, record, Reason::Internal, None)
             }
         }
+    }
+
+    /// A wait that nobody is called in for a part of.
+    fn through_the_night(&self, wait: Estimate) -> Estimate {
+        let unix = self.proxy.clock.unix();
+        wait.past(|minutes| {
+            let wait = Duration::from_secs(minutes.saturating_mul(60));
+            quiet::over(&self.room.settings.quiet, unix, wait).since(unix).as_secs() / 60
+        })
     }
 
     fn to_place(&self, form: &Form) -> Response<Answer> {
@@ -659,6 +669,7 @@ fn standstill(state: RoomState) -> Option<Standstill> {
         RoomState::Held(HoldReason::Dependency) => Some(Standstill::Dependency),
         RoomState::Held(HoldReason::Store) => Some(Standstill::Recovery),
         RoomState::Held(HoldReason::Draw) => Some(Standstill::Draw),
+        RoomState::Held(HoldReason::Quiet) => Some(Standstill::Quiet),
         RoomState::Closed | RoomState::Prequeue | RoomState::Open | RoomState::Queueing => None,
     }
 }

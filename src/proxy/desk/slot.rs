@@ -11,6 +11,7 @@ use super::{NOT_DURABLE, Standing, Visit, millis, own};
 use crate::admission::room::Claim;
 use crate::admission::slots::Slot;
 use crate::admission::ticket::Claims;
+use crate::config::quiet;
 use crate::pages::{CalendarFacts, Language, Reason, ReturnPath, SlotTimes, query_value};
 use crate::proof::hex;
 use crate::proxy::body::Answer;
@@ -168,7 +169,7 @@ impl Visit<'_> {
     }
 
     fn times_ms(&self, slot: Slot) -> (u64, u64) {
-        let now_ms = self.proxy.clock.unix().0;
-        (now_ms.saturating_add(millis(slot.from)), now_ms.saturating_add(millis(slot.until)))
+        let (now, quiet) = (self.proxy.clock.unix(), &self.room.settings.quiet);
+        (quiet::over(quiet, now, slot.from).0, quiet::over(quiet, now, slot.until).0)
     }
 }
