@@ -64,6 +64,8 @@ pub struct Metrics {
     pub room_front_row: IntGaugeVec,
     /// Missed calls that will be made again.
     pub room_late: IntGaugeVec,
+    /// Slots taken that are not over.
+    pub room_slots: IntGaugeVec,
     /// Part of those called that come.
     pub room_show_rate: GaugeVec,
     /// Requests in flight per active pass.
@@ -118,6 +120,7 @@ pub const NAMES: &[&str] = &[
     "tornello_room_active_passes",
     "tornello_room_front_row",
     "tornello_room_late",
+    "tornello_room_slots",
     "tornello_room_show_rate",
     "tornello_room_kappa",
     "tornello_announced_total",
@@ -266,6 +269,7 @@ impl Metrics {
             room_active: gauges("tornello_room_active_passes", "Passes in use.", &["room"])?,
             room_front_row: gauges("tornello_room_front_row", "Claims without a seat yet.", &["room"])?,
             room_late: gauges("tornello_room_late", "Missed calls that will be made again.", &["room"])?,
+            room_slots: gauges("tornello_room_slots", "Slots taken that are not over.", &["room"])?,
             room_show_rate: floats("tornello_room_show_rate", "Part of those called that come.", &["room"])?,
             room_kappa: floats("tornello_room_kappa", "Requests in flight per active pass.", &["room"])?,
             announced: counters(

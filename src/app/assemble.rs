@@ -17,7 +17,9 @@ use crate::admission::extensions::EXTENSIONS;
 use crate::admission::late::{CALLS_UNASKED, SHARE};
 use crate::admission::policy::RoomPolicy;
 use crate::admission::room::RoomMarks;
+use crate::admission::slots;
 use crate::clock::Clock;
+use crate::config::quiet::QuietHours;
 use crate::config::settings::{QuotaSettings, RoomSettings, Settings};
 use crate::pages::{Pages, RoomPage};
 use crate::proof::hex;
@@ -349,7 +351,9 @@ fn build_room(
             let book = Book::open(&workshop.journal, name)
                 .map_err(|why| AssembleError::Log { room: name.to_owned(), why: why.to_string() })?;
             let ending = workshop.journal.ending(name).map_err(AssembleError::Journal)?;
-            let left = Left { marks, over, secret, people, book, ending };
+            let slots =
+                workshop.journal.slots(name, workshop.clock.unix()).map_err(AssembleError::Journal)?;
+            let left = Left { marks, over, secret, people, book, ending, slots };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);
             line.set_lots(lottery(workshop, name, room, marks)?);
@@ -441,6 +445,11 @@ fn rules(name: &str, room: &RoomSettings) -> String {
         "idle_ms": idle.as_millis(), "session_ms": session.as_millis(),
         "seats": { "floor": seats_floor, "ceiling": seats_ceiling },
         "poll": { "min_ms": poll.min.as_millis(), "max_ms": poll.max.as_millis() },
+        "quiet": room.quiet.iter().map(QuietHours::text).collect::<Vec<_>>(),
+        "slots": room.slots.offer.then(|| {
+            let rule = &room.slots.rule;
+            serde_json::json!({ "after_ms": rule.after.as_millis(), "length_ms": rule.length.as_millis(), "share": slots::SHARE })
+        }),
     });
     if let (Some(opening), Some(rules)) = (&room.opening, rules.as_object_mut()) {
         rules.insert("opens_at_ms".to_owned(), opening.at.0.into());
@@ -481,6 +490,7 @@ fn room_pages(settings: &Settings) -> Vec<RoomPage> {
         status: room.status,
         asks: room.page_asks,
         idle: room.policy.idle,
+        slots: room.slots.offer.then_some(room.slots.rule.after),
     };
     settings.rooms.iter().map(page).collect()
 }

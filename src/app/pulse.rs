@@ -18,6 +18,7 @@ use super::chronicle;
 use crate::admission::knee::{self, KneeFacts, PhaseName};
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
 use crate::admission::{Class, Moment};
+use crate::config::quiet;
 use crate::edge::stopped;
 use crate::proxy::Proxy;
 use crate::proxy::board::{Notice, state};
@@ -129,6 +130,7 @@ impl Pulse {
             let unix = self.proxy.clock.unix();
             room.follow_opening(unix);
             let load = load(live, room, self.store_failed, now);
+            let load = Load { hold: load.hold.or_else(|| room.quiet(unix)), ..load };
             let lots = room.lots_due(&self.proxy.board_key, unix);
             if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, lots, now) {
                 plans.push((Arc::clone(&room.line), pending));
@@ -150,8 +152,9 @@ impl Pulse {
             return;
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
-            let (room, Pending { marks, ends, lots, people, .. }) = (line.name.clone(), pending.clone());
-            Entry { room, marks, ends, lots, people }
+            let (room, Pending { marks, ends, lots, people, slots, .. }) =
+                (line.name.clone(), pending.clone());
+            Entry { room, marks, ends, lots, people, slots }
         };
         let entries = plans.iter().map(entry).collect();
         let written = write(&self.journal, entries, lessons.clone(), to_write(&pages));
@@ -238,6 +241,7 @@ impl Pulse {
                 opens: room.opens(self.proxy.clock.unix()),
                 draw: commitment.as_deref(),
                 log: room.line.book.head(),
+                quiet: quiet::next(&room.settings.quiet, self.proxy.clock.unix()),
             };
             room.line.put_up(self.proxy.board_key.board(&room.line.facts(policy), &notice));
         }
@@ -263,6 +267,8 @@ impl Pulse {
         }
         for (name, room) in &live.rooms {
             self.measure_room(name, &room.line.facts(&room.settings.policy));
+            let slots = room.line.with(|line| line.slots());
+            metrics.room_slots.with_label_values(&[name.as_str()]).set(count(slots));
         }
     }
 

@@ -31,6 +31,10 @@ pub struct RuleFacts<'a> {
     pub seats: (u32, u32),
     /// The shortest and longest time between two looks of the page.
     pub poll: (Duration, Duration),
+    /// From which wait on slots are offered, and how long they are; `None` where none are.
+    pub slots: Option<(Duration, Duration)>,
+    /// When nobody is called, every day; empty if that never is.
+    pub quiet: &'a str,
     /// Whether those who are there at the opening are drawn by lot.
     pub lots: bool,
     /// Whether a trusted proxy names the person.
@@ -55,7 +59,7 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
     let item = |heading: &str, text: String| context! { heading => rule(heading), text };
     let (floor, ceiling) = (texts.figure(facts.seats.0.into()), texts.figure(facts.seats.1.into()));
     let (often, seldom) = (span(facts.poll.0), span(facts.poll.1));
-    let items: Vec<Value> = vec![
+    let mut items: Vec<Value> = vec![
         item("order_heading", rule(if facts.lots { "order_lots" } else { "order" }).to_owned()),
         item("place_heading", rule(if facts.person { "place_person" } else { "place_browser" }).to_owned()),
         item("call_heading", filled("call", &[("call", span(facts.call))])),
@@ -75,6 +79,13 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
         item("data_heading", rule("data").to_owned()),
         item("books_heading", rule("books").to_owned()),
     ];
+    if let Some((after, length)) = facts.slots {
+        let text = filled("slots", &[("after", span(after)), ("length", span(length))]);
+        items.insert(3, item("slots_heading", text));
+    }
+    if !facts.quiet.is_empty() {
+        items.insert(3, item("quiet_heading", filled("quiet", &[("hours", facts.quiet.to_owned())])));
+    }
     let values = context! {
         rules => value(&texts.rules),
         items,

@@ -32,6 +32,7 @@ fn room(name: &str, title: &str, message: Option<&str>) -> RoomPage {
         status: StatusCode::SERVICE_UNAVAILABLE,
         asks: false,
         idle: Duration::from_secs(600),
+        slots: Some(Duration::from_secs(900)),
     }
 }
 
@@ -60,6 +61,7 @@ fn every_page(pages: &Pages, room: &str) -> Vec<Response<Bytes>> {
             State::Called,
             State::FrontRow,
             State::Late,
+            State::Slot,
             State::Admitted,
             State::Done,
             State::Unknown,
@@ -95,6 +97,7 @@ fn facts<'a>(
         wait,
         call,
         visit,
+        slot: None,
         code: None,
         standstill,
         time,

@@ -50,6 +50,7 @@ struct Board<'a> {
     draw: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
+    quiet_ms: Option<(u64, u64)>,
 }
 
 #[derive(Serialize)]
@@ -79,6 +80,8 @@ pub struct Notice<'a> {
     pub draw: Option<&'a str>,
     /// The last line of the public log.
     pub log: Option<Head>,
+    /// When nobody is called, now or next.
+    pub quiet: Option<(UnixTime, UnixTime)>,
 }
 
 impl BoardKey {
@@ -128,6 +131,7 @@ impl BoardKey {
             opens_ms: notice.opens.map(|UnixTime(opens_ms)| opens_ms),
             draw: notice.draw,
             log: notice.log.map(|head| head.to_string()),
+            quiet_ms: notice.quiet.map(|(begins, ends)| (begins.0, ends.0)),
         };
         // Numbers and short strings only: this cannot fail.
         let board = serde_json::to_string(&board).unwrap_or_default();
@@ -163,6 +167,7 @@ pub fn reason_name(reason: HoldReason) -> &'static str {
         HoldReason::Dependency => "dependency",
         HoldReason::Store => "recovery",
         HoldReason::Draw => "draw",
+        HoldReason::Quiet => "quiet",
     }
 }
 
@@ -209,6 +214,7 @@ mod tests {
             generation: 17,
             time: UnixTime(1_793_318_400_000),
             opens: None,
+            quiet: None,
             draw: Some(&hash),
             log: Some(Head { index: 525_600, hash: [9; 32] }),
         };

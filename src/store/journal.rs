@@ -5,6 +5,7 @@
 //! an error of the disk the file is opened again, by its last good state, before the next write.
 
 mod ending;
+mod slots;
 
 pub use ending::Ending;
 
@@ -21,6 +22,7 @@ use super::book;
 use super::learnt::Lesson;
 use super::line::Line;
 use super::lots::LotsNews;
+use super::slots::SlotNews;
 use crate::admission::draw::log::Leaf;
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, PlaceBytes, RoomKey};
@@ -76,6 +78,8 @@ pub struct Entry {
     pub lots: LotsNews,
     /// Whose place is another since the last time.
     pub people: Changes,
+    /// What is new of its slots.
+    pub slots: SlotNews,
 }
 
 /// What is written of the public log of one room.
@@ -91,8 +95,8 @@ impl Entry {
     /// What a room leaves behind that goes: nothing is uncertain.
     #[must_use]
     pub fn last(room: &str, line: &Line) -> Self {
-        let (marks, ends, people) = line.final_marks();
-        Self { room: room.to_owned(), marks, ends, lots: LotsNews::default(), people }
+        let (marks, ends, people, slots) = line.final_marks();
+        Self { room: room.to_owned(), marks, ends, lots: LotsNews::default(), people, slots }
     }
 }
 
@@ -425,7 +429,9 @@ impl Journal {
                 let mut statements = transaction.open_table(STATEMENTS)?;
                 let mut places = transaction.open_table(PEOPLE)?;
                 let ended = transaction.open_table(ENDED)?;
-                for Entry { room, marks, ends, lots, people } in entries {
+                for entry in entries {
+                    slots::write(&transaction, entry)?;
+                    let Entry { room, marks, ends, lots, people, .. } = entry;
                     let is_over = ended.get(room.as_str())?.is_some();
                     for (key, place) in people.places.iter().filter(|_| !is_over) {
                         places.insert((room.as_str(), *key), place)?;
@@ -462,6 +468,7 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(PEOPLE)?;
     transaction.open_table(LOG)?;
     transaction.open_table(ENDED)?;
+    transaction.open_table(slots::SLOTS)?;
     transaction.commit()?;
     Ok(())
 }

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use super::book::Book;
 use super::journal::Ending;
 use super::lots::{Drawn, Lots, LotsNews};
+use super::slots::{LeftSlots, SlotBook, SlotNews};
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, People, PlaceBytes, RoomKey, room_key};
 use crate::admission::policy::RoomPolicy;
@@ -54,6 +55,7 @@ pub struct Line {
     kept: watch::Sender<u64>,
     /// How many changes of people's places are durable.
     people_kept: watch::Sender<u64>,
+    slots: SlotBook,
     hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
     reminders: Mutex<Reminders>,
@@ -98,6 +100,8 @@ pub struct Left {
     pub book: Book,
     /// Its event is over.
     pub ending: Option<Ending>,
+    /// Its slots.
+    pub slots: LeftSlots,
 }
 
 /// A step that waits for the disk.
@@ -111,6 +115,8 @@ pub struct Pending {
     pub lots: LotsNews,
     /// And these places of people.
     pub people: Changes,
+    /// And these slots.
+    pub slots: SlotNews,
     cursor: u64,
 }
 
@@ -132,6 +138,7 @@ impl Line {
     ) -> Arc<Self> {
         let mut room = Room::restore(policy, left.marks, now);
         room.restore_over(left.over);
+        room.restore_slots(policy, &SlotBook::slots(&left.slots), now);
         let line = Self {
             name: name.to_owned(),
             id: RoomId::of(name),
@@ -145,6 +152,7 @@ impl Line {
             more: Notify::new(),
             kept: watch::Sender::new(0),
             people_kept: watch::Sender::new(0),
+            slots: SlotBook::new(&left.slots, now),
             hungry,
             board: ArcSwap::from_pointee(Bytes::new()),
             reminders: Mutex::default(),
@@ -234,6 +242,19 @@ impl Line {
         tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
     }
 
+    /// Waits until every slot that is taken by now is so after a crash as well. False if the disk did not
+    /// take it in time; it will be tried again.
+    pub async fn slots_kept(&self) -> bool {
+        let changes = self.with(|room| room.slot_changes());
+        let mut kept = self.slots.kept.subscribe();
+        if *kept.borrow_and_update() >= changes {
+            return true;
+        }
+        self.hungry.notify_one();
+        let durable = kept.wait_for(|kept| *kept >= changes);
+        tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
+    }
+
     fn unkept_people(&self) -> Changes {
         self.lock_people().unkept()
     }
@@ -269,10 +290,13 @@ impl Line {
             durable.reserved
         };
         let wanted = RoomMarks { epoch: marks.epoch, issued: marks.issued, reserved, cursor };
-        let ends = room.unkept();
-        let is_news =
-            wanted != durable || !ends.words.is_empty() || !lots.is_empty() || !people.places.is_empty();
-        is_news.then_some(Pending { marks: wanted, ends, lots, people, cursor })
+        let (ends, slots) = (room.unkept(), self.slots.unkept(&room));
+        let is_news = wanted != durable
+            || !ends.words.is_empty()
+            || !lots.is_empty()
+            || !people.places.is_empty()
+            || !slots.is_empty();
+        is_news.then_some(Pending { marks: wanted, ends, lots, people, slots, cursor })
     }
 
     /// Second half: the marks are on the disk.
@@ -285,20 +309,22 @@ impl Line {
         room.reserve(pending.marks.reserved);
         room.call_up_to(pending.cursor, now);
         room.kept(&pending.ends);
+        self.slots.keep(&mut room, &pending.slots);
         drop(room);
         self.lock_people().kept(&pending.people);
         raise(&self.kept, pending.ends.count);
         raise(&self.people_kept, pending.people.count);
+        self.slots.tell(&pending.slots);
         self.more.notify_waiters();
     }
 
     /// Marks for a clean stop: nothing is uncertain, and no number is given after them.
     #[must_use]
-    pub fn final_marks(&self) -> (RoomMarks, Ends, Changes) {
+    pub fn final_marks(&self) -> (RoomMarks, Ends, Changes, SlotNews) {
         let people = self.unkept_people();
         let mut room = self.lock();
         room.close_block();
-        (room.marks(), room.unkept(), people)
+        (room.marks(), room.unkept(), people, self.slots.unkept(&room))
     }
 
     /// Whether this room draws lots.
@@ -484,7 +510,7 @@ impl Line {
     }
 }
 
-fn raise(kept: &watch::Sender<u64>, count: u64) {
+pub(super) fn raise(kept: &watch::Sender<u64>, count: u64) {
     kept.send_if_modified(|kept| {
         let more = *kept < count;
         *kept = (*kept).max(count);

@@ -10,3 +10,4 @@ pub mod journal;
 pub mod learnt;
 pub mod line;
 pub mod lots;
+pub mod slots;

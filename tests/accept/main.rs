@@ -26,6 +26,7 @@ mod lots;
 mod nginx;
 mod people;
 mod proofs;
+mod returns;
 mod row;
 mod stage;
 mod stock;
@@ -132,7 +133,7 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
         "M18" => drivers::m18().await,
         "M19" => Ok(Judged::absent("no lanes")),
         "M20" => drivers::m20().await,
-        "M21" => Ok(Judged::absent("no slots to come back in")),
+        "M21" => returns::m21(),
         "M22" => judge::m22(&days.protected("s-in")?, 45.0, 30.0),
         "M23" => {
             let gain = judge::bots(&days.shipped("s-cb")?)?;

@@ -8,6 +8,7 @@
 )]
 
 mod scripted;
+mod slots;
 mod stage;
 mod upstreams;
 
@@ -44,6 +45,7 @@ mod places;
 mod process;
 mod proxy_protocol;
 mod queue;
+mod quiet;
 mod reload;
 mod stale;
 mod storm;

@@ -13,6 +13,8 @@ pub enum HoldReason {
     Store,
     /// The order is not drawn yet.
     Draw,
+    /// At this hour nobody is called.
+    Quiet,
 }
 
 /// What a room does with those who arrive.

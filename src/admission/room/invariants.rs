@@ -10,11 +10,12 @@ impl Room {
         let marks = self.marks();
         debug_assert!(marks.cursor <= marks.issued, "called a number that was not given");
         debug_assert!(marks.issued <= marks.reserved, "gave a number that is not durable");
-        debug_assert!(self.front.last().is_none_or(|number| number <= marks.cursor), "uncalled in front");
+        let comes = |number| number <= marks.cursor || self.numbers.is_passed_over(number);
+        debug_assert!(self.front.last().is_none_or(comes), "uncalled in front");
     }
 
-    /// All of it: each called number is in one place at most, and nobody is anywhere uncalled. Looks at
-    /// everybody who is called: for simulations.
+    /// All of it: each called number is in one place at most, and nobody is anywhere uncalled but by a slot.
+    /// Looks at everybody who is called: for simulations.
     ///
     /// # Errors
     /// The first thing that is broken, in words.
@@ -24,11 +25,13 @@ impl Room {
             return Err(format!("numbers are in disorder: {marks:?}"));
         }
         self.late.check(marks.cursor)?;
+        self.slots.check()?;
         let mut places = BTreeSet::new();
         let inside = self.passes.numbers().filter(|number| *number != 0);
         let here = inside.chain(self.front.numbers()).chain(self.absent.keys().copied());
         for number in here {
-            if number > marks.cursor || !self.numbers.is_spent(number) {
+            let called = number <= marks.cursor || self.numbers.is_passed_over(number);
+            if !called || !self.numbers.is_spent(number) {
                 return Err(format!("{number} came in and was not called, or is not used"));
             }
             if !places.insert(number) {
@@ -36,7 +39,8 @@ impl Room {
             }
         }
         for number in self.late.numbers().chain(self.extensions.numbers()) {
-            if number > marks.cursor || self.numbers.is_spent(number) {
+            let called = number <= marks.cursor || self.numbers.is_passed_over(number);
+            if !called || self.numbers.is_spent(number) {
                 return Err(format!("{number} has a call, and was not called or is used"));
             }
         }

@@ -30,16 +30,17 @@ impl Room {
     /// What is left of a call's time. `None` if the number is not called now, or its call was taken.
     #[must_use]
     pub fn call_time(&self, policy: &RoomPolicy, number: u64, now: Moment) -> Option<CallTime> {
-        let until = self.call_ends(policy, number)?;
+        let clock = self.clock(now);
+        let until = self.call_ends(policy, number, clock)?;
         let extensions = EXTENSIONS - self.extensions.times(number);
-        Some(CallTime { left: until.since(self.clock(now)), extensions })
+        Some(CallTime { left: until.since(clock), extensions })
     }
 
     /// The holder of a call asks for more time: it is as long again as a new one, from now on. `None` if
     /// the number is not called now; after ten times nothing changes any more.
     pub fn extend_call(&mut self, policy: &RoomPolicy, number: u64, now: Moment) -> Option<CallTime> {
         let clock = self.clock(now);
-        let until = self.call_ends(policy, number)?.max(clock.after(policy.call));
+        let until = self.call_ends(policy, number, clock)?.max(clock.after(policy.call));
         if self.extensions.extend(number, until) {
             self.late.extend(number, clock);
         }
@@ -58,11 +59,13 @@ impl Room {
             self.extensions.forget(number);
         }
         while let Some(number) = self.extensions.next_over(clock) {
-            self.late.miss(number);
+            self.miss_turn(number);
         }
         let left = self.calls_left_over(policy, clock);
         for number in over.into_iter().chain(left).flatten() {
-            if self.numbers.is_unclaimed(number) && self.extensions.until(number).is_none() {
+            // Whoever had a slot missed that, and no call besides.
+            let has_time = self.extensions.until(number).is_some() || self.slots.contains(number);
+            if self.numbers.is_unclaimed(number) && !has_time && self.late.misses(number) == 0 {
                 self.late.miss(number);
             }
         }
@@ -79,9 +82,12 @@ impl Room {
         Some(range)
     }
 
-    fn call_ends(&self, policy: &RoomPolicy, number: u64) -> Option<Moment> {
-        if !self.numbers.is_called(number) || self.numbers.is_spent(number) || self.late.is_late(number) {
+    fn call_ends(&self, policy: &RoomPolicy, number: u64, clock: Moment) -> Option<Moment> {
+        if !self.is_up(number, clock) || self.numbers.is_spent(number) || self.late.is_late(number) {
             return None;
+        }
+        if let Some(ends) = self.slots.ends(number) {
+            return self.extensions.until(number).or(Some(ends));
         }
         let left = self.left_called.as_ref().filter(|left| (left.next..=left.last).contains(&number));
         let called = self.late.called_at(number).or_else(|| self.calls.called_at(number));

@@ -3,9 +3,10 @@
 //! First come, first served. A number is given once and never changes; the cursor, the highest number
 //! called, only rises. Being called uses nothing up: only a *claim* takes a seat, once. A claim that
 //! finds no seat joins the front row, in number order, and gets the next one. A call that its holder
-//! misses is lost, the number is not: it is called again in the late lane. A call can be extended.
+//! misses is lost, the number is not: it is called again in the late lane. A call can be extended. Whoever
+//! takes a slot goes away until then, and the line passes over the number.
 //!
-//! Memory: counters, some bits per *called* number, a record per pass and extension. Nothing per waiting
+//! Memory: counters, some bits per *called* number, a record per pass, extension and slot. Nothing per waiting
 //! person. The parts: [`Numbers`] (given, called, used), [`Calls`] (on their way), [`LateLane`] (missed),
 //! [`FrontRow`] (here), [`Passes`] (inside), [`Seats`], and [`Forecast`] (how long it may take).
 //!
@@ -22,6 +23,7 @@ mod ending;
 mod facts;
 mod invariants;
 mod lateness;
+mod returns;
 mod tally;
 mod visits;
 
@@ -40,6 +42,7 @@ use super::opening::Shut;
 use super::passes::Passes;
 use super::policy::RoomPolicy;
 use super::seats::{Insiders, Seats};
+use super::slots::Slots;
 
 use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
@@ -59,6 +62,7 @@ pub struct Room {
     left_called: Option<LeftCalled>,
     extensions: Extensions,
     late: LateLane,
+    slots: Slots,
     front: FrontRow,
     /// Numbers that were heard and whose holders were not there when it was their turn, and when they
     /// looked last.
@@ -91,6 +95,7 @@ impl Room {
             calls: Calls::new(policy.poll.min),
             extensions: Extensions::default(),
             late: LateLane::default(),
+            slots: Slots::default(),
             front: FrontRow::default(),
             absent: BTreeMap::new(),
             passes: Passes::default(),
@@ -189,7 +194,7 @@ impl Room {
     pub fn leave(&mut self, number: u64, pass: &PassId, now: Moment) {
         self.late.forget(number);
         self.extensions.forget(number);
-        if !self.numbers.is_called(number) {
+        if !self.numbers.is_called(number) && !self.numbers.is_spent(number) {
             self.numbers.give_up(number);
         } else if self.front.remove(number).is_none()
             && self.absent.remove(&number).is_none()
@@ -198,6 +203,7 @@ impl Room {
         {
             self.close_call(number);
         }
+        self.slots.forget(number);
         self.numbers.end(number);
     }
 
@@ -213,7 +219,7 @@ impl Room {
     /// The holder of a called number comes in, or asks again. Idempotent.
     pub fn claim(&mut self, policy: &RoomPolicy, number: u64, pass: PassId, now: Moment) -> Claim {
         let clock = self.clock(now);
-        if self.shut.is_some() || number == 0 || !self.numbers.is_called(number) {
+        if self.shut.is_some() || number == 0 || !self.may_come(number, now) {
             return self.look(number, &pass);
         }
         if self.passes.tell(&pass, clock) {
@@ -306,6 +312,7 @@ impl Room {
         if !(in_front || self.numbers.mark_used(shown.number)) {
             return Touch::Over;
         }
+        self.numbers.pass_over(shown.number);
         self.front.remove(shown.number);
         self.late.forget(shown.number);
         self.extensions.forget(shown.number);
@@ -377,6 +384,7 @@ impl Room {
         self.note_ends();
         let over = self.calls.judge(policy.call, policy.poll.max * LOOKS_BEFORE_MISSING, clock);
         self.miss_calls(policy, over, clock);
+        self.miss_slots(policy, clock);
         self.seat_front_row(policy, clock);
         self.forecast.step(elapsed, line, self.free() == 0);
         if policy.open {
@@ -514,15 +522,16 @@ impl Room {
         }
     }
 
-    /// Numbers that were perhaps never given stand in no account, whoever turns up.
+    /// Numbers that were perhaps never given stand in no account, whoever turns up, and no more do those
+    /// with a slot.
     fn take_up_call(&mut self, number: u64, clock: Moment) {
-        if !self.numbers.is_uncertain(number) {
+        if !self.numbers.is_uncertain(number) && !self.slots.contains(number) {
             self.calls.claimed(number, clock);
         }
     }
 
     fn close_call(&mut self, number: u64) {
-        if !self.numbers.is_uncertain(number) {
+        if !self.numbers.is_uncertain(number) && !self.slots.contains(number) {
             self.calls.close(number);
         }
     }

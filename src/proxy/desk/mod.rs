@@ -12,6 +12,7 @@ mod holder;
 mod log;
 mod open;
 mod remind;
+mod slot;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ use crate::admission::late::SHARE;
 use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState, VisitTime};
 use crate::admission::ticket::{Claims, Kind};
 use crate::admission::{Moment, Refusal};
+use crate::config::quiet;
 use crate::pages::{
     CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, RetryAfter, ReturnPath, Standstill,
     is_html_form, place_link, query_value, queue_link,
@@ -43,6 +45,7 @@ use crate::pages::{
 use crate::store::line::Entered;
 use answers::{json_answer, problem_answer, see_other, shared_json};
 use form::{Form, is_cross_site, read_form};
+use slot::PlaceSlot;
 
 const ROOT: &str = "/.tornello/";
 /// The protocol, for programs that write programs.
@@ -79,6 +82,7 @@ struct Standing {
     time: Option<CallTime>,
     /// What is left of its visit.
     visit: Option<VisitTime>,
+    slot: Option<PlaceSlot>,
     facts: RoomFacts,
 }
 
@@ -168,7 +172,7 @@ where
     room.recognise(&mut who, &proxy.event);
     record.user = who.user;
     // What is the same for everybody is nobody's.
-    if look && matches!(endpoint, "ticket" | "receipt" | "visit" | "place") {
+    if look && matches!(endpoint, "ticket" | "receipt" | "visit" | "place" | "slot.ics") {
         person::look(room, &mut who, &proxy.event);
     }
     let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now(), coded: false };
@@ -194,12 +198,15 @@ where
             None => refuse::problem(live, asked, record, Reason::NotFound, None),
         },
         ("place", true) => visit.place(record),
+        ("slot.ics", true) => visit.calendar(None, record),
         ("rules-page", true) => {
             let Visit { room, .. } = visit;
             open::rules(live, asked, room, record)
         }
         ("queue", true) => visit.queue(request.headers(), record),
-        ("tickets" | "claims" | "extension" | "leave", false) if asked.method == Method::POST => {
+        ("tickets" | "claims" | "extension" | "leave" | "slot" | "slot.ics", false)
+            if asked.method == Method::POST =>
+        {
             visit.change(endpoint, request, record).await
         }
         ("reminder", false) if matches!(asked.method, Method::POST | Method::DELETE) => {
@@ -207,7 +214,10 @@ where
         }
         ("reminder", _) => not_allowed(live, asked, record, "POST, DELETE"),
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
-        ("tickets" | "claims" | "extension" | "leave", _) => not_allowed(live, asked, record, "POST"),
+        ("slot.ics", _) => not_allowed(live, asked, record, "GET, HEAD, POST"),
+        ("tickets" | "claims" | "extension" | "leave" | "slot", _) => {
+            not_allowed(live, asked, record, "POST")
+        }
         ("ticket", _) => not_allowed(live, asked, record, "GET, HEAD, DELETE"),
         (
             "board" | "draw" | "log" | "messages" | "visit" | "visit.js" | "place" | "queue" | "rules"
@@ -266,7 +276,7 @@ impl Visit<'_> {
             }
         }
         // What is given up is the person's place, whatever is shown.
-        let leaves = !matches!(step, "tickets" | "claims" | "extension");
+        let leaves = step == "leave";
         if leaves {
             person::look(self.room, &mut self.who, &self.proxy.event);
         }
@@ -278,6 +288,8 @@ impl Visit<'_> {
             "tickets" => self.join(form.as_ref(), record).await,
             "claims" => self.claim(form.as_ref(), record),
             "extension" => self.extend(form.as_ref(), record),
+            "slot" => self.take_slot(form.as_ref(), record).await,
+            "slot.ics" => self.calendar(form.as_ref(), record),
             _ => self.leave(form.as_ref(), record).await,
         }
     }
@@ -408,10 +420,16 @@ impl Visit<'_> {
                 (json_answer(StatusCode::ACCEPTED, &body), "late")
             }
             (Claim::Waiting { ahead }, None) => {
-                let state = if ticket.number == 0 { "prequeue" } else { "waiting" };
+                let slot = self.slot_of(&ticket);
+                let state = match slot {
+                    _ if ticket.number == 0 => "prequeue",
+                    Some(PlaceSlot::Taken(_)) => "slot",
+                    _ => "waiting",
+                };
                 let body = json!({
                     "type": "about:blank", "title": "Not called yet", "status": 409, "reason": "not_called",
                     "room": self.room.line.name, "state": state, "ahead": ahead,
+                    "slot": slot.map(|slot| self.told_slot(slot)),
                     "poll_after_ms": self.poll_after_ms(ahead, &facts),
                 });
                 (problem_answer(StatusCode::CONFLICT, &body), "not_called")
@@ -457,13 +475,14 @@ impl Visit<'_> {
     fn stand(&self, ticket: Claims) -> Standing {
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
         let policy = &self.room.settings.policy;
-        let (claim, facts, time, visit) = self.room.line.with(|line| {
+        let (claim, called, facts, time, visit) = self.room.line.with(|line| {
             let time = line.call_time(policy, ticket.number, self.now);
             let visit = line.visit_time(policy, &pass.id, self.now);
-            (line.look(ticket.number, &pass.id), line.facts(policy), time, visit)
+            let called = ticket.number > 0 && line.may_come(ticket.number, self.now);
+            (line.look(ticket.number, &pass.id), called, line.facts(policy), time, visit)
         });
-        let called = (1..=facts.cursor).contains(&ticket.number);
-        Standing { ticket, claim, called, time, visit, facts }
+        let slot = self.slot_of(&ticket);
+        Standing { ticket, claim, called, time, visit, slot, facts }
     }
 
     /// The state of a ticket, as JSON.
@@ -474,6 +493,7 @@ impl Visit<'_> {
             Claim::Admitted => ("admitted", 0),
             Claim::FrontRow { ahead } => ("front_row", ahead),
             Claim::Waiting { .. } if standing.called => ("called", 0),
+            Claim::Waiting { ahead } if standing.is_away() => ("slot", ahead),
             Claim::Waiting { ahead } => ("waiting", ahead),
             Claim::Late { ahead } => ("late", ahead),
             Claim::SoldOut => ("sold_out", 0),
@@ -483,6 +503,7 @@ impl Visit<'_> {
         let poll = match standing.claim {
             _ if standing.is_undrawn() => millis(self.room.settings.policy.poll.max),
             Claim::Late { .. } => self.late_poll_ms(ahead, &standing.facts),
+            _ if let Some(slot) = standing.slot.filter(|_| standing.is_away()) => self.away_ms(slot),
             _ if waits => self.poll_after_ms(ahead, &standing.facts),
             _ => self.front_row_poll_ms(),
         };
@@ -491,6 +512,7 @@ impl Visit<'_> {
             "number": standing.ticket.number, "ticket": self.proxy.ring.sign(&standing.ticket),
             "ahead": ahead, "poll_after_ms": poll, "call": standing.time.map(told_time),
             "visit": standing.visit.map(told_visit),
+            "slot": standing.slot.map(|slot| self.told_slot(slot)),
         });
         json_answer(status, &body)
     }
@@ -563,6 +585,9 @@ impl Visit<'_> {
             Some((Claim::FrontRow { ahead }, _)) => (PlaceState::FrontRow, ahead),
             Some((Claim::Late { ahead }, _)) => (PlaceState::Late, ahead),
             Some((Claim::Waiting { .. }, true)) => (PlaceState::Called, 0),
+            Some((Claim::Waiting { ahead }, false)) if standing.is_some_and(Standing::is_away) => {
+                (PlaceState::Slot, ahead)
+            }
             Some((Claim::Waiting { ahead }, false)) => (PlaceState::Waiting, ahead),
         }
     }
@@ -592,16 +617,18 @@ impl Visit<'_> {
         };
         let visit = if state == PlaceState::Admitted { self.visit_time() } else { None };
         let time = standing.and_then(|standing| standing.time);
+        let slot = standing.and_then(|standing| standing.slot).map(|slot| self.written_slot(slot));
         let place = PlaceFacts {
             room: &self.room.line.name,
             state,
             number: standing.map_or(0, |standing| standing.ticket.number),
             ahead,
-            wait: Estimate::of(ahead, facts.rate, facts.spread),
+            wait: Estimate::of(ahead, facts.rate, facts.spread).map(|wait| self.through_the_night(wait)),
             call: time
                 .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
             visit: visit
                 .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
+            slot: slot.as_ref(),
             code: code.as_deref().or(self.coded.then_some("")),
             standstill: standstill(facts.state),
             time: None,
@@ -615,6 +642,15 @@ impl Visit<'_> {
                 refuse::problem(self.live, self.asked, record, Reason::Internal, None)
             }
         }
+    }
+
+    /// A wait that nobody is called in for a part of.
+    fn through_the_night(&self, wait: Estimate) -> Estimate {
+        let unix = self.proxy.clock.unix();
+        wait.past(|minutes| {
+            let wait = Duration::from_secs(minutes.saturating_mul(60));
+            quiet::over(&self.room.settings.quiet, unix, wait).since(unix).as_secs() / 60
+        })
     }
 
     fn to_place(&self, form: &Form) -> Response<Answer> {
@@ -643,6 +679,7 @@ fn standstill(state: RoomState) -> Option<Standstill> {
         RoomState::Held(HoldReason::Dependency) => Some(Standstill::Dependency),
         RoomState::Held(HoldReason::Store) => Some(Standstill::Recovery),
         RoomState::Held(HoldReason::Draw) => Some(Standstill::Draw),
+        RoomState::Held(HoldReason::Quiet) => Some(Standstill::Quiet),
         RoomState::Closed
         | RoomState::Prequeue
         | RoomState::Open

@@ -16,6 +16,7 @@ use super::answers::{personal_json, shared_json};
 use super::own;
 use crate::admission::extensions::EXTENSIONS;
 use crate::admission::room::RoomState;
+use crate::config::quiet::QuietHours;
 use crate::config::settings::OnePlacePer;
 use crate::pages::{Health, Language, Reason, RoomStatus, RuleFacts, StatusFacts, query_value};
 
@@ -92,6 +93,7 @@ pub(super) fn status(proxy: &Proxy, live: &Live, asked: &Asked, record: Record) 
 /// The page with the rules of a room, from the configuration in force.
 pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> Response<Answer> {
     let policy = &room.settings.policy;
+    let quiet: Vec<String> = room.settings.quiet.iter().map(QuietHours::text).collect();
     let facts = RuleFacts {
         room: &room.line.name,
         title: &room.settings.title,
@@ -101,6 +103,11 @@ pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> 
         extensions: EXTENSIONS,
         seats: (policy.seats_floor, policy.seats_ceiling),
         poll: (policy.poll.min, policy.poll.max),
+        slots: room.settings.slots.offer.then_some({
+            let rule = &room.settings.slots.rule;
+            (rule.after, rule.length)
+        }),
+        quiet: &quiet.join(", "),
         lots: room.settings.draw.is_some(),
         person: room.settings.one_place_per == OnePlacePer::Person,
         language: language(asked),

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 
 use redb::{Key, ReadTransaction, Value, WriteTransaction};
 
+use super::slots::SLOTS;
 use super::{
     Database, Journal, JournalError, LEAVES, LESSONS, LOG, OVER, PEOPLE, PEOPLE_KEYS, Path, PoisonError,
     ROOMS, ReadableDatabase, ReadableTable, SECRETS, STATEMENTS, TableDefinition, restrict,
@@ -100,6 +101,7 @@ fn in_place(database: &Database, room: &str, ending: Ending) -> Result<(), redb:
     let transaction = database.begin_write()?;
     transaction.open_table(PEOPLE_KEYS)?.remove(room)?;
     transaction.open_table(PEOPLE)?.retain_in((room, 0)..=(room, u64::MAX), |_, _| false)?;
+    transaction.open_table(SLOTS)?.retain_in((room, 0)..=(room, u64::MAX), |_, _| false)?;
     if ending.keys {
         let mut secrets = transaction.open_table(SECRETS)?;
         for secret in OF_PEOPLE {
@@ -128,6 +130,7 @@ fn write_without(
     copy(&from, &to, SECRETS, |name| !(ending.keys && OF_PEOPLE.contains(&name)))?;
     copy(&from, &to, PEOPLE_KEYS, others)?;
     copy(&from, &to, PEOPLE, |(name, _)| others(name))?;
+    copy(&from, &to, SLOTS, |(name, _)| others(name))?;
     copy(&from, &to, ROOMS, |_| true)?;
     copy(&from, &to, OVER, |_| true)?;
     copy(&from, &to, LESSONS, |_| true)?;
@@ -176,10 +179,12 @@ fn replace(path: &Path, fresh: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::UnixTime;
     use crate::admission::people::Changes;
     use crate::admission::room::{Ends, RoomMarks};
     use crate::store::journal::{Entry, Pages};
     use crate::store::lots::LotsNews;
+    use crate::store::slots::SlotNews;
 
     const ENDING: Ending = Ending { at_ms: 7, keys: false };
 
@@ -187,7 +192,11 @@ mod tests {
     fn place(journal: &Journal, room: &str, place: [u8; 28]) {
         let people = Changes { places: vec![(7, place)], count: 0 };
         let (marks, ends) = (RoomMarks { epoch: 1, issued: 9, reserved: 9, cursor: 4 }, Ends::default());
-        let entry = Entry { room: room.to_owned(), marks, ends, lots: LotsNews::default(), people };
+        let (lots, slots) = (
+            LotsNews::default(),
+            SlotNews { spans: vec![(5, Some((1, 2)))], still_ms: None, ..SlotNews::default() },
+        );
+        let entry = Entry { room: room.to_owned(), marks, ends, lots, people, slots };
         let pages = Pages { room: room.to_owned(), lines: vec![(0, format!("a line of {room}"))] };
         journal.write_with(&[entry], &[], &[pages]).unwrap();
     }
@@ -220,6 +229,8 @@ mod tests {
         assert_eq!((journal.ending("main").unwrap(), journal.ending("other").unwrap()), (Some(ENDING), None));
         assert_eq!(journal.log("main", 0, 9).unwrap(), [(0, "a line of main".to_owned())]);
         assert_eq!(journal.marks("main").unwrap().issued, 9);
+        let slots = ["main", "other"].map(|room| journal.slots(room, UnixTime(0)).unwrap().spans.len());
+        assert_eq!(slots, [0, 1]);
         place(&journal, "main", *b"somebody who came too late..");
         assert!(!is_found(folder.path(), b"somebody who came too late.."), "nobody is written down any more");
         assert_eq!(journal.people("main", [9; 32]).unwrap(), ([9; 32], Vec::new()));

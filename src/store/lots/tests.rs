@@ -91,6 +91,7 @@ impl Disk {
             ends: pending.ends.clone(),
             lots: pending.lots.clone(),
             people: pending.people.clone(),
+            slots: pending.slots.clone(),
         };
         if reach > 0 {
             self.journal.write(&[entry], &[]).unwrap();
