@@ -219,7 +219,7 @@ mod tests {
             log: Some(Head { index: 525_600, hash: [9; 32] }),
         };
         let bytes = key.board(&facts, &notice);
-        assert!(bytes.len() <= 576, "{}", bytes.len());
+        assert!(bytes.len() <= 600, "{}", bytes.len());
         let text = std::str::from_utf8(&bytes).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(text).unwrap();
         assert_eq!(
