@@ -158,16 +158,14 @@ impl Rehearse {
         let outcome = self.play("the day", day);
         let workers = day.pool.slots.iter().map(|(_, slots)| *slots).max().unwrap_or_default();
         let more = self.more.max(workers / 100);
-        let then = (self.more > 0).then(|| {
-            let day = Day { pool: day.pool.with_more(more), ..day.clone() };
-            self.play("the day with more workers", &day)
-        });
+        let more =
+            (self.more > 0).then(|| session::more(day, &outcome, more, |what, day| self.play(what, day)));
         let leg: LegSummary = session::summary(day, &outcome);
         let mut limits = vec![session::NOTE.to_owned()];
         limits.extend(day.absent.iter().map(|what| format!("absent: {what}")));
         let mode = Mode::Rehearsed { level: "session".to_owned(), limits };
         let mut report = Report::new(scenario, text, day.seed, mode, vec![leg]);
-        report.words = words(&session::findings(day, &outcome, then.as_ref().map(|then| (more, then))));
+        report.words = words(&session::findings(day, &outcome, more));
         report.words.extend(session::figures(&outcome));
         report
     }

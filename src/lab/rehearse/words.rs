@@ -71,6 +71,8 @@ pub struct More {
     pub median_s: Option<f64>,
     /// When it was over then.
     pub ended_s: f64,
+    /// It was told from a day of one in so many of the people and of the workers.
+    pub parts: u64,
 }
 
 /// The answers, in whole sentences.
@@ -243,7 +245,11 @@ fn more(found: &Findings) -> Option<String> {
             Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
             _ => gains.concat(),
         };
-        format!("{workers} would {gains}.")
+        let reckoned = match more.parts {
+            0 | 1 => String::new(),
+            parts => format!(" Reckoned on a day with one in {parts} of the people and of the workers."),
+        };
+        format!("{workers} would {gains}.{reckoned}")
     })
 }
 
@@ -347,12 +353,12 @@ mod tests {
 
     #[test]
     fn one_more_worker_buys_what_the_second_run_says_and_nothing_else() {
-        let more = More { workers: 1, served: 5_500, median_s: Some(122.0), ended_s: 310.0 };
+        let more = More { workers: 1, served: 5_500, median_s: Some(122.0), ended_s: 310.0, parts: 1 };
         let better = Findings { more: Some(more), ..found(Binding::Pool) };
         assert!(said(&better).contains(
             "One more worker would shorten the median wait by 6.0 seconds and end the day 7.0 seconds earlier."
         ), "{}", said(&better));
-        let same = More { workers: 100, served: 5_400, median_s: Some(128.0), ended_s: 317.0 };
+        let same = More { workers: 100, served: 5_400, median_s: Some(128.0), ended_s: 317.0, parts: 1 };
         let same = Findings { more: Some(same), ..found(Binding::SeatsCeiling) };
         assert!(said(&same).contains("100 more workers would change nothing"), "{}", said(&same));
     }

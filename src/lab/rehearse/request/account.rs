@@ -37,6 +37,7 @@ impl Rehearsal {
                 served: LegSummary::new(&self.scenario, &then).completed,
                 median_s: at(&waits, 0.5),
                 ended_s: then.outcome.elapsed.as_secs_f64(),
+                parts: 1,
             });
         }
         let limits = LIMITS.map(str::to_owned).to_vec();

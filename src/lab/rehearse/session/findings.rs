@@ -4,9 +4,9 @@ use super::day::Day;
 use super::outcome::Outcome;
 use crate::lab::rehearse::words::{Findings, More};
 
-/// The findings of a day, and of the same day with `more` workers, if that was played, too.
+/// The findings of a day, and what `more` workers would change, if that was played, too.
 #[must_use]
-pub fn findings(day: &Day, outcome: &Outcome, more: Option<(usize, &Outcome)>) -> Findings {
+pub fn findings(day: &Day, outcome: &Outcome, more: Option<More>) -> Findings {
     let waits = &outcome.waits;
     let worst = [0.5, 0.9, 0.99, 1.0].map(|share| waits.at(share).unwrap_or_default());
     Findings {
@@ -31,12 +31,7 @@ pub fn findings(day: &Day, outcome: &Outcome, more: Option<(usize, &Outcome)>) -
         queued: None,
         announced_inside: outcome.announced.share_inside(),
         door: Some((outcome.door_peak * day.door.network_share, day.door.network_per_s)),
-        more: more.map(|(workers, then)| More {
-            workers: workers as u64,
-            served: then.served,
-            median_s: then.waits.at(0.5),
-            ended_s: then.ended_s,
-        }),
+        more,
     }
 }
 

@@ -13,6 +13,7 @@ mod day;
 mod findings;
 mod limit;
 mod looks;
+mod more;
 mod outcome;
 mod read;
 mod summary;
@@ -24,6 +25,7 @@ pub use binding::{Binding, Spent};
 pub use day::{Day, Door, Errand, GROUPS_MAX, Group, Pool, Step};
 pub use findings::{figures, findings};
 pub use limit::NOTE;
+pub use more::more;
 pub use outcome::{Announced, Outcome, SIGHTS_MAX, Sight, Times};
 pub use summary::summary;
 
