@@ -130,6 +130,8 @@ pub struct Knee {
     mark: Option<Reading>,
     /// What was measured before the first of a chain of cuts, and the limit then.
     anchor: Option<(Reading, f64)>,
+    /// The last trial told nothing, because the upstream got slower meanwhile.
+    voided: bool,
     /// Seconds for which a request is held, over the last windows.
     hold: f64,
     /// Their standard deviation over their mean.
@@ -191,6 +193,7 @@ impl Knee {
             suspect: false,
             mark: None,
             anchor: None,
+            voided: false,
             hold: 0.0,
             spread: 0.0,
             last_success: None,
@@ -333,11 +336,15 @@ impl Knee {
             self.schedule_dip(0.0, now);
             return trial.limit_before;
         }
-        if trial.got_slower(&reading) {
+        // Twice in a row it would be the cut after all.
+        self.voided = !self.voided && trial.got_slower(&reading);
+        if self.voided {
             // More waits at half as much in flight: whatever made the upstream slower, it was not the cut.
-            self.conclude(None, limit);
+            let back = if trial.cause == Cause::Dip { trial.limit_before } else { limit };
+            self.conclude(None, back);
             self.anchor = None;
-            return limit;
+            self.schedule_dip(trial.before.seconds + reading.seconds, now);
+            return back;
         }
         let experiment = trial.before.seconds + reading.seconds;
         let is_dip = trial.cause == Cause::Dip;
