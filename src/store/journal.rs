@@ -430,9 +430,11 @@ impl Journal {
                 let mut places = transaction.open_table(PEOPLE)?;
                 let ended = transaction.open_table(ENDED)?;
                 for entry in entries {
-                    slots::write(&transaction, entry)?;
                     let Entry { room, marks, ends, lots, people, .. } = entry;
                     let is_over = ended.get(room.as_str())?.is_some();
+                    if !is_over {
+                        slots::write(&transaction, entry)?;
+                    }
                     for (key, place) in people.places.iter().filter(|_| !is_over) {
                         places.insert((room.as_str(), *key), place)?;
                     }
