@@ -54,7 +54,7 @@ pub enum What {
         /// A board that somebody kept: it must name a line of this log.
         #[arg(long)]
         board: Option<PathBuf>,
-        /// Another copy of the log, or of a part of it, that somebody kept: it must tell the same.
+        /// Another copy of the log, or of a part of it, that somebody kept: this one must have all its lines.
         #[arg(long)]
         kept: Option<PathBuf>,
         /// The file is a part of a log: it need not begin with the first line.
@@ -134,7 +134,7 @@ impl What {
                 let key = key.read()?;
                 let told = log::verify(&read(&file)?, &key, part)?;
                 if let Some(board) = board {
-                    told.holds(log::head_of_board(&read(&board)?, &key)?)?;
+                    told.holds(&log::head_of_board(&read(&board)?, &key)?)?;
                 }
                 if let Some(kept) = kept {
                     told.agrees(&log::verify(&read(&kept)?, &key, true)?)?;
@@ -146,9 +146,9 @@ impl What {
                 let board = sealed::open("board", &text, &key)?;
                 let named = match log {
                     Some(log) => {
-                        let head = log::head_of_board(&text, &key)?;
-                        log::verify(&read(&log)?, &key, false)?.holds(head)?;
-                        format!("\nnames entry {} of this log", head.index)
+                        let named = log::head_of_board(&text, &key)?;
+                        log::verify(&read(&log)?, &key, false)?.holds(&named)?;
+                        format!("\nnames entry {} of this log", named.head.index)
                     }
                     None => String::new(),
                 };

@@ -30,7 +30,7 @@ async fn log(process: &Process, key: &str) -> (String, Verified) {
     }
     let key = public_key(key).unwrap();
     let log = verify(&text, &key, false).unwrap_or_else(|error| panic!("{error}: {text}"));
-    log.holds(head_of_board(&board, &key).unwrap()).unwrap();
+    log.holds(&head_of_board(&board, &key).unwrap()).unwrap();
     (text, log)
 }
 

@@ -137,6 +137,29 @@ pub fn nothing() -> String {
     hex(&[0; 32])
 }
 
+impl Counts {
+    /// The sums; `None` where one is too large.
+    #[must_use]
+    pub fn checked_add(self, more: Self) -> Option<Self> {
+        let refused = Refused {
+            abuse: self.refused.abuse.checked_add(more.refused.abuse)?,
+            unproven: self.refused.unproven.checked_add(more.refused.unproven)?,
+            unreadable: self.refused.unreadable.checked_add(more.refused.unreadable)?,
+            wait: self.refused.wait.checked_add(more.refused.wait)?,
+            closed: self.refused.closed.checked_add(more.refused.closed)?,
+            busy: self.refused.busy.checked_add(more.refused.busy)?,
+            failed: self.refused.failed.checked_add(more.refused.failed)?,
+        };
+        Some(Self {
+            arrived: self.arrived.checked_add(more.arrived)?,
+            queued: self.queued.checked_add(more.queued)?,
+            admitted: self.admitted.checked_add(more.admitted)?,
+            done: self.done.checked_add(more.done)?,
+            refused,
+        })
+    }
+}
+
 impl AddAssign for Counts {
     fn add_assign(&mut self, more: Self) {
         self.arrived += more.arrived;

@@ -1,6 +1,6 @@
 //! What was told is believed, and nothing that was done to it afterwards.
 
-use super::verify::{Verified, head_of_board, own, verify};
+use super::verify::{Named, Verified, head_of_board, own, verify};
 use super::*;
 use crate::proof::sealed::ProofError;
 
@@ -105,6 +105,12 @@ fn a_second_entry_with_one_index_is_proof_of_fraud() {
     let (one, two) = (check(&all).unwrap(), check(&other).unwrap());
     assert_eq!(one.agrees(&two), Err(LogError::Forked(3)));
     assert_eq!(one.agrees(&check(&all[..4]).unwrap()), Ok(()));
+    let part = |lines: &[String]| verify(&lines.join("\n"), &key().verifying_key(), true).unwrap();
+    assert_eq!(one.agrees(&part(&all[2..4])), Ok(()));
+    // What was kept is more than what is shown.
+    assert_eq!(check(&all[..4]).unwrap().agrees(&one), Err(LogError::CutOff { last: 3, named: 5 }));
+    assert_eq!(part(&all[..2]).agrees(&part(&all[3..])), Err(LogError::CutOff { last: 1, named: 5 }));
+    assert_eq!(part(&all[3..]).agrees(&part(&all[..2])), Err(LogError::Missing { must: 0, found: 3 }));
     // A line of the other log in the place of this one's does not fit what follows.
     let mixed = [&all[..3], &other[3..4], &all[4..]].concat();
     assert_eq!(check(&mixed).unwrap_err(), LogError::Broken(4));
@@ -118,6 +124,9 @@ fn a_chain_must_begin_at_its_beginning_and_be_of_one_room() {
     let prev = hex(&check(&all).unwrap().head().hash);
     let other = Entry { room: "other".to_owned(), ..entry(1, prev.clone(), 0, None) };
     assert_eq!(check(&[all[0].clone(), other.seal(&key()).0]).unwrap_err(), LogError::OtherRoom(1));
+    // Each room has an entry 0 of its own: no fraud.
+    let same = Entry { room: "other".to_owned(), ..entry(0, nothing(), 0, None) };
+    assert_eq!(check(&[all[0].clone(), same.seal(&key()).0]).unwrap_err(), LogError::OtherRoom(0));
     let late = Entry { from_ms: 1_800_000_060_001, ..entry(1, prev.clone(), 0, None) };
     assert_eq!(check(&[all[0].clone(), late.seal(&key()).0]).unwrap_err(), LogError::Time(1));
     let backwards = Entry { to_ms: 1_800_000_000_000, ..entry(1, prev.clone(), 0, None) };
@@ -126,6 +135,21 @@ fn a_chain_must_begin_at_its_beginning_and_be_of_one_room() {
     let found = check(&[all[0].clone(), gap.seal(&key()).0]).unwrap();
     assert_eq!(found.lost, 1);
     assert!(found.to_string().contains("incomplete: 1 times"), "{found}");
+}
+
+#[test]
+fn no_sum_and_no_index_wraps() {
+    let (first, hash) = entry(0, nothing(), u64::MAX, None).seal(&key());
+    let (second, _) = entry(1, hex(&hash), 1, None).seal(&key());
+    assert_eq!(check(&[first, second]).unwrap_err(), LogError::TooLarge(1));
+    let last = Entry { index: u64::MAX, ..entry(0, hex(&[1; 32]), 0, None) };
+    let part = verify(&last.seal(&key()).0, &key().verifying_key(), true);
+    assert_eq!(part.unwrap_err(), LogError::TooLarge(u64::MAX));
+    // Not nobody, though the sum of both is 0 in 64 bits.
+    let (ended, hash) = entry(0, nothing(), 0, Some(Event::Ended { erased: Vec::new() })).seal(&key());
+    let counts = Counts { arrived: 1 << 63, queued: 1 << 63, ..Counts::default() };
+    let late = Entry { counts, ..entry(1, hex(&hash), 0, None) };
+    assert_eq!(check(&[ended, late.seal(&key()).0]).unwrap_err(), LogError::AfterTheEnd(1));
 }
 
 #[test]
@@ -151,11 +175,14 @@ fn a_board_names_the_log_that_it_stood_beside() {
     let named =
         |lines: &[String]| head_of_board(&board(&check(lines).unwrap().head().to_string()), &public).unwrap();
     for known in 1..=6 {
-        assert_eq!(log.holds(named(&all[..known])), Ok(()));
+        assert_eq!(log.holds(&named(&all[..known])), Ok(()));
     }
-    assert_eq!(log.holds(named(&other)), Err(LogError::Forked(5)));
+    assert_eq!(log.holds(&named(&other)), Err(LogError::Forked(5)));
     let cut = check(&all[..4]).unwrap();
-    assert_eq!(cut.holds(named(&all)), Err(LogError::CutOff { last: 3, board: 5 }));
+    assert_eq!(cut.holds(&named(&all)), Err(LogError::CutOff { last: 3, named: 5 }));
+    let foreign = Named { room: "other".to_owned(), ..named(&all) };
+    let rooms = LogError::OtherBoard { log: "main".to_owned(), board: "other".to_owned() };
+    assert_eq!(log.holds(&foreign), Err(rooms), "one key signs the boards of all rooms");
     for bad in ["", "5", "5:00", "05:0000000000000000000000000000000000000000000000000000000000000000"] {
         assert_eq!(head_of_board(&board(bad), &public), Err(LogError::NoHead), "{bad}");
     }

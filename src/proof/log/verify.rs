@@ -100,20 +100,20 @@ impl Verified {
 
     fn follows(&self, entry: &Entry, hash: [u8; 32]) -> Result<(), LogError> {
         let (last, found) = (self.head(), entry.index);
-        let must = last.index + 1;
-        match self.hash_of(found) {
-            Some(known) if *known != hash => return Err(LogError::Forked(found)),
-            Some(_) if found == last.index => return Err(LogError::Doubled(found)),
-            Some(_) => return Err(LogError::OutOfOrder { must, found }),
-            None if found < must => return Err(LogError::OutOfOrder { must, found }),
-            None if found > must => return Err(LogError::Missing { must, found }),
-            None if entry.prev != hex(&last.hash) => return Err(LogError::Broken(found)),
-            None => {}
-        }
+        // First of all: another room's line with the same index is no fraud.
         if entry.room != self.room {
             return Err(LogError::OtherRoom(found));
         }
-        Ok(())
+        let must = last.index + 1;
+        match self.hash_of(found) {
+            Some(known) if *known != hash => Err(LogError::Forked(found)),
+            Some(_) if found == last.index => Err(LogError::Doubled(found)),
+            Some(_) => Err(LogError::OutOfOrder { must, found }),
+            None if found < must => Err(LogError::OutOfOrder { must, found }),
+            None if found > must => Err(LogError::Missing { must, found }),
+            None if entry.prev != hex(&last.hash) => Err(LogError::Broken(found)),
+            None => Ok(()),
+        }
     }
 
     fn take(&mut self, entry: Entry, hash: [u8; 32]) -> Result<(), LogError> {
@@ -123,13 +123,16 @@ impl Verified {
         if !goes_on || to_ms < from_ms {
             return Err(LogError::Time(index));
         }
+        // There is one after it, or could be.
+        let too_large = || LogError::TooLarge(index);
+        index.checked_add(1).ok_or_else(too_large)?;
         let is_over = |(_, _, event): &(u64, u64, Event)| matches!(event, Event::Ended { .. });
-        let people = counts.arrived + counts.queued + counts.admitted;
-        if people > 0 && self.events.iter().any(is_over) {
+        let counts_people = [counts.arrived, counts.queued, counts.admitted] != [0; 3];
+        if counts_people && self.events.iter().any(is_over) {
             return Err(LogError::AfterTheEnd(index));
         }
         self.lost += u64::from(matches!(event, Some(Event::Start { clean: false })));
-        self.totals += counts;
+        self.totals = self.totals.checked_add(counts).ok_or_else(too_large)?;
         self.to_ms = to_ms;
         self.hashes.push(hash);
         self.events.extend(event.map(|event| (index, to_ms, event)));
@@ -139,22 +142,28 @@ impl Verified {
     /// Whether it is the log that a board named then.
     ///
     /// # Errors
-    /// [`LogError::Forked`] if the board named another line, [`LogError::CutOff`] if it named a later one.
-    pub fn holds(&self, named: Head) -> Result<(), LogError> {
+    /// [`LogError::OtherBoard`]; [`LogError::Forked`] if the board named another line, [`LogError::CutOff`] if it
+    /// named a later one.
+    pub fn holds(&self, board: &Named) -> Result<(), LogError> {
+        if board.room != self.room {
+            return Err(LogError::OtherBoard { log: self.room.clone(), board: board.room.clone() });
+        }
+        let named = board.head;
         match self.hash_of(named.index) {
             Some(hash) if *hash == named.hash => Ok(()),
             Some(_) => Err(LogError::Forked(named.index)),
             None if named.index < self.first => {
                 Err(LogError::Missing { must: named.index, found: self.first })
             }
-            None => Err(LogError::CutOff { last: self.head().index, board: named.index }),
+            None => Err(LogError::CutOff { last: self.head().index, named: named.index }),
         }
     }
 
-    /// Whether another copy, which was believed, tells the same as far as both go.
+    /// Whether this log has every line of another copy, which was believed.
     ///
     /// # Errors
-    /// [`LogError::Forked`], [`LogError::OtherRoom`].
+    /// [`LogError::OtherRoom`]; [`LogError::Forked`] if a line is another one; [`LogError::Missing`] if the copy
+    /// begins before this log, [`LogError::CutOff`] if it goes on after it.
     pub fn agrees(&self, kept: &Self) -> Result<(), LogError> {
         if kept.room != self.room {
             return Err(LogError::OtherRoom(kept.first));
@@ -162,18 +171,36 @@ impl Verified {
         let differs = |(hash, index): (&[u8; 32], u64)| {
             self.hash_of(index).filter(|here| *here != hash).map(|_| LogError::Forked(index))
         };
-        kept.hashes.iter().zip(kept.first..).find_map(differs).map_or(Ok(()), Err)
+        if let Some(forked) = kept.hashes.iter().zip(kept.first..).find_map(differs) {
+            return Err(forked);
+        }
+        if kept.first < self.first {
+            return Err(LogError::Missing { must: kept.first, found: self.first });
+        }
+        let (last, named) = (self.head().index, kept.head().index);
+        if named > last { Err(LogError::CutOff { last, named }) } else { Ok(()) }
     }
+}
+
+/// The line that a board names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The board's room.
+    pub room: String,
+    /// The line.
+    pub head: Head,
 }
 
 /// The line that a board names, as it was signed.
 ///
 /// # Errors
 /// [`LogError::Line`] if the board is not signed by the key, [`LogError::NoHead`].
-pub fn head_of_board(text: &str, key: &VerifyingKey) -> Result<Head, LogError> {
+pub fn head_of_board(text: &str, key: &VerifyingKey) -> Result<Named, LogError> {
     let body = open("board", text, key).map_err(|error| LogError::Line { line: 1, error })?;
     let board: serde_json::Value = serde_json::from_str(body).map_err(|_| LogError::NoHead)?;
-    board.get("log").and_then(serde_json::Value::as_str).and_then(Head::parse).ok_or(LogError::NoHead)
+    let word = |key: &str| board.get(key).and_then(serde_json::Value::as_str).ok_or(LogError::NoHead);
+    let head = Head::parse(word("log")?).ok_or(LogError::NoHead)?;
+    Ok(Named { room: word("room")?.to_owned(), head })
 }
 
 impl fmt::Display for Verified {

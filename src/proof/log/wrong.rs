@@ -42,12 +42,21 @@ pub enum LogError {
     Time(u64),
     /// Something happened after the end of the event.
     AfterTheEnd(u64),
-    /// The board names a line after the last one.
+    /// Its index, or what is counted up to it, is more than any gateway counts.
+    TooLarge(u64),
+    /// The board, or the kept copy, names a line after the last one.
     CutOff {
         /// The last index.
         last: u64,
-        /// The one that the board names.
-        board: u64,
+        /// The one that it names.
+        named: u64,
+    },
+    /// The board is of another room.
+    OtherBoard {
+        /// The room of the log.
+        log: String,
+        /// The room of the board.
+        board: String,
     },
     /// The board is not one that names a line of a log.
     NoHead,
@@ -72,11 +81,17 @@ impl fmt::Display for LogError {
             Self::OtherRoom(index) => write!(f, "entry {index} is of another room"),
             Self::Time(index) => write!(f, "entry {index} does not begin where the one before it ends"),
             Self::AfterTheEnd(index) => write!(f, "entry {index} counts people after the end of the event"),
-            Self::CutOff { last, board } => {
+            Self::TooLarge(index) => {
+                write!(f, "entry {index}: its index or its counts are larger than any can be")
+            }
+            Self::CutOff { last, named } => {
                 write!(
                     f,
-                    "the log ends with entry {last}, and the board names entry {board}: lines are missing"
+                    "the log ends with entry {last}, and the board, or the kept copy, names entry {named}: lines are missing"
                 )
+            }
+            Self::OtherBoard { log, board } => {
+                write!(f, "the log is of room {log}, and the board of room {board}")
             }
             Self::NoHead => f.write_str("the board names no entry of a log"),
         }
