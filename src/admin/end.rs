@@ -6,21 +6,35 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use std::sync::Arc;
+
 use super::{Shared, is_from_a_page};
 use crate::app::EndError;
 
 /// Everybody of `room` is out, and what could lead to them is erased.
-pub(super) async fn end(State((desk, _)): Shared, Path(room): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn end(
+    State((desk, data_path)): Shared,
+    Path(room): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     if is_from_a_page(&headers) {
         return (StatusCode::FORBIDDEN, "not from a web page\n").into_response();
     }
-    match desk.reloader.end(&room).await {
+    let (reloader, asked) = (Arc::clone(&desk.reloader), room.clone());
+    // Whoever asks may go meanwhile: what was begun is finished.
+    let ending = data_path.spawn(async move { reloader.end(&asked).await }).await;
+    match ending.unwrap_or_else(|error| Err(EndError::Broken(error.to_string()))) {
         Ok(ending) => {
             let told =
                 json!({ "room": room, "state": "ended", "at_ms": ending.at_ms, "erased": ending.erased() });
             Json(told).into_response()
         }
         Err(EndError::Unknown) => (StatusCode::NOT_FOUND, "there is no such room\n").into_response(),
+        Err(error @ EndError::Left(_)) => {
+            tracing::error!(room, %error, "the event ended, and something is left of it");
+            let why = "it has ended, and what was erased still stands in a file beside the state: it could not be written over; ask again\n";
+            (StatusCode::INTERNAL_SERVER_ERROR, why).into_response()
+        }
         Err(error) => {
             tracing::error!(room, %error, "the event did not end");
             let why = "nothing has ended: the disk fails; ask again\n";

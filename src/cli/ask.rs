@@ -32,12 +32,32 @@ pub(super) fn ask(whom: &Whom, method: Method, path: &str) -> Result<(StatusCode
     ask_with(whom, method, path, Bytes::new())
 }
 
+/// Asks for what takes its time.
+pub(super) fn ask_patiently(
+    whom: &Whom,
+    method: Method,
+    path: &str,
+    patience: Duration,
+) -> Result<(StatusCode, Bytes), String> {
+    ask_within(whom, method, path, Bytes::new(), patience)
+}
+
 /// Asks with a body.
 pub(super) fn ask_with(
     whom: &Whom,
     method: Method,
     path: &str,
     body: Bytes,
+) -> Result<(StatusCode, Bytes), String> {
+    ask_within(whom, method, path, body, PATIENCE)
+}
+
+fn ask_within(
+    whom: &Whom,
+    method: Method,
+    path: &str,
+    body: Bytes,
+    patience: Duration,
 ) -> Result<(StatusCode, Bytes), String> {
     let admin = match whom.admin {
         Some(admin) => admin,
@@ -46,8 +66,8 @@ pub(super) fn ask_with(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let asking = tokio::time::timeout(PATIENCE, exchange(admin, method, path, body));
-        asking.await.unwrap_or_else(|_| Err(format!("{admin} did not answer in {} s", PATIENCE.as_secs())))
+        let asking = tokio::time::timeout(patience, exchange(admin, method, path, body));
+        asking.await.unwrap_or_else(|_| Err(format!("{admin} did not answer in {} s", patience.as_secs())))
     })
 }
 

@@ -1,9 +1,14 @@
 //! `tornello end`: ends the event of a room, for good.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 
-use super::ask::ask;
+use super::ask::ask_patiently;
 use super::{CONFIGURATION, OK, RUNTIME, Whom};
+
+/// All that is kept is written anew, and the old file is written over.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// End the event of a room, for good: nobody is in any more, and who was there is erased.
 #[derive(Debug, clap::Args)]
@@ -30,7 +35,7 @@ impl End {
             );
             return CONFIGURATION;
         }
-        match ask(&self.whom, Method::POST, &format!("/rooms/{}/end", self.room)) {
+        match ask_patiently(&self.whom, Method::POST, &format!("/rooms/{}/end", self.room), PATIENCE) {
             Ok((StatusCode::OK, body)) => {
                 let told: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
                 let erased = told.get("erased").map(ToString::to_string).unwrap_or_default();

@@ -152,6 +152,11 @@ impl Journal {
             std::fs::create_dir_all(&directory)?;
             let database = Database::create(&file)?;
             restrict(&file)?;
+            // Nobody else has the state now. What cannot be written over now is tried again next time.
+            if let Err(error) = ending::clear(&file) {
+                let state = file.display().to_string();
+                tracing::error!(state, %error, "what was erased with the end of an event cannot be written over");
+            }
             Ok(database)
         };
         Self::new(path, false, open)

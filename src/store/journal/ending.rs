@@ -2,10 +2,12 @@
 //!
 //! A database that removes something keeps its bytes in pages that are free. Here they go: what stays is
 //! written into another file, which takes the place of the first, and the first is written over. Should the
-//! process end in between, the first is as it was, or the other one has its place.
+//! process end in between, the first is as it was, or the other one has its place; the first keeps a name of
+//! its own until it is written over, so that whoever opens the state next does what is left to do.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 
 use redb::{Key, ReadTransaction, Value, WriteTransaction};
 
@@ -71,7 +73,7 @@ impl Journal {
     /// The event of `room` is over: erases who was there, and the key by which they were named.
     ///
     /// # Errors
-    /// If it is not on the disk; then nothing is erased, or all of it is and the next try says so.
+    /// If it is not on the disk, or what was erased still is: [`Journal::ending`] tells which.
     pub fn end(&self, room: &str, ending: Ending) -> Result<(), JournalError> {
         let mut held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let wrong = |source| JournalError { path: self.path.clone(), source };
@@ -84,24 +86,42 @@ impl Journal {
             *held = Some(old);
             return ended.map_err(|error| wrong(error.into()));
         }
-        let fresh = self.path.with_extension("new");
-        if let Err(error) = write_without(&old, &fresh, room, ending) {
+        let fresh = self.path.with_extension(FRESH);
+        let written = write_without(&old, &fresh, room, ending);
+        if let Err(error) = written.and_then(|()| Ok(replace(&self.path, &fresh)?)) {
             *held = Some(old);
-            let _ = std::fs::remove_file(&fresh);
+            let _ = wipe(&fresh);
             return Err(wrong(error));
         }
         // Opened again, by its name, for whoever comes next.
         drop(old);
-        replace(&self.path, &fresh).map_err(|error| wrong(error.into()))
+        let cleared = sync_folder_of(&self.path).and_then(|()| clear(&self.path));
+        cleared.map_err(|error| wrong(error.into()))
+    }
+
+    /// Writes over what an end could not.
+    ///
+    /// # Errors
+    /// If it cannot now.
+    pub fn clear(&self) -> Result<(), JournalError> {
+        let _held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let cleared = if self.in_memory { Ok(()) } else { clear(&self.path) };
+        cleared.map_err(|error| JournalError { path: self.path.clone(), source: error.into() })
     }
 }
+
+/// How the file is called that takes the place of the first, and the first until it is written over.
+const FRESH: &str = "new";
+const BEFORE: &str = "old";
 
 /// Memory leaves nothing behind.
 fn in_place(database: &Database, room: &str, ending: Ending) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    transaction.open_table(PEOPLE_KEYS)?.remove(room)?;
-    transaction.open_table(PEOPLE)?.retain_in((room, 0)..=(room, u64::MAX), |_, _| false)?;
-    transaction.open_table(SLOTS)?.retain_in((room, 0)..=(room, u64::MAX), |_, _| false)?;
+    // With the last room nobody is left in any, also not in one that went without an end.
+    let stays = |name: &str| !ending.keys && name != room;
+    transaction.open_table(PEOPLE_KEYS)?.retain(|name, _| stays(name))?;
+    transaction.open_table(PEOPLE)?.retain(|(name, _), _| stays(name))?;
+    transaction.open_table(SLOTS)?.retain(|(name, _), _| stays(name))?;
     if ending.keys {
         let mut secrets = transaction.open_table(SECRETS)?;
         for secret in OF_PEOPLE {
@@ -120,13 +140,12 @@ fn write_without(
     ending: Ending,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // What an attempt left that was cut short.
-    if fresh.exists() {
-        std::fs::remove_file(fresh)?;
-    }
+    wipe(fresh)?;
     let database = Database::create(fresh)?;
     restrict(fresh)?;
     let (from, to) = (old.begin_read()?, database.begin_write()?);
-    let others = |name: &str| name != room;
+    // With the last room nobody is left in any, also not in one that went without an end.
+    let others = |name: &str| !ending.keys && name != room;
     copy(&from, &to, SECRETS, |name| !(ending.keys && OF_PEOPLE.contains(&name)))?;
     copy(&from, &to, PEOPLE_KEYS, others)?;
     copy(&from, &to, PEOPLE, |(name, _)| others(name))?;
@@ -159,21 +178,58 @@ fn copy<K: Key + 'static, V: Value + 'static>(
     Ok(())
 }
 
-/// `fresh` takes the place of `path`, and what stood there is written over.
+/// `fresh` takes the place of `path`; what stood there has another name from before that on.
 fn replace(path: &Path, fresh: &Path) -> io::Result<()> {
-    let mut old = OpenOptions::new().write(true).open(path)?;
-    std::fs::rename(fresh, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
+    let before = path.with_extension(BEFORE);
+    clear_before(path, &before)?;
+    fs::hard_link(path, &before)?;
+    let replaced = sync_folder_of(path).and_then(|()| fs::rename(fresh, path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(before);
     }
+    replaced
+}
+
+/// Nothing is left of what stood at `path` before an end, nor of an end that was cut short.
+pub(super) fn clear(path: &Path) -> io::Result<()> {
+    clear_before(path, &path.with_extension(BEFORE))?;
+    wipe(&path.with_extension(FRESH))
+}
+
+fn clear_before(path: &Path, before: &Path) -> io::Result<()> {
+    let here = fs::metadata(path)?;
+    match fs::symlink_metadata(before) {
+        // The end was cut short before it was one: this is the state, by a second name.
+        Ok(there) if (there.dev(), there.ino()) == (here.dev(), here.ino()) => {
+            fs::remove_file(before)?;
+            sync_folder_of(path)
+        }
+        Ok(_) => wipe(before),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file over, and removes it; there may be none.
+fn wipe(path: &Path) -> io::Result<()> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
     let zeros = [0; 64 * 1024];
-    let mut left = old.metadata()?.len();
+    let mut left = file.metadata()?.len();
     while left > 0 {
         let some = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
-        old.write_all(zeros.get(..some).unwrap_or_default())?;
+        file.write_all(zeros.get(..some).unwrap_or_default())?;
         left -= some as u64;
     }
-    old.sync_all()
+    file.sync_all()?;
+    fs::remove_file(path)?;
+    sync_folder_of(path)
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -202,8 +258,7 @@ mod tests {
     }
 
     fn is_found(folder: &Path, bytes: &[u8]) -> bool {
-        let files =
-            std::fs::read_dir(folder).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let files = fs::read_dir(folder).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
         files.into_iter().any(|file| file.windows(bytes.len()).any(|some| some == bytes))
     }
 
@@ -235,8 +290,15 @@ mod tests {
         assert_eq!(slots, [0, 1], "nor a slot of theirs");
         assert_eq!(journal.people("main", [9; 32]).unwrap(), ([9; 32], Vec::new()));
         assert!(journal.has_keys().unwrap() && is_found(folder.path(), &secrets[0]));
+        let third = *b"the key of a room that went away";
+        journal.people("third", third).unwrap();
+        place(&journal, "third", *b"somebody who was there......");
         journal.end("other", Ending { at_ms: 8, keys: true }).unwrap();
-        for gone in [&secrets[0][..], &secrets[2], &others, b"somebody of another room...."] {
+        assert!(journal.slots("third", UnixTime(0)).unwrap().spans.is_empty());
+        let left = [&third[..], b"somebody who was there......"];
+        for gone in
+            [&secrets[0][..], &secrets[2], &others, b"somebody of another room...."].iter().chain(&left)
+        {
             assert!(!is_found(folder.path(), gone), "{}", String::from_utf8_lossy(gone));
         }
         assert!(!journal.has_keys().unwrap() && is_found(folder.path(), &secrets[1]), "boards verify still");
@@ -253,15 +315,59 @@ mod tests {
         journal.people("main", [3; 32]).unwrap();
         // The file that takes the place cannot be made.
         let fresh = folder.path().join("tornello.new");
-        std::fs::create_dir(&fresh).unwrap();
+        fs::create_dir(&fresh).unwrap();
         assert!(journal.end("main", ENDING).is_err());
         assert_eq!(journal.ending("main").unwrap(), None);
         assert_eq!(journal.people("main", [9; 32]).unwrap().0, [3; 32]);
-        std::fs::remove_dir(&fresh).unwrap();
-        std::fs::write(&fresh, "half of a file").unwrap();
+        fs::remove_dir(&fresh).unwrap();
+        fs::write(&fresh, "half of a file").unwrap();
         journal.end("main", ENDING).unwrap();
         assert_eq!(journal.ending("main").unwrap(), Some(ENDING));
         assert!(!fresh.exists());
+    }
+
+    #[test]
+    fn what_a_killed_end_left_is_written_over_when_the_state_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let mine = *b"the key of the people of a room.";
+        Journal::open(folder.path()).unwrap().people("main", mine).unwrap();
+        let name = |extension| folder.path().join("tornello").with_extension(extension);
+        // Killed before the other file took the place: the state has two names, and half a copy is there.
+        fs::hard_link(name("redb"), name(BEFORE)).unwrap();
+        fs::write(name(FRESH), b"half of what stays").unwrap();
+        let half = File::open(name(FRESH)).unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        assert!(!name(BEFORE).exists() && !name(FRESH).exists());
+        assert_eq!(read_all(half), [0; 18], "not only its name is gone");
+        assert_eq!(journal.people("main", [9; 32]).unwrap().0, mine, "it had not ended");
+        drop(journal);
+        // Killed after that: what stood there is there still.
+        fs::write(name(BEFORE), b"where somebody stands in it.").unwrap();
+        let before = File::open(name(BEFORE)).unwrap();
+        Journal::open(folder.path()).unwrap();
+        assert!(!name(BEFORE).exists() && !is_found(folder.path(), b"where somebody stands in it."));
+        assert_eq!(read_all(before), [0; 28]);
+    }
+
+    #[test]
+    fn an_end_whose_old_file_cannot_be_written_over_is_one_and_says_so_until_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        journal.people("main", [3; 32]).unwrap();
+        journal.end("main", ENDING).unwrap();
+        // No file, so that it cannot be written over.
+        let before = folder.path().join("tornello.old");
+        fs::create_dir(&before).unwrap();
+        assert!(journal.clear().is_err());
+        assert_eq!(journal.ending("main").unwrap(), Some(ENDING), "it can be opened and read");
+        fs::remove_dir(&before).unwrap();
+        journal.clear().unwrap();
+    }
+
+    fn read_all(mut file: File) -> Vec<u8> {
+        let mut all = Vec::new();
+        io::Read::read_to_end(&mut file, &mut all).unwrap();
+        all
     }
 
     #[test]
