@@ -210,6 +210,16 @@ impl Journal {
         }
     }
 
+    /// The same, to look at what only history needs: that it cannot be read takes the database from nobody,
+    /// unless the disk itself failed, of which a database recovers only by being opened again.
+    fn look<T>(&self, look: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, JournalError> {
+        self.with(|database| match look(database) {
+            Err(error @ (redb::Error::Io(_) | redb::Error::PreviousIo)) => Err(error),
+            looked => Ok(looked),
+        })?
+        .map_err(|error| JournalError { path: self.path.clone(), source: Box::new(error) })
+    }
+
     /// A write waits for no disk, so that it needs no thread of its own.
     #[must_use]
     pub fn is_in_memory(&self) -> bool {
@@ -311,7 +321,7 @@ impl Journal {
     /// # Errors
     /// If they cannot be read.
     pub fn log(&self, room: &str, from: u64, most: u64) -> Result<Vec<book::Line>, JournalError> {
-        self.with(|database| {
+        self.look(|database| {
             let table = database.begin_read()?.open_table(LOG)?;
             let mut lines = Vec::new();
             for entry in table.range((room, from)..(room, from.saturating_add(most)))? {

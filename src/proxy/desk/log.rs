@@ -8,11 +8,13 @@ use serde_json::json;
 use super::answers::shared_json;
 use super::draw::{FOR_GOOD, statements};
 use super::{Visit, own};
-use crate::pages::Reason;
+use crate::pages::{Reason, RetryAfter};
 use crate::proxy::body::Answer;
 use crate::proxy::record::Record;
 use crate::proxy::refuse;
-use crate::store::book::PART;
+use crate::store::book::{NoPart, PART};
+
+const UNREAD: &str = "This part of the log is there, and could not be read in time.";
 
 impl Visit<'_> {
     /// `log`: how long it is, and where its parts are.
@@ -32,8 +34,22 @@ impl Visit<'_> {
         let Ok(part) = part.parse() else {
             return refuse::problem(self.live, self.asked, record, Reason::NotFound, None);
         };
-        let Some((lines, whole)) = self.room.line.book.part(part).await else {
-            return refuse::problem(self.live, self.asked, record, Reason::NotFound, None);
+        let (lines, whole) = match self.room.line.book.part(part).await {
+            Ok(lines) => lines,
+            Err(NoPart::Unknown) => {
+                return refuse::problem(self.live, self.asked, record, Reason::NotFound, None);
+            }
+            Err(NoPart::Unread) => {
+                let (detail, later) = (Some(UNREAD), Some(RetryAfter::DEFAULT));
+                return refuse::problem_until(
+                    self.live,
+                    self.asked,
+                    record,
+                    Reason::Saturated,
+                    detail,
+                    later,
+                );
+            }
         };
         let mut answer = statements(lines);
         if whole {

@@ -10,7 +10,7 @@
 mod shelf;
 mod tell;
 
-pub use shelf::{PART, Shelf};
+pub use shelf::{NoPart, PART, Shelf};
 pub use tell::{Seen, Why};
 
 use std::collections::VecDeque;
@@ -204,9 +204,11 @@ impl Book {
         self.shelf.head()
     }
 
-    /// The lines of a part, and whether none will be added to it. `None` if there is none, or if it could not
-    /// be read in time.
-    pub async fn part(&self, part: u64) -> Option<(Bytes, bool)> {
+    /// The lines of a part, and whether none will be added to it.
+    ///
+    /// # Errors
+    /// [`NoPart`].
+    pub async fn part(&self, part: u64) -> Result<(Bytes, bool), NoPart> {
         self.shelf.part(part).await
     }
 

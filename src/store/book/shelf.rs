@@ -22,7 +22,16 @@ pub struct Shelf {
     /// Where the parts before are, and whose.
     store: Option<(Arc<Journal>, String)>,
     /// The part that was read last. One is read at a time, so that looking back costs the room nothing.
-    read: Turn<Option<(u64, Bytes)>>,
+    read: Arc<Turn<Option<(u64, Bytes)>>>,
+}
+
+/// A part that cannot be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPart {
+    /// There is none, by now.
+    Unknown,
+    /// It is on the disk, and could not be read in time.
+    Unread,
 }
 
 #[derive(Default)]
@@ -70,33 +79,36 @@ impl Shelf {
         self.lock().head
     }
 
-    pub(super) async fn part(&self, part: u64) -> Option<(Bytes, bool)> {
+    pub(super) async fn part(&self, part: u64) -> Result<(Bytes, bool), NoPart> {
         let (count, text) = {
             let last = self.lock();
             (last.count, Bytes::clone(&last.text))
         };
         if part == count / PART {
-            return (!text.is_empty()).then_some((text, false));
+            return if text.is_empty() { Err(NoPart::Unknown) } else { Ok((text, false)) };
         }
         if part > count / PART {
-            return None;
+            return Err(NoPart::Unknown);
         }
         let reading = async {
-            let mut read = self.read.lock().await;
+            let mut read = Arc::clone(&self.read).lock_owned().await;
             if let Some((_, text)) = read.as_ref().filter(|(known, _)| *known == part) {
                 return Some(Bytes::clone(text));
             }
             let (journal, room) = self.store.as_ref()?;
             let (journal, room) = (Arc::clone(journal), room.clone());
-            let lines = tokio::task::spawn_blocking(move || journal.log(&room, part * PART, PART));
-            let lines = lines.await.ok()?.ok()?;
-            let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
-            let text = Bytes::from(text);
-            *read = Some((part, Bytes::clone(&text)));
-            Some(text)
+            // The turn lasts as long as the read: while the disk hangs there is one, whoever has gone.
+            let reading = tokio::task::spawn_blocking(move || {
+                let lines = journal.log(&room, part * PART, PART).ok()?;
+                let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+                let text = Bytes::from(text);
+                *read = Some((part, Bytes::clone(&text)));
+                Some(text)
+            });
+            reading.await.ok()?
         };
-        let text = tokio::time::timeout(PATIENCE, reading).await.ok()??;
-        Some((text, true))
+        let text = tokio::time::timeout(PATIENCE, reading).await.ok().flatten();
+        text.map(|text| (text, true)).ok_or(NoPart::Unread)
     }
 
     fn lock(&self) -> MutexGuard<'_, Last> {

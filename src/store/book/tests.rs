@@ -148,7 +148,7 @@ async fn nothing_is_shown_before_it_is_written_and_what_is_signed_stays_as_it_is
     life.second = 60;
     let signed = life.due();
     assert_eq!((signed.len(), life.book.head().unwrap().index), (1, 0));
-    assert!(life.book.part(1).await.is_none());
+    assert_eq!(life.book.part(1).await.unwrap_err(), NoPart::Unknown);
     life.tally.given = 9;
     life.second = 130;
     let again = life.due();
@@ -249,9 +249,15 @@ async fn a_long_log_is_served_in_parts_also_after_a_restart() {
     for whole in [(0, true), (1, true), (2, false)] {
         assert_eq!(life.book.part(whole.0).await.unwrap().1, whole.1, "{whole:?}");
     }
-    assert!(life.book.part(3).await.is_none());
+    assert_eq!(life.book.part(3).await.unwrap_err(), NoPart::Unknown);
     let life = life.next();
     assert_eq!((life.book.head(), life.log().await.totals), (head, all.totals));
+    // Its first part is on no disk that can be read.
+    let lost = Shelf::default();
+    let lines: Vec<Line> = (0..PART + 1).map(|index| (index, String::new())).collect();
+    lost.add(&lines, Head { index: PART, hash: [0; 32] });
+    assert_eq!(lost.part(0).await, Err(NoPart::Unread), "it is not said that there is none");
+    assert_eq!((lost.part(1).await.is_ok(), lost.part(2).await), (true, Err(NoPart::Unknown)));
 }
 
 #[tokio::test]
