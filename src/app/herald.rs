@@ -103,11 +103,14 @@ fn is_awaited(room: &Room, turn: &Turn) -> bool {
     matches!(claim, Claim::Waiting { .. } | Claim::Late { .. })
 }
 
-/// Tries the same message until it is taken, a few times.
+/// Tries the same message until it is taken, a few times; not after the end of the event.
 async fn deliver(proxy: &Proxy, room: &Room, webhook: &Webhook, id: &str, body: Bytes) -> bool {
-    let room = room.line.name.as_str();
+    let (line, room) = (&room.line, room.line.name.as_str());
     let mut pauses = PAUSES_S.into_iter();
     loop {
+        if line.ended().is_some() {
+            return false;
+        }
         let Err(not) = webhook.post(id, Bytes::clone(&body), proxy.clock.unix()).await else { return true };
         let Some(pause) = pauses.next().filter(|_| not.again) else {
             tracing::warn!(room, delivery = id, why = not.why, "the webhook did not take whose turn comes");

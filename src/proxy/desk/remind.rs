@@ -61,7 +61,11 @@ impl Visit<'_> {
             });
             return own(record, "called", problem_answer(StatusCode::CONFLICT, &body));
         }
-        match self.room.line.reminders(|all| all.register(number, token)) {
+        let line = &self.room.line;
+        // Asked where the end forgets everybody: nobody is kept who came while it did.
+        let registered = line.reminders(|all| line.ended().is_none().then(|| all.register(number, token)));
+        let Some(registered) = registered else { return refused(Reason::Ended, None, record) };
+        match registered {
             Ok(()) => {
                 let ahead = millis(webhook.settings.ahead);
                 let body = json!({ "room": name, "number": number, "reminder": true, "ahead_ms": ahead });
