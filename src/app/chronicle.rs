@@ -36,6 +36,7 @@ fn look<T>(room: &Room, limit: u32, tell: impl FnOnce(&Seen<'_>) -> T) -> T {
         drawn: drawn.into(),
         limit,
         open: policy.open,
+        rules: &room.rules_hash,
         statements: &statements,
         erased: erased.as_deref(),
     })

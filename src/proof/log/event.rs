@@ -12,6 +12,9 @@ pub enum Event {
     Start {
         /// The one before had counted to its end. If not, what it had counted since its last line is lost.
         clean: bool,
+        /// SHA-256 of the rules of the room in force, as `rules` gives them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rules: Option<String>,
     },
     /// A gateway ended, and has counted to here.
     Stop,
@@ -84,7 +87,12 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())?;
         match self {
-            Self::Start { clean: false } => f.write_str(" (counts since the line before are lost)"),
+            Self::Start { clean, rules } => {
+                if let Some(rules) = rules {
+                    write!(f, ", rules {rules}")?;
+                }
+                f.write_str(if *clean { "" } else { " (counts since the line before are lost)" })
+            }
             Self::Held { reason } => write!(f, " ({reason})"),
             Self::Reload { taken: true, rules, .. } => write!(f, " taken, rules {rules}"),
             Self::Reload { refused, rules, .. } => {
@@ -93,12 +101,7 @@ impl fmt::Display for Event {
             Self::Draw { statement, sha256 } => write!(f, " {statement} {sha256}"),
             Self::Epoch { epoch } => write!(f, " {epoch}"),
             Self::Ended { erased } => write!(f, ", erased: {}", erased.join(", ")),
-            Self::Start { .. }
-            | Self::Stop
-            | Self::Opened
-            | Self::Released
-            | Self::OpenByOrder
-            | Self::OrderEnded => Ok(()),
+            Self::Stop | Self::Opened | Self::Released | Self::OpenByOrder | Self::OrderEnded => Ok(()),
         }
     }
 }

@@ -111,6 +111,9 @@ pub struct Stood {
     pub remaining: Option<u64>,
     /// Statements of its draw that this log has named.
     pub statements: u32,
+    /// An operator lets everybody in, whatever the seats.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
 }
 
 impl Entry {

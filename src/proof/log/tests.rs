@@ -29,16 +29,21 @@ fn entry(index: u64, prev: String, arrived: u64, event: Option<Event>) -> Entry 
             limit: 4,
             remaining: None,
             statements: 0,
+            open: false,
         },
         event,
     }
+}
+
+fn start(clean: bool) -> Event {
+    Event::Start { clean, rules: None }
 }
 
 /// A log of so many lines; the last ones end otherwise where `other` says from when on.
 fn lines(count: u64, other: u64) -> Vec<String> {
     let mut prev = nothing();
     let told = |index| {
-        let event = (index == 0).then_some(Event::Start { clean: true });
+        let event = (index == 0).then_some(start(true));
         let (line, hash) = entry(index, prev.clone(), index + u64::from(index >= other), event).seal(&key());
         prev = hex(&hash);
         line
@@ -57,7 +62,7 @@ fn a_whole_log_is_believed_and_summed_up() {
     assert_eq!((log.totals.arrived, log.totals.admitted, log.lost), (15, 6, 0));
     assert_eq!(log.head(), own(&all[5], &key().verifying_key()).unwrap().1);
     assert!(log.to_string().contains("arrived 15, queued 0, admitted 6"), "{log}");
-    assert_eq!(log.events, [(0, 1_800_000_060_000, Event::Start { clean: true })]);
+    assert_eq!(log.events, [(0, 1_800_000_060_000, start(true))]);
 }
 
 #[test]
@@ -131,7 +136,7 @@ fn a_chain_must_begin_at_its_beginning_and_be_of_one_room() {
     assert_eq!(check(&[all[0].clone(), late.seal(&key()).0]).unwrap_err(), LogError::Time(1));
     let backwards = Entry { to_ms: 1_800_000_000_000, ..entry(1, prev.clone(), 0, None) };
     assert_eq!(check(&[all[0].clone(), backwards.seal(&key()).0]).unwrap_err(), LogError::Time(1));
-    let gap = Entry { from_ms: 1_800_000_060_001, ..entry(1, prev, 0, Some(Event::Start { clean: false })) };
+    let gap = Entry { from_ms: 1_800_000_060_001, ..entry(1, prev, 0, Some(start(false))) };
     let found = check(&[all[0].clone(), gap.seal(&key()).0]).unwrap();
     assert_eq!(found.lost, 1);
     assert!(found.to_string().contains("incomplete: 1 times"), "{found}");

@@ -131,7 +131,7 @@ impl Verified {
         if counts_people && self.events.iter().any(is_over) {
             return Err(LogError::AfterTheEnd(index));
         }
-        self.lost += u64::from(matches!(event, Some(Event::Start { clean: false })));
+        self.lost += u64::from(matches!(event, Some(Event::Start { clean: false, .. })));
         self.totals = self.totals.checked_add(counts).ok_or_else(too_large)?;
         self.to_ms = to_ms;
         self.hashes.push(hash);

@@ -154,7 +154,7 @@ impl Book {
         let refused = self.refusals();
         let mut state = self.lock();
         if !state.closed {
-            state.open(now, unix);
+            state.open(seen, now, unix);
             state.note_changes(seen, now);
             while state.sealed.len() < WAITING_MAX
                 && let Some(event) = state.changes.pop_front()
@@ -176,7 +176,7 @@ impl Book {
         let refused = self.refusals();
         let mut state = self.lock();
         if !state.closed {
-            state.open(now, unix);
+            state.open(seen, now, unix);
             state.changes.push_back(Event::Stop);
             while let Some(event) = state.changes.pop_front() {
                 state.seal(seen, refused, Some(event), key, now, unix);
@@ -225,13 +225,13 @@ impl Book {
 
 impl State {
     /// The first look of a life: counts begin here.
-    fn open(&mut self, now: Moment, UnixTime(unix_ms): UnixTime) {
+    fn open(&mut self, seen: &Seen<'_>, now: Moment, UnixTime(unix_ms): UnixTime) {
         if std::mem::replace(&mut self.begun, true) {
             return;
         }
         // Time never runs backwards in a log, whatever the clock does.
         (self.from_ms, self.from) = (self.from_ms.max(unix_ms), now);
-        self.changes.push_front(Event::Start { clean: !self.lost });
+        self.changes.push_front(Event::Start { clean: !self.lost, rules: Some(seen.rules.to_owned()) });
     }
 
     fn seal(

@@ -56,6 +56,8 @@ pub struct Seen<'a> {
     pub limit: u32,
     /// An operator lets everybody in.
     pub open: bool,
+    /// SHA-256 of its rules.
+    pub rules: &'a str,
     /// Statements of its draw.
     pub statements: &'a [String],
     /// What was erased when its event ended, if it did.
@@ -84,6 +86,7 @@ impl Told {
         Self {
             epoch: Some(stood.epoch),
             statements: stood.statements,
+            open: stood.open,
             ended,
             closed: ended,
             ..Self::default()
@@ -136,6 +139,7 @@ impl Told {
             limit: seen.limit,
             remaining,
             statements: self.statements,
+            open: self.open,
         }
     }
 }

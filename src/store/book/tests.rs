@@ -19,6 +19,7 @@ struct Life {
     tally: Tally,
     state: (&'static str, Option<&'static str>),
     open: bool,
+    rules: &'static str,
     drawn: u64,
     epoch: u32,
     statements: Vec<String>,
@@ -40,6 +41,7 @@ impl Life {
             tally,
             state: OPEN,
             open: false,
+            rules: "as told",
             drawn: 0,
             epoch: 1,
             statements,
@@ -73,7 +75,8 @@ impl Life {
         let (room, state, tally, drawn, open) = ("main", self.state, self.tally, self.drawn, self.open);
         let statements = &self.statements;
         let erased = self.erased.as_deref();
-        let seen = Seen { room, state, facts, tally, drawn, limit: 7, open, statements, erased };
+        let rules = self.rules;
+        let seen = Seen { room, state, facts, tally, drawn, limit: 7, open, rules, statements, erased };
         look(&seen, Moment(self.second * 1_000_000_000), UnixTime(START_MS + self.second * 1_000))
     }
 
@@ -108,6 +111,10 @@ impl Life {
         assert_eq!(Some(log.head()), self.book.head());
         log
     }
+}
+
+fn start(clean: bool) -> Event {
+    Event::Start { clean, rules: Some("as told".to_owned()) }
 }
 
 fn words(log: &Verified) -> Vec<&'static str> {
@@ -184,8 +191,8 @@ async fn a_crash_loses_the_open_minute_and_says_so_and_a_stop_loses_nothing() {
     let log = life.log().await;
     assert_eq!((log.totals.queued, log.lost), (5, 1), "two were counted and not written");
     assert_eq!(words(&log), ["start", "start", "stop", "start"]);
-    assert_eq!(log.events[1].2, Event::Start { clean: false });
-    assert_eq!(log.events[3].2, Event::Start { clean: true });
+    assert_eq!(log.events[1].2, start(false));
+    assert_eq!(log.events[3].2, start(true));
 }
 
 #[tokio::test]
@@ -221,6 +228,24 @@ async fn changes_of_the_rules_of_the_day_have_their_line_at_once() {
     let mut life = life.next();
     life.passes(5);
     assert_eq!(words(&life.log().await).len(), told.len() + 1, "a restart tells nothing twice");
+}
+
+#[tokio::test]
+async fn what_was_changed_while_no_gateway_ran_is_told_with_the_start() {
+    let mut life = Life::first();
+    life.beat();
+    life.open = true;
+    life.passes(1);
+    let mut life = life.next();
+    life.passes(1);
+    assert_eq!(words(&life.log().await), ["start", "open_by_order", "start"], "it is open still");
+    let mut life = life.next();
+    (life.open, life.rules) = (false, "others");
+    life.passes(1);
+    let log = life.log().await;
+    assert_eq!(words(&log)[3..], ["start", "order_ended"]);
+    let others = Event::Start { clean: false, rules: Some("others".to_owned()) };
+    assert_eq!((&log.events[2].2, &log.events[3].2), (&start(false), &others));
 }
 
 #[tokio::test]
