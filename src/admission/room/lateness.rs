@@ -59,7 +59,10 @@ impl Room {
             self.extensions.forget(number);
         }
         while let Some(number) = self.extensions.next_over(clock) {
-            self.miss_turn(number);
+            // The time of a slot is one with the time that was asked for in it: who misses both missed one turn.
+            if !self.slots.contains(number) {
+                self.miss_turn(number);
+            }
         }
         let left = self.calls_left_over(policy, clock);
         for number in over.into_iter().chain(left).flatten() {

@@ -99,15 +99,22 @@ impl Room {
     }
 
     pub(super) fn is_up(&self, number: u64, clock: Moment) -> bool {
+        let came_in = || self.numbers.is_passed_over(number) && self.numbers.is_spent(number);
         let has_time = || self.slots.has_begun(number, clock) || self.extensions.until(number).is_some();
-        self.numbers.is_called(number) || has_time()
+        self.numbers.is_called(number) || came_in() || has_time()
     }
 
     /// Slots that are over. Whose turn has come by now missed it, though not before a call would have ended;
     /// whose turn has not waits for it like anybody.
     pub(super) fn miss_slots(&mut self, policy: &RoomPolicy, clock: Moment) {
         while let Some(number) = self.slots.next_over(clock) {
-            if self.extensions.until(number).is_some() || self.numbers.is_spent(number) {
+            if self.front.contains(number) || self.absent.contains_key(&number) {
+                // A restart finds the slot of whoever came in it and has no seat yet.
+                self.slots.stand_until(number, clock.after(policy.call), clock);
+                continue;
+            }
+            let is_late = self.late.misses(number) > 0;
+            if is_late || self.extensions.until(number).is_some() || self.numbers.is_spent(number) {
                 continue;
             }
             let called = self.calls.called_at(number).map(|called| called.after(policy.call));
@@ -197,6 +204,28 @@ mod tests {
     }
 
     #[test]
+    fn who_came_in_its_slot_stands_in_front_when_the_slot_is_over_and_after_a_restart() {
+        let mut bench = away();
+        wait(&mut bench, 590);
+        assert_eq!(bench.claim(50), Claim::FrontRow { ahead: 0 });
+        for _ in 0..700 {
+            wait(&mut bench, 1);
+            assert_eq!(bench.claim(50), Claim::FrontRow { ahead: 0 });
+        }
+        assert!(bench.room.slots.has_begun(50, bench.room.clock(bench.now)), "a restart would find it");
+        assert!(!bench.room.numbers.is_called(50), "{:?}", bench.room.marks());
+        bench.room.end(&pass(1), bench.now);
+        wait(&mut bench, 1);
+        assert_eq!(bench.look(50), Claim::Admitted, "it was never absent");
+        for _ in 0..1_300 {
+            bench.step(SECOND);
+            bench.touch(50);
+        }
+        assert_eq!(bench.room.slots(), 0, "and keeps none once it is in");
+        bench.room.check().unwrap();
+    }
+
+    #[test]
     fn who_comes_too_late_is_late_if_the_line_has_come_and_waits_for_it_if_not() {
         let mut bench = away();
         wait(&mut bench, 620);
@@ -210,6 +239,19 @@ mod tests {
         wait(&mut bench, 30);
         assert_eq!(bench.look(50), Claim::Late { ahead: 0 });
         assert_eq!(bench.room.late.misses(50), 1, "a slot and a call are one turn");
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn a_slot_and_the_time_that_was_asked_for_in_it_are_one_turn() {
+        let mut bench = away();
+        wait(&mut bench, 310);
+        bench.room.call_up_to(60, bench.now);
+        let time = bench.room.extend_call(&bench.policy, 50, bench.now).unwrap();
+        assert_eq!(time.left, SECOND * 600);
+        bench.step(SECOND * 1_000);
+        assert_eq!(bench.room.late.misses(50), 1, "both were over in one step");
+        assert_eq!(bench.look(50), Claim::Late { ahead: 0 });
         bench.room.check().unwrap();
     }
 
