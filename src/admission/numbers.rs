@@ -232,6 +232,22 @@ impl Numbers {
         number == 0 || self.used.insert(number)
     }
 
+    /// The lowest number that somebody waits by to be called.
+    #[must_use]
+    pub fn first_waiting(&self) -> Option<u64> {
+        let certain = |number| if self.is_uncertain(number) { self.uncertain.end() + 1 } else { number };
+        let mut first = certain(self.marks.cursor + 1);
+        for number in self.passed.range(first..).map(|(number, _)| *number) {
+            if number > first {
+                break;
+            }
+            if number == first {
+                first = certain(first + 1);
+            }
+        }
+        (first <= self.marks.issued).then_some(first)
+    }
+
     /// Where the cursor stands after calling `wanted` people. Numbers that were given up, those with a
     /// slot, and those that were perhaps never given, are passed on the way and cost nothing.
     #[must_use]
@@ -340,6 +356,22 @@ mod tests {
         assert!(numbers.is_spent(50) && !numbers.is_spent(51));
         numbers.give_up(100);
         assert_eq!(numbers.reach(49), 100, "never beyond what was given");
+    }
+
+    #[test]
+    fn who_waits_first_is_neither_gone_nor_away_nor_perhaps_nobody() {
+        let mut numbers = restored(12, 100, 10);
+        numbers.reserve(200);
+        assert_eq!(numbers.first_waiting(), Some(11));
+        numbers.give_up(11);
+        numbers.pass_over(12);
+        numbers.give_up(50);
+        assert_eq!(numbers.first_waiting(), None);
+        assert_eq!((numbers.give(), numbers.give()), (Ok(101), Ok(102)));
+        numbers.pass_over(101);
+        assert_eq!(numbers.first_waiting(), Some(102));
+        numbers.wait_for(12);
+        assert_eq!(numbers.first_waiting(), Some(12));
     }
 
     #[test]

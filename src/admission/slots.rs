@@ -12,7 +12,8 @@
 //! half an hour) are no more than half of the seats that fall free in it; and none is given where too few
 //! fall free.
 //!
-//! Times are of the room's clock: while the room is held, windows move. Memory: 32 bytes for each slot in
+//! Times are of the room's clock: while the room is held, windows move, and so they do in quiet hours in which
+//! the line goes on. Memory: 32 bytes for each slot in
 //! two B-trees, and 8 for each second in which one begins.
 //!
 //! Invariants: the order holds each number once, by its end; `begins` counts the windows by their beginning.
@@ -20,7 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::moment::Moment;
+use super::moment::{Moment, nanos};
 
 /// Windows begin once a minute, or so many times in a window if that is more often.
 const MINUTE_S: u32 = 60;
@@ -53,7 +54,7 @@ pub struct Slot {
     pub until: Duration,
 }
 
-/// A window in whole seconds of the room's clock.
+/// A window in whole seconds of the room's clock, less the time for which slots alone stood still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// It begins.
@@ -90,13 +91,15 @@ pub struct Slots {
     /// Numbers of which the last word is not durable yet.
     unkept: BTreeSet<u64>,
     changes: u64,
+    /// For how long they stood still while the room did not.
+    stood_still: Duration,
 }
 
 impl Slots {
     /// The window that somebody would get now; none where the wait is short, or no seat can be promised.
     #[must_use]
     pub fn offer(&self, rule: &SlotRule, outlook: &Outlook, clock: Moment) -> Option<Window> {
-        let (wait, longest) = outlook.wait;
+        let ((wait, longest), clock) = (outlook.wait, self.own(clock));
         let a_minute = outlook.seats * f64::from(MINUTE_S);
         if wait <= rule.after || a_minute < SEATS_A_MINUTE_MIN || self.taken.len() >= MOST {
             return None;
@@ -126,6 +129,7 @@ impl Slots {
     /// As it was left, at `clock`; it stands for `least` at least. Of a window that began before this
     /// process nothing but its end matters.
     pub fn restore(&mut self, number: u64, slot: Slot, least: Duration, clock: Moment) {
+        let clock = self.own(clock);
         let begins_s = seconds(clock.after(slot.from));
         let ends_s = seconds(clock.after(slot.until.max(least))).max(begins_s);
         self.put(number, Window { begins_s, ends_s });
@@ -147,7 +151,7 @@ impl Slots {
     /// A number whose window has ended; it has none any more.
     pub fn next_over(&mut self, clock: Moment) -> Option<u64> {
         let (ends_s, number) = self.by_end.first().copied()?;
-        if seconds(clock) < ends_s {
+        if seconds(self.own(clock)) < ends_s {
             return None;
         }
         self.forget(number);
@@ -156,8 +160,8 @@ impl Slots {
 
     /// A window that has ended stands again, until then.
     pub fn stand_until(&mut self, number: u64, until: Moment, clock: Moment) {
-        let begins_s = seconds(clock);
-        let ends_s = seconds(until).saturating_add(1).max(begins_s.saturating_add(1));
+        let begins_s = seconds(self.own(clock));
+        let ends_s = seconds(self.own(until)).saturating_add(1).max(begins_s.saturating_add(1));
         self.take(number, Window { begins_s, ends_s });
     }
 
@@ -170,19 +174,19 @@ impl Slots {
     /// Its window has begun, and not ended.
     #[must_use]
     pub fn has_begun(&self, number: u64, clock: Moment) -> bool {
-        self.taken.get(&number).is_some_and(|window| window.begins_s <= seconds(clock))
+        self.taken.get(&number).is_some_and(|window| window.begins_s <= seconds(self.own(clock)))
     }
 
     /// When its window ends.
     #[must_use]
     pub fn ends(&self, number: u64) -> Option<Moment> {
-        self.taken.get(&number).map(|window| at(window.ends_s))
+        self.taken.get(&number).map(|window| at(window.ends_s).after(self.stood_still))
     }
 
     /// The slot of a number.
     #[must_use]
     pub fn slot(&self, number: u64, clock: Moment) -> Option<Slot> {
-        self.taken.get(&number).map(|window| window.told(clock))
+        self.taken.get(&number).map(|window| self.told(*window, clock))
     }
 
     /// How many there are.
@@ -235,6 +239,28 @@ impl Slots {
         Ok(())
     }
 
+    /// In quiet hours slots stand still also where the line moves.
+    pub fn stand_still(&mut self, elapsed: Duration) {
+        self.stood_still += elapsed;
+    }
+
+    /// For how long they stood still while the room did not.
+    #[must_use]
+    pub fn stood_still(&self) -> Duration {
+        self.stood_still
+    }
+
+    /// A window as its holder is told of it.
+    #[must_use]
+    pub fn told(&self, window: Window, clock: Moment) -> Slot {
+        let clock = self.own(clock);
+        Slot { from: at(window.begins_s).since(clock), until: at(window.ends_s).since(clock) }
+    }
+
+    fn own(&self, clock: Moment) -> Moment {
+        Moment(clock.0.saturating_sub(nanos(self.stood_still)))
+    }
+
     fn put(&mut self, number: u64, window: Window) {
         self.taken.insert(number, window);
         self.by_end.insert((window.ends_s, number));
@@ -244,14 +270,6 @@ impl Slots {
     fn note(&mut self, number: u64) {
         self.unkept.insert(number);
         self.changes += 1;
-    }
-}
-
-impl Window {
-    /// As its holder is told of it.
-    #[must_use]
-    pub fn told(&self, clock: Moment) -> Slot {
-        Slot { from: at(self.begins_s).since(clock), until: at(self.ends_s).since(clock) }
     }
 }
 
@@ -283,7 +301,7 @@ mod tests {
         assert_eq!(slots.offer(&RULE, &outlook(15, 1.0), Moment(1)), None, "as long as that one can stay");
         let window = slots.offer(&RULE, &outlook(50, 1.0), Moment(1)).unwrap();
         assert_eq!((window.begins_s, window.ends_s), (70 * 60, 100 * 60));
-        let told = window.told(at(80 * 60));
+        let told = slots.told(window, at(80 * 60));
         assert_eq!((told.from, told.until), (Duration::ZERO, MINUTE * 20));
         assert_eq!(slots.offer(&RULE, &outlook(50, 0.05), Moment(1)), None, "three seats a minute");
     }

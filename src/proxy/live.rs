@@ -65,11 +65,10 @@ impl Room {
         self.settings.opening.filter(|opening| opening.shut(now).is_some()).map(|opening| opening.at)
     }
 
-    /// Why nobody is called at this hour, if so. Where nobody waits nobody need be.
+    /// Why nobody is called at this hour who waited before it, if so.
     #[must_use]
     pub fn quiet(&self, now: UnixTime) -> Option<HoldReason> {
-        let quiet = quiet::is_quiet(&self.settings.quiet, now);
-        (quiet && self.line.with(|line| line.is_waited_in())).then_some(HoldReason::Quiet)
+        quiet::is_quiet(&self.settings.quiet, now).then_some(HoldReason::Quiet)
     }
 
     /// What is due of the draw. Where nobody could come before the opening, since nothing ran, there is none.

@@ -1,4 +1,4 @@
-//! Quiet hours: who waits is not called in them, who comes where nobody waits goes in, and a reload ends them.
+//! Quiet hours: who waits when they begin is not called in them, who comes in them is, and a reload ends them.
 
 use std::time::Duration;
 
@@ -22,11 +22,12 @@ async fn nobody_who_waits_is_called_in_quiet_hours_and_a_reload_ends_them() {
         response
     })
     .await;
-    let gate = Gate::start(&room(&origin, 1, ALWAYS)).await;
+    let gate = Gate::start(&room(&origin, 1, "")).await;
     let inside = visit(gate.site(), "/", "").await;
     assert_eq!(inside.status, StatusCode::OK, "nobody waits");
     let joined = ask(gate.site(), Method::POST, &format!("{ROOM}/tickets"), &[]).await.json();
     let ticket = joined["ticket"].as_str().unwrap().to_owned();
+    gate.apply(&room(&origin, 1, ALWAYS)).await;
     let board = until("it is quiet", || async {
         let board =
             ask(gate.site(), Method::GET, &format!("{ROOM}/board"), &[]).await.json()["board"].clone();
@@ -48,4 +49,21 @@ async fn nobody_who_waits_is_called_in_quiet_hours_and_a_reload_ends_them() {
     assert!(rules.contains("00:00-12:00 UTC"), "{rules}");
     gate.apply(&room(&origin, 1, "")).await;
     until("it is called", || async { (look().await["state"] == "called").then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_in_quiet_hours_is_called_and_closes_the_room_for_nobody() {
+    let origin = Origin::start(None, |_| Response::new(Full::new(Bytes::from_static(b"served")))).await;
+    let gate = Gate::start(&room(&origin, 2, ALWAYS)).await;
+    // By then these hours have begun for the room.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let joined = ask(gate.site(), Method::POST, &format!("{ROOM}/tickets"), &[]).await.json();
+    let ticket = joined["ticket"].as_str().unwrap().to_owned();
+    until("it is called", || async {
+        let headers = [("tornello-ticket", ticket.as_str())];
+        let look = ask(gate.site(), Method::GET, &format!("{ROOM}/ticket"), &headers).await.json();
+        (look["state"] == "called").then_some(())
+    })
+    .await;
+    assert_eq!(visit(gate.site(), "/", "").await.status, StatusCode::OK, "a seat is free");
 }

@@ -23,6 +23,7 @@ mod ending;
 mod facts;
 mod invariants;
 mod lateness;
+mod night;
 mod returns;
 mod tally;
 mod visits;
@@ -74,6 +75,8 @@ pub struct Room {
     remaining: Option<u64>,
     remaining_heard: Moment,
     hold: Option<HoldReason>,
+    /// The last number given before these quiet hours; none is, once nobody waits any more from before.
+    asleep_up_to: Option<u64>,
     /// It has not opened yet.
     shut: Option<Shut>,
     opening: Option<UnixTime>,
@@ -104,6 +107,7 @@ impl Room {
             remaining: None,
             remaining_heard: now,
             hold: None,
+            asleep_up_to: None,
             shut: None,
             opening: None,
             stood_still: Duration::ZERO,
@@ -359,7 +363,7 @@ impl Room {
         self.hold = match (policy.hold, policy.open) {
             (true, _) => Some(HoldReason::Operator),
             (false, true) => None,
-            (false, false) => load.hold,
+            (false, false) => self.wake(load.hold),
         };
         if self.shut.is_some() {
             self.stood_still += elapsed;
@@ -371,6 +375,9 @@ impl Room {
             self.seats.follow(policy, load.limit, elapsed);
             self.seat_front_row(policy, self.clock(now));
             return self.marks().cursor;
+        }
+        if load.hold == Some(HoldReason::Quiet) {
+            self.slots.stand_still(elapsed);
         }
         // Learnt while the line moves: a service that is down has nothing in flight, and needs no seats.
         self.seats.observe(&load, self.passes.len(), elapsed);
@@ -391,7 +398,7 @@ impl Room {
             return self.numbers.reach(self.numbers.waiting());
         }
         let wanted = self.demand(policy, clock).calls(self.calls.shows());
-        let late = self.late.part(wanted, self.numbers.waiting());
+        let late = self.late.part(wanted, self.numbers.waiting()).min(self.late_at(load.hold));
         self.late.call(late, clock);
         self.numbers.reach(wanted - late)
     }

@@ -19,7 +19,7 @@ impl Room {
         now: Moment,
     ) -> Option<Slot> {
         let clock = self.clock(now);
-        self.window(policy, rule, number, pass, clock).map(|window| window.told(clock))
+        self.window(policy, rule, number, pass, clock).map(|window| self.slots.told(window, clock))
     }
 
     /// The holder of a waiting number takes a slot. Idempotent: whoever has one keeps it. `None` if none
@@ -50,12 +50,6 @@ impl Room {
     #[must_use]
     pub fn slots(&self) -> usize {
         self.slots.len()
-    }
-
-    /// Somebody waits to be called, now or again, or is called and has not come.
-    #[must_use]
-    pub fn is_waited_in(&self) -> bool {
-        self.numbers.waiting() > 0 || !self.late.is_empty() || self.calls.outstanding() > 0
     }
 
     /// A number's turn has come, or its slot: its holder is let in, or stands in the front row, when it is
@@ -92,10 +86,10 @@ impl Room {
         self.slots.changes()
     }
 
-    /// For how long this room's clocks have stood still.
+    /// For how long the clock of this room's slots has stood still.
     #[must_use]
     pub fn stood_still(&self) -> Duration {
-        self.stood_still
+        self.stood_still + self.slots.stood_still()
     }
 
     pub(super) fn is_up(&self, number: u64, clock: Moment) -> bool {
@@ -287,6 +281,27 @@ mod tests {
     }
 
     #[test]
+    fn in_quiet_hours_a_slot_stands_still_though_the_line_was_through_before() {
+        let mut bench = away();
+        bench.room.call_up_to(100, bench.now);
+        wait(&mut bench, 200);
+        bench.load.hold = Some(HoldReason::Quiet);
+        wait(&mut bench, 1_000);
+        assert_eq!(bench.room.hold, None, "nobody waits");
+        let slot = bench.room.slot(50, bench.now).unwrap();
+        assert!((SECOND * 99..=SECOND * 101).contains(&slot.from), "{slot:?}");
+        assert!(bench.room.stood_still() >= SECOND * 999, "also for those who write it down");
+        bench.load.hold = None;
+        wait(&mut bench, 395);
+        assert!(bench.room.slot(50, bench.now).is_some());
+        let left = bench.room.call_time(&bench.policy, 50, bench.now).unwrap().left;
+        assert!(left <= SECOND * 6, "{left:?}");
+        wait(&mut bench, 10);
+        assert_eq!(bench.room.slot(50, bench.now), None);
+        bench.room.check().unwrap();
+    }
+
+    #[test]
     fn who_gives_a_place_up_gives_the_slot_up_and_a_restart_burns_none() {
         let mut bench = away();
         bench.room.leave(50, &pass(50), bench.now);
@@ -296,7 +311,6 @@ mod tests {
         bench.room.restore_slots(&bench.policy, &[(50, over)], bench.now);
         bench.step(SECOND);
         assert_eq!(bench.claim(50), Claim::Admitted, "its seat is free and its slot stands");
-        assert!(bench.room.is_waited_in());
         bench.room.check().unwrap();
     }
 }

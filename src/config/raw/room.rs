@@ -53,8 +53,8 @@ pub(crate) struct RawRoom {
     /// Upstreams without which nobody inside gets on, such as a login: while one of them is out, the room is
     /// held and its clocks stand still. Default: none. Hot.
     pub(crate) depends_on: Vec<String>,
-    /// Every day, nobody who waits is called in these hours, and all clocks of the room stand still. Where nobody
-    /// waits people pass straight through. Default: none. Hot.
+    /// Every day in these hours, nobody is called who waits when they begin, and all clocks of the room stand
+    /// still. Where nobody waits from before, people come in as by day. Default: none. Hot.
     #[schemars(length(max = 8))]
     pub(crate) quiet: Vec<Text<QuietHours>>,
     /// Call nobody in while this is true; everybody keeps the place. Hot.

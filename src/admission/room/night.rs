@@ -1,0 +1,96 @@
+//! Quiet hours: who waits when they begin sleeps, and nobody is called until they are over. Whoever comes in
+//! them is awake: once nobody waits any more who came before, the line moves as by day.
+
+use super::{HoldReason, Room};
+
+impl Room {
+    /// The reason for a hold, as far as it holds this room.
+    pub(super) fn wake(&mut self, hold: Option<HoldReason>) -> Option<HoldReason> {
+        if hold.is_none() {
+            self.asleep_up_to = None;
+        }
+        // Before it opens nobody is called anyway: who came before the opening came before these hours.
+        if hold != Some(HoldReason::Quiet) || self.shut.is_some() {
+            return hold;
+        }
+        let last = *self.asleep_up_to.get_or_insert(self.marks().issued);
+        // Numbers that were given up, that have a slot or that nobody may hold wait for nothing, and who missed
+        // a call and is silent does not, either.
+        let sleeps = self.numbers.first_waiting().is_some_and(|first| first <= last)
+            || self.late.ahead_of(last + 1) > 0;
+        if !sleeps {
+            self.asleep_up_to = Some(0);
+        }
+        sleeps.then_some(HoldReason::Quiet)
+    }
+
+    /// How many may be called again at this hour: who is silent may be asleep.
+    pub(super) fn late_at(&self, hold: Option<HoldReason>) -> u64 {
+        if hold == Some(HoldReason::Quiet) { self.late.back() } else { u64::MAX }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::tests::{Bench, pass};
+    use super::super::{Claim, RoomState};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Two seats, nobody waits, and it is night.
+    fn night() -> Bench {
+        let mut bench = Bench::waiting(2, 0);
+        bench.step(SECOND);
+        bench.load.hold = Some(HoldReason::Quiet);
+        bench.step(SECOND);
+        bench
+    }
+
+    fn join(bench: &mut Bench) -> u64 {
+        bench.room.reserve(100);
+        bench.room.join().unwrap()
+    }
+
+    #[test]
+    fn who_comes_in_quiet_hours_is_awake_and_closes_no_room() {
+        let mut bench = night();
+        assert_eq!(bench.room.state(&bench.policy), RoomState::Open);
+        let number = join(&mut bench);
+        bench.step(SECOND);
+        assert_eq!(bench.claim(number), Claim::Admitted, "a seat is free");
+        let silent = join(&mut bench);
+        (0..700).for_each(|_| {
+            bench.step(SECOND);
+            bench.touch(number);
+        });
+        assert_eq!(bench.room.late.misses(silent), 1, "it never came");
+        assert!(bench.room.late.called_at(silent).is_none(), "and is not called again at night");
+        assert_eq!(bench.room.state(&bench.policy), RoomState::Open);
+        bench.load.hold = None;
+        bench.step(SECOND);
+        assert!(bench.room.late.called_at(silent).is_some(), "but in the morning");
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn who_waits_when_they_begin_is_not_called_and_nobody_is_past_them() {
+        let mut bench = Bench::waiting(1, 3);
+        bench.call(1);
+        assert_eq!(bench.claim(1), Claim::Admitted);
+        bench.load.hold = Some(HoldReason::Quiet);
+        bench.step(SECOND);
+        let later = join(&mut bench);
+        bench.room.end(&pass(1), bench.now);
+        (0..100).for_each(|_| bench.step(SECOND));
+        assert_eq!(bench.room.state(&bench.policy), RoomState::Held(HoldReason::Quiet));
+        assert_eq!((bench.room.marks().cursor, later), (1, 4));
+        // Both who slept give their places up.
+        (2..=3).for_each(|number| bench.room.leave(number, &pass(number), bench.now));
+        bench.step(SECOND);
+        assert_eq!(bench.claim(later), Claim::Admitted);
+        bench.room.check().unwrap();
+    }
+}
