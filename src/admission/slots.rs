@@ -110,9 +110,14 @@ impl Slots {
         let most = (outlook.seats * f64::from(step) * SHARE) as u32;
         let first = seconds(clock.after(longest)).div_ceil(step);
         let begin = |later: u32| first.checked_add(later)?.checked_mul(step);
+        // One walk over what is taken, however much of it is full.
+        let mut taken = self.begins.range(first.checked_mul(step)?..).peekable();
         let is_free = |begins_s: &u32| {
-            let same = self.begins.range(begins_s..&begins_s.saturating_add(step));
-            same.map(|(_, count)| count).sum::<u32>() < most
+            let mut same = 0;
+            while let Some((_, count)) = taken.next_if(|(begins, _)| **begins - begins_s < step) {
+                same += count;
+            }
+            same < most
         };
         let begins_s = (0..=LATER_MAX).map_while(begin).find(is_free)?;
         Some(Window { begins_s, ends_s: begins_s.checked_add(length)? })

@@ -209,13 +209,7 @@ impl Line {
     /// take it in time; it will be tried again.
     pub async fn ends_kept(&self) -> bool {
         let ended = self.with(|room| room.ended());
-        let mut kept = self.kept.subscribe();
-        if *kept.borrow_and_update() >= ended {
-            return true;
-        }
-        self.hungry.notify_one();
-        let durable = kept.wait_for(|kept| *kept >= ended);
-        tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
+        self.is_kept(&self.kept, ended).await
     }
 
     /// What a person is called in this room.
@@ -233,20 +227,19 @@ impl Line {
     /// in time; it will be tried again.
     pub async fn people_kept(&self) -> bool {
         let changes = self.lock_people().changes();
-        let mut kept = self.people_kept.subscribe();
-        if *kept.borrow_and_update() >= changes {
-            return true;
-        }
-        self.hungry.notify_one();
-        let durable = kept.wait_for(|kept| *kept >= changes);
-        tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
+        self.is_kept(&self.people_kept, changes).await
     }
 
     /// Waits until every slot that is taken by now is so after a crash as well. False if the disk did not
     /// take it in time; it will be tried again.
     pub async fn slots_kept(&self) -> bool {
         let changes = self.with(|room| room.slot_changes());
-        let mut kept = self.slots.kept.subscribe();
+        self.is_kept(&self.slots.kept, changes).await
+    }
+
+    /// Waits until so many changes are durable.
+    async fn is_kept(&self, kept: &watch::Sender<u64>, changes: u64) -> bool {
+        let mut kept = kept.subscribe();
         if *kept.borrow_and_update() >= changes {
             return true;
         }

@@ -153,3 +153,37 @@ impl Elasticity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three seconds in which so many were unfinished and so many a second served.
+    fn reading(in_flight: f64, throughput: f64) -> Reading {
+        Reading { seconds: 3.0, answers: 150, throughput, in_flight, spread: 0.5, ..Reading::default() }
+    }
+
+    fn trial(before: Reading) -> Trial {
+        Trial { cause: Cause::Latency, before, limit_before: before.in_flight }
+    }
+
+    #[test]
+    fn as_many_served_with_a_quarter_in_flight_is_free_whoever_asks() {
+        let trial = trial(reading(25.0, 56.0));
+        assert!(trial.is_spared(&reading(6.0, 55.0)));
+        assert!(!trial.is_spared(&reading(6.0, 20.0)), "fewer came, and fewer were served");
+        assert!(!trial.is_spared(&reading(20.0, 55.0)), "too near to tell");
+        assert!(!trial.is_spared(&reading(60.0, 56.0)), "no cut");
+    }
+
+    #[test]
+    fn throughput_that_falls_by_more_than_the_cut_is_another_upstream() {
+        let trial = trial(reading(52.0, 48.0));
+        assert!(!trial.got_slower(&reading(26.0, 24.0)), "a cut that cost what it took");
+        assert!(!trial.got_slower(&reading(26.0, 48.0)), "a cut that was free");
+        assert!(trial.got_slower(&reading(26.0, 15.0)));
+        let doubtful = reading(26.0, 22.0);
+        assert!(!trial.got_slower(&doubtful));
+        assert!(trial.got_slower(&Reading { saturated: true, ..doubtful }), "and most still waits");
+    }
+}

@@ -442,3 +442,19 @@ fn before_its_opening_a_room_calls_and_seats_nobody() {
     assert_eq!(bench.room.state(&bench.policy), RoomState::Prequeue, "another opening does");
     assert_eq!(bench.claim(1), Claim::Admitted);
 }
+
+#[test]
+fn who_is_called_again_and_silent_keeps_no_unit_longer_than_who_is_called_first() {
+    let mut bench = Bench::waiting(10, 100);
+    bench.call(20);
+    (1..=3).for_each(|number| bench.room.late.miss(number));
+    bench.step(SECOND * 30);
+    bench.room.late.call(3, bench.room.clock(bench.now));
+    bench.room.remain(3, bench.now, bench.now);
+    let cursor = bench.room.marks().cursor;
+    bench.step(SECOND);
+    assert_eq!(bench.room.marks().cursor, cursor, "all that is left is kept for those three");
+    bench.step(bench.room.calls.judged_within(SECOND * 600));
+    assert!(bench.room.marks().cursor > cursor, "and not for longer: {:?}", bench.room.marks());
+    bench.room.check().unwrap();
+}

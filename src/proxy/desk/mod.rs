@@ -475,13 +475,13 @@ impl Visit<'_> {
     fn stand(&self, ticket: Claims) -> Standing {
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
         let policy = &self.room.settings.policy;
-        let (claim, called, facts, time, visit) = self.room.line.with(|line| {
+        let (claim, called, facts, time, visit, slot) = self.room.line.with(|line| {
             let time = line.call_time(policy, ticket.number, self.now);
             let visit = line.visit_time(policy, &pass.id, self.now);
             let called = ticket.number > 0 && line.may_come(ticket.number, self.now);
-            (line.look(ticket.number, &pass.id), called, line.facts(policy), time, visit)
+            let slot = self.slot_in(line, ticket.number, &pass.id);
+            (line.look(ticket.number, &pass.id), called, line.facts(policy), time, visit, slot)
         });
-        let slot = self.slot_of(&ticket);
         Standing { ticket, claim, called, time, visit, slot, facts }
     }
 

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use super::answers::{json_answer, problem_answer};
 use super::form::Form;
 use super::{NOT_DURABLE, Standing, Visit, millis, own};
-use crate::admission::room::Claim;
+use crate::admission::passes::PassId;
+use crate::admission::room::{Claim, Room};
 use crate::admission::slots::Slot;
 use crate::admission::ticket::Claims;
 use crate::config::quiet;
@@ -49,15 +50,18 @@ impl Standing {
 impl Visit<'_> {
     /// The slot of a ticket, if it has one or may have one.
     pub(super) fn slot_of(&self, ticket: &Claims) -> Option<PlaceSlot> {
-        let (settings, number) = (&self.room.settings, ticket.number);
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
-        self.room.line.with(|line| {
-            let taken = line.slot(number, self.now).map(PlaceSlot::Taken);
-            taken.or_else(|| {
-                let (policy, slots) = (&settings.policy, &settings.slots);
-                let offer = line.slot_offer(policy, &slots.rule, number, &pass.id, self.now);
-                offer.filter(|_| slots.offer).map(PlaceSlot::Offered)
-            })
+        self.room.line.with(|line| self.slot_in(line, ticket.number, &pass.id))
+    }
+
+    /// The same, where the room is at hand.
+    pub(super) fn slot_in(&self, line: &Room, number: u64, pass: &PassId) -> Option<PlaceSlot> {
+        let taken = line.slot(number, self.now).map(PlaceSlot::Taken);
+        taken.or_else(|| {
+            let (policy, slots) = (&self.room.settings.policy, &self.room.settings.slots);
+            let offer =
+                slots.offer.then(|| line.slot_offer(policy, &slots.rule, number, pass, self.now)).flatten();
+            offer.map(PlaceSlot::Offered)
         })
     }
 
