@@ -161,8 +161,8 @@ pub(super) struct Move {
     pub(super) bounds: (f64, f64),
 }
 
-/// Moves the baselines of all classes that were seen in this window.
-pub(super) fn shift(classes: &mut [RouteClass], how: Move) {
+/// Moves the baselines of all classes that were seen in this window; by what factor, all in all.
+pub(super) fn shift(classes: &mut [RouteClass], how: Move) -> f64 {
     let (mut seen, mut expected) = (0.0, 0.0);
     for class in classes.iter() {
         if let (Some(ratio), Some(baseline)) = (class.ratio(), class.baseline) {
@@ -172,9 +172,10 @@ pub(super) fn shift(classes: &mut [RouteClass], how: Move) {
         }
     }
     if expected <= 0.0 {
-        return;
+        return 1.0;
     }
     let together = seen / expected;
+    let mut moved = 0.0;
     for class in classes.iter_mut() {
         let own = if class.answers >= OWN_VOICE { class.ratio() } else { None };
         if class.answers == 0 {
@@ -182,9 +183,11 @@ pub(super) fn shift(classes: &mut [RouteClass], how: Move) {
         }
         let factor = (1.0 + how.gain * (own.unwrap_or(together) - 1.0)).clamp(how.bounds.0, how.bounds.1);
         if let Some(baseline) = &mut class.baseline {
+            moved += *baseline * f64::from(class.answers) * factor;
             *baseline = (*baseline * factor).clamp(1e-6, 1e6);
         }
     }
+    if moved > 0.0 { moved / expected } else { 1.0 }
 }
 
 /// Begins a new window.

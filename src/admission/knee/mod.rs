@@ -13,6 +13,7 @@
 //! upstream ten times as slow, ticked a tenth as often, is treated alike, ten times as slowly.
 
 mod class;
+mod crew;
 mod facts;
 mod trial;
 mod window;
@@ -25,6 +26,7 @@ use super::law::{Law, Load, ROUTE_CLASSES, Sample};
 use super::moment::Moment;
 use super::policy::LimitPolicy;
 use class::{Move, RouteClass};
+use crew::Crew;
 use trial::{COSTLY, Trial};
 use window::{Reading, Window};
 
@@ -63,6 +65,9 @@ const CONVINCED: f64 = 0.2;
 
 /// Standard error of the baselines that is never fallen below, and that of new ones.
 const DOUBT: (f64, f64) = (0.05, 0.5);
+
+/// That of baselines that answered while half of the upstream was idle.
+const SEEN_CALM: f64 = 0.2;
 
 /// Beats.
 const WINDOW_MIN: f64 = 2.0;
@@ -158,6 +163,10 @@ pub struct Knee {
     last_cut: Option<Cut>,
     cuts: CutCounts,
     chance: Chance,
+    /// What the upstream works on at once.
+    crew: Crew,
+    /// Mean in flight when nobody was held back and baselines were last held against answers.
+    calm: Option<f64>,
 }
 
 /// A length of queue. What is in flight swings by its root where nobody stands ready to take a permit
@@ -165,12 +174,6 @@ pub struct Knee {
 fn band(at_work: f64, (part, root): (f64, f64), slack: f64) -> f64 {
     let at_work = at_work.max(0.0);
     part * at_work + root * slack * at_work.sqrt()
-}
-
-/// Where a cut goes: to what is at work, and the queue that is aimed at; not below half.
-fn to_the_knee(reading: &Reading, limit: f64) -> f64 {
-    let at_work = (reading.in_flight - reading.queue.max(0.0)).max(0.1);
-    (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).min(limit)
 }
 
 fn seconds(seconds: f64) -> Duration {
@@ -214,7 +217,20 @@ impl Knee {
             last_cut: None,
             cuts: CutCounts::default(),
             chance: Chance::new(seed),
+            crew: Crew::default(),
+            calm: None,
         }
+    }
+
+    /// Where a cut goes: to what is at work, and the queue that is aimed at; not below half.
+    fn to_the_knee(&self, reading: &Reading, limit: f64) -> f64 {
+        let seen = (reading.in_flight - reading.queue.max(0.0)).max(0.1);
+        let at_work = self.crew.at_work().unwrap_or(seen);
+        (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).min(limit)
+    }
+
+    fn shift(&mut self, how: Move) {
+        self.crew.scale(class::shift(&mut *self.classes, how));
     }
 
     fn is_born(&self) -> bool {
@@ -343,6 +359,7 @@ impl Knee {
             let back = if trial.cause == Cause::Dip { trial.limit_before } else { limit };
             self.conclude(None, back);
             self.anchor = None;
+            self.crew.forget();
             self.schedule_dip(trial.before.seconds + reading.seconds, now);
             return back;
         }
@@ -378,7 +395,7 @@ impl Knee {
                 let gain = if is_dip { (doubt / (doubt + measured.powi(2))).max(0.2) } else { 1.0 };
                 self.doubt = ((1.0 - gain) * doubt).sqrt().max(DOUBT.0).max(measured.min(self.doubt));
                 let bounds = if reading.wait > 0.0 { (1.0, 2.5) } else { (0.5, 1.0) };
-                class::shift(&mut *self.classes, Move { gain, bounds });
+                self.shift(Move { gain, bounds });
                 let small = is_dip && reading.wait.abs() < 0.15 * baseline;
                 self.dip_every = if small { (self.dip_every * 2.0).min(DIP_EVERY.1) } else { DIP_EVERY.0 };
                 self.conclude(Some(verdict), back);
@@ -387,7 +404,7 @@ impl Knee {
             }
             Verdict::Free => {
                 self.fast_start = false;
-                class::shift(&mut *self.classes, Move { gain: 1.0, bounds: (0.3, 1.0) });
+                self.shift(Move { gain: 1.0, bounds: (0.3, 1.0) });
                 self.dip_every = DIP_EVERY.0;
                 if is_dip {
                     // They held a wait, and may still.
@@ -399,7 +416,7 @@ impl Knee {
                     let to = self.dip(at_work, limit);
                     (to < 0.95 * limit).then_some(to)
                 } else {
-                    still_waits.then(|| to_the_knee(&reading, limit))
+                    still_waits.then(|| self.to_the_knee(&reading, limit))
                 };
                 if let Some(to) = again {
                     return self.cut(trial.cause, reading, limit, to, now);
@@ -411,11 +428,11 @@ impl Knee {
             Verdict::Unclear => {
                 // The knee lies between here and there: what answers take here holds less wait than
                 // the baselines do, if they say that it is less.
-                class::shift(&mut *self.classes, Move { gain: 1.0, bounds: (0.5, 1.0) });
+                self.shift(Move { gain: 1.0, bounds: (0.5, 1.0) });
                 let back = if self.fast_start { back } else { aim };
                 self.conclude(Some(verdict), back);
                 // A deeper cut tells more than a way back would.
-                let to = to_the_knee(&reading, limit);
+                let to = self.to_the_knee(&reading, limit);
                 if !is_dip && still_waits && to < 0.95 * limit {
                     return self.cut(trial.cause, reading, limit, to, now);
                 }
@@ -425,14 +442,19 @@ impl Knee {
         }
     }
 
-    fn grow(&mut self, limit: f64) -> f64 {
+    fn grow(&mut self, reading: &Reading, limit: f64) -> f64 {
         self.growth += 1;
         if self.growth >= 3 {
             self.anchor = None;
         }
         let step = (0.5 * limit.sqrt()).max(1.0);
         let faster = 1.5_f64.powi(i32::try_from(self.growth / 2).unwrap_or(0).min(20));
-        limit + (step * faster).min((0.25 * limit).max(1.0))
+        let next = limit + (step * faster).min((0.25 * limit).max(1.0));
+        let Some(crew) = self.crew.at_work() else { return next };
+        // Up to what is known to be worked on at once there is no need to feel one's way, and beyond it
+        // no reason to run.
+        let known = crew + band(crew, AIM, reading.slack);
+        if limit < known { next.max(1.5 * limit).min(known) } else { next.min(limit + step) }
     }
 
     fn run(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
@@ -448,7 +470,11 @@ impl Knee {
         // While the limit grows, answers that are back are mostly the short ones.
         let is_steady = now.since(self.changed).as_secs_f64() > 2.0 * self.patience() + reading.seconds;
         if is_steady && !self.fast_start && reading.queue + 2.0 * reading.queue_error < 0.0 {
-            class::shift(&mut *self.classes, Move { gain: 0.3, bounds: (0.5, 1.0) });
+            self.shift(Move { gain: 0.3, bounds: (0.5, 1.0) });
+        }
+        if self.calm.take_if(|calm| at_work > 2.0 * *calm).is_some() {
+            // Twice as many can be worked on as when the baselines were last seen: they hold no wait.
+            self.doubt = self.doubt.min(SEEN_CALM);
         }
         let recheck = self.phase == Phase::Recheck;
         let excess = reading.queue - high;
@@ -475,7 +501,7 @@ impl Knee {
             return limit;
         }
         if reading.saturated || excess > OBVIOUS * reading.queue_error || (recheck && excess > 0.0) {
-            return self.cut(Cause::Latency, reading, limit, to_the_knee(&reading, limit), now);
+            return self.cut(Cause::Latency, reading, limit, self.to_the_knee(&reading, limit), now);
         }
         if !recheck && excess > SURE * reading.queue_error {
             // Chance shows itself in the highest of many looks: look once more before acting.
@@ -486,7 +512,7 @@ impl Knee {
             self.phase = Phase::Reference;
         }
         if reading.queue < low {
-            return self.grow(limit);
+            return self.grow(&reading, limit);
         }
         self.growth = 0;
         limit
@@ -495,7 +521,8 @@ impl Knee {
     /// Nobody is held back: nothing tells more than what answers cost now.
     fn rest(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
         if reading.in_flight < 0.5 * limit {
-            class::shift(&mut *self.classes, Move { gain: 0.1, bounds: (0.9, 1.05) });
+            self.shift(Move { gain: 0.1, bounds: (0.9, 1.05) });
+            self.calm = Some(reading.in_flight);
         }
         if now.since(self.peak_since).as_secs_f64() < self.beats(QUIET) {
             return limit;
@@ -586,6 +613,9 @@ impl Knee {
             self.spread += weight * (reading.spread.max(0.9 * self.spread) - self.spread);
         }
         self.last = reading;
+        if reading.limited && reading.answers >= ANSWERS {
+            self.crew.see(&reading);
+        }
         if let Some(to) = self.drops(&reading, limit, now) {
             self.conclude(None, to);
             return to;
@@ -614,7 +644,7 @@ impl Knee {
                 }
                 if reading.queue - SURE * reading.queue_error > band(at_work, HIGH, 1.0) {
                     // No need to ask whether less would do.
-                    return self.cut(Cause::Latency, reading, limit, to_the_knee(&reading, limit), now);
+                    return self.cut(Cause::Latency, reading, limit, self.to_the_knee(&reading, limit), now);
                 }
                 if to > SHALLOW * at_work {
                     self.schedule_dip(reading.seconds, now);
