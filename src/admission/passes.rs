@@ -24,6 +24,9 @@ use super::tempo::Tempo;
 /// The name of a pass: derived from its ticket, or random where nobody waited.
 pub type PassId = [u8; 16];
 
+/// Ids are MACs or random, and nobody can choose one: a table of them needs no keyed hash.
+type ByMac = foldhash::fast::RandomState;
+
 /// A pass as it came with a request; its MAC was good.
 #[derive(Clone, Copy, Debug)]
 pub struct ShownPass {
@@ -146,8 +149,8 @@ const DEPARTURES_MEMORY: Duration = Duration::from_secs(10);
 /// The passes of one room.
 #[derive(Debug)]
 pub struct Passes {
-    live: HashMap<PassId, Session>,
-    ended: HashMap<PassId, Ended>,
+    live: HashMap<PassId, Session, ByMac>,
+    ended: HashMap<PassId, Ended, ByMac>,
     /// When what ended is forgotten, so that a step does not look at the rest.
     ends: BTreeSet<(Moment, PassId)>,
     departures: Tempo,
@@ -165,8 +168,8 @@ impl Default for Passes {
     fn default() -> Self {
         let departures = Tempo::new(DEPARTURES_MEMORY);
         Self {
-            live: HashMap::new(),
-            ended: HashMap::new(),
+            live: HashMap::default(),
+            ended: HashMap::default(),
             ends: BTreeSet::new(),
             departures,
             over: Vec::new(),
