@@ -62,6 +62,16 @@ pub struct Metrics {
     pub room_active: IntGaugeVec,
     /// Claims without a seat yet.
     pub room_front_row: IntGaugeVec,
+    /// By room and lane, where there are several.
+    pub lane_waiting: IntGaugeVec,
+    /// By room and lane.
+    pub lane_front_row: IntGaugeVec,
+    /// By room and lane.
+    pub lane_late: IntGaugeVec,
+    /// By room and lane.
+    pub lane_called: IntCounterVec,
+    /// By room and lane.
+    pub lane_seated: IntCounterVec,
     /// Missed calls that will be made again.
     pub room_late: IntGaugeVec,
     /// Part of those called that come.
@@ -120,6 +130,11 @@ pub const NAMES: &[&str] = &[
     "tornello_room_late",
     "tornello_room_show_rate",
     "tornello_room_kappa",
+    "tornello_lane_waiting",
+    "tornello_lane_front_row",
+    "tornello_lane_late",
+    "tornello_lane_called_total",
+    "tornello_lane_seated_total",
     "tornello_announced_total",
     "tornello_bucket_keys",
     "tornello_bucket_table_full_total",
@@ -265,6 +280,27 @@ impl Metrics {
             room_seats: gauges("tornello_room_seats", "Seats.", &["room"])?,
             room_active: gauges("tornello_room_active_passes", "Passes in use.", &["room"])?,
             room_front_row: gauges("tornello_room_front_row", "Claims without a seat yet.", &["room"])?,
+            lane_waiting: gauges("tornello_lane_waiting", "Numbers of a lane that wait.", &["room", "lane"])?,
+            lane_front_row: gauges(
+                "tornello_lane_front_row",
+                "Claims of a lane without a seat yet.",
+                &["room", "lane"],
+            )?,
+            lane_late: gauges(
+                "tornello_lane_late",
+                "Missed calls of a lane that will be made again.",
+                &["room", "lane"],
+            )?,
+            lane_called: counters(
+                "tornello_lane_called_total",
+                "Calls of a lane, those of its late lane too.",
+                &["room", "lane"],
+            )?,
+            lane_seated: counters(
+                "tornello_lane_seated_total",
+                "Seats that people of a lane took.",
+                &["room", "lane"],
+            )?,
             room_late: gauges("tornello_room_late", "Missed calls that will be made again.", &["room"])?,
             room_show_rate: floats("tornello_room_show_rate", "Part of those called that come.", &["room"])?,
             room_kappa: floats("tornello_room_kappa", "Requests in flight per active pass.", &["room"])?,

@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod certificates;
 pub mod herald;
+mod lanes;
 pub mod machine;
 pub mod pulse;
 pub mod reload;

@@ -170,6 +170,8 @@ pub struct JwtSettings {
     pub cookie: Option<String>,
     /// The claim that names the person.
     pub claim: String,
+    /// Claims that prove something else of them: at most 32.
+    pub proofs: Vec<ClaimProof>,
     /// How far the issuer's clock may be off.
     pub leeway: Duration,
     /// A token that is not good is refused; else it counts as none.
@@ -318,6 +320,8 @@ impl OnePlacePer {
 pub struct RoomSettings {
     /// The rules of the line.
     pub policy: RoomPolicy,
+    /// Who belongs in each lane but the first, in this order; empty where there is one line.
+    pub lanes: Vec<LaneSettings>,
     /// When it opens; `None` is always open.
     pub opening: Option<Opening>,
     /// How the order of those who are there at the opening is drawn; `None` is by arrival.
@@ -338,6 +342,40 @@ pub struct RoomSettings {
     pub title: String,
     /// Where turns are announced; `None`: nowhere.
     pub webhook: Option<WebhookSettings>,
+}
+
+/// A lane that somebody must prove to belong in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneSettings {
+    /// Its name.
+    pub name: String,
+    /// What proves it.
+    pub belongs: Belongs,
+}
+
+/// What proves that somebody belongs in a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// Their signed token says so.
+    Claim(ClaimProof),
+    /// A trusted proxy says so.
+    Header {
+        /// The header.
+        name: http::HeaderName,
+        /// What it says.
+        value: String,
+    },
+    /// They come from one of these.
+    Addresses(Vec<ipnet::IpNet>),
+}
+
+/// A claim of a signed token that proves something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimProof {
+    /// Its name.
+    pub claim: String,
+    /// What it is, or what the list holds that it is.
+    pub value: String,
 }
 
 /// Where those who asked for it are announced before their turn.

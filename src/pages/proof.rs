@@ -38,6 +38,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
         title: "Room".into(),
         messages: [("it".to_owned(), "Messaggio".to_owned())].into(),
         status: StatusCode::OK,
+        lanes: false,
         asks: false,
         idle: Duration::from_secs(600),
     };
@@ -67,6 +68,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
             seats: (1, 1000),
             poll: (Duration::from_secs(5), Duration::from_secs(120)),
             person: true,
+            lanes: &[],
             lots: true,
             language,
         })?;
@@ -80,6 +82,7 @@ fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) 
             room: &room.name,
             state,
             number: 2,
+            lane: None,
             ahead: 1,
             wait: None,
             call: Some(CallMinutes { minutes: 2, more: true }),

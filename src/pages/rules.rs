@@ -11,6 +11,7 @@ use super::layout::{Layout, Page, Switch};
 use super::prepared::{Prepared, page_headers};
 use super::return_path::encoded;
 use super::text::{Texts, value};
+use crate::admission::policy::LanePolicy;
 
 /// The rules of a room in force.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,8 @@ pub struct RuleFacts<'a> {
     pub poll: (Duration, Duration),
     /// Whether those who are there at the opening are drawn by lot.
     pub lots: bool,
+    /// The lines and their weights, if there are several.
+    pub lanes: &'a [LanePolicy],
     /// Whether a trusted proxy names the person.
     pub person: bool,
     /// The language of the page.
@@ -55,7 +58,7 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
     let item = |heading: &str, text: String| context! { heading => rule(heading), text };
     let (floor, ceiling) = (texts.figure(facts.seats.0.into()), texts.figure(facts.seats.1.into()));
     let (often, seldom) = (span(facts.poll.0), span(facts.poll.1));
-    let items: Vec<Value> = vec![
+    let mut items: Vec<Value> = vec![
         item("order_heading", rule(if facts.lots { "order_lots" } else { "order" }).to_owned()),
         item("place_heading", rule(if facts.person { "place_person" } else { "place_browser" }).to_owned()),
         item("call_heading", filled("call", &[("call", span(facts.call))])),
@@ -74,6 +77,11 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
         item("poll_heading", filled("poll", &[("min", often), ("max", seldom)])),
         item("data_heading", rule("data").to_owned()),
     ];
+    if !facts.lanes.is_empty() {
+        let lane = |lane: &LanePolicy| format!("{} ({})", lane.name, texts.figure(lane.weight.into()));
+        let lanes: Vec<String> = facts.lanes.iter().map(lane).collect();
+        items.insert(1, item("lanes_heading", filled("lanes", &[("lanes", lanes.join(", "))])));
+    }
     let values = context! {
         rules => value(&texts.rules),
         items,

@@ -30,6 +30,7 @@ fn room(name: &str, title: &str, message: Option<&str>) -> RoomPage {
         title: title.into(),
         messages,
         status: StatusCode::SERVICE_UNAVAILABLE,
+        lanes: false,
         asks: false,
         idle: Duration::from_secs(600),
     }
@@ -91,6 +92,7 @@ fn facts<'a>(
         room,
         state,
         number: 4711,
+        lane: None,
         ahead: 1032,
         wait,
         call,

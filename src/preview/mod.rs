@@ -57,6 +57,7 @@ fn room(sheet: &Sheet) -> RoomPage {
             .map(|(tag, text)| ((*tag).to_owned(), (*text).to_owned()))
             .collect::<BTreeMap<_, _>>(),
         status: StatusCode::SERVICE_UNAVAILABLE,
+        lanes: false,
         asks: sheet.name == "call",
         idle: Duration::from_secs(600),
     }
@@ -125,6 +126,7 @@ impl Preview {
                     seats: (10, 100_000),
                     poll: (Duration::from_secs(5), Duration::from_secs(120)),
                     person,
+                    lanes: &[],
                     lots: person,
                     language,
                 };
@@ -136,6 +138,7 @@ impl Preview {
                     room: sheet.name,
                     state,
                     number: 4711,
+                    lane: None,
                     ahead: 1032,
                     wait: Some(Estimate { low: 12, high: 18 }),
                     call: Some(CallMinutes { minutes: 7, more: true }),

@@ -10,6 +10,7 @@ use ed25519_dalek::SigningKey;
 use serde::Serialize;
 
 use crate::admission::UnixTime;
+use crate::admission::lane::LaneFacts;
 use crate::admission::policy::PollRule;
 use crate::admission::room::{HoldReason, RoomFacts, RoomState};
 use crate::admission::ticket::Claims;
@@ -47,6 +48,18 @@ struct Board<'a> {
     opens_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     draw: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lanes: Vec<Lane<'a>>,
+}
+
+/// A line of its own. Its numbers are the places within it.
+#[derive(Serialize)]
+struct Lane<'a> {
+    name: &'a str,
+    cursor: u64,
+    issued: u64,
+    rate: f64,
+    spread: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +87,8 @@ pub struct Notice<'a> {
     pub opens: Option<UnixTime>,
     /// The hash of the commitment to those who are drawn, from then on.
     pub draw: Option<&'a str>,
+    /// Its lanes, if it has several.
+    pub lanes: &'a [(String, LaneFacts)],
 }
 
 impl BoardKey {
@@ -122,6 +137,7 @@ impl BoardKey {
             time_ms: notice.time.0,
             opens_ms: notice.opens.map(|UnixTime(opens_ms)| opens_ms),
             draw: notice.draw,
+            lanes: notice.lanes.iter().map(lane).collect(),
         };
         // Numbers and short strings only: this cannot fail.
         let board = serde_json::to_string(&board).unwrap_or_default();
@@ -156,6 +172,16 @@ pub fn reason_name(reason: HoldReason) -> &'static str {
         HoldReason::Dependency => "dependency",
         HoldReason::Store => "recovery",
         HoldReason::Draw => "draw",
+    }
+}
+
+fn lane((name, facts): &(String, LaneFacts)) -> Lane<'_> {
+    Lane {
+        name,
+        cursor: facts.cursor,
+        issued: facts.issued,
+        rate: hundredths(facts.rate),
+        spread: facts.spread.map(hundredths),
     }
 }
 
@@ -203,6 +229,7 @@ mod tests {
             time: UnixTime(1_793_318_400_000),
             opens: None,
             draw: Some(&hash),
+            lanes: &[],
         };
         let bytes = key.board(&facts, &notice);
         assert!(bytes.len() <= 512, "{}", bytes.len());
@@ -212,6 +239,7 @@ mod tests {
             (&parsed["board"]["state"], &parsed["board"]["reason"]),
             (&"held".into(), &"upstream".into())
         );
+        assert_eq!(parsed["board"]["lanes"], serde_json::Value::Null, "one line has no lanes");
         let board = &text[text.find(":{").unwrap() + 1..text.find(r#","key""#).unwrap()];
         let signature = STANDARD.decode(parsed["sig"].as_str().unwrap()).unwrap();
         let verifying = key.0.verifying_key();

@@ -18,6 +18,7 @@ pub mod headers;
 pub mod identify;
 pub mod isolate;
 pub mod jwt;
+pub mod lane;
 pub mod live;
 pub mod pass_proof;
 pub mod path;

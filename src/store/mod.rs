@@ -6,6 +6,7 @@
 pub mod buckets;
 pub mod gate;
 pub mod journal;
+mod lanes;
 pub mod learnt;
 pub mod line;
 pub mod lots;

@@ -119,6 +119,7 @@ impl Setting {
                 },
                 hold: false,
                 open: false,
+                lanes: Vec::new(),
             },
             limits: LimitPolicy {
                 law: any_law(dice),
@@ -830,7 +831,7 @@ impl World {
         self.life += 1;
         self.tally.kills += 1;
         self.room = Room::restore(&self.setting.policy, found, self.now);
-        self.room.restore_over(self.over.clone());
+        self.room.restore_over(&self.over);
         self.born = self.now;
         self.limiter = Limiter::new(&self.setting.limits, 1, self.now);
         self.upstream.gateway_died();

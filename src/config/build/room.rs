@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Judge;
+use super::{Judge, lane};
 use crate::admission::opening::Opening;
 use crate::admission::policy::{PollRule, RoomPolicy};
 use crate::config::document::{KeyPath, at};
@@ -29,6 +29,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         times(judge, &path, room);
         opening(judge, &path, room);
         draw(judge, &path, room);
+        lane::judge(judge, &path, room);
         switches(judge, &path, room);
         people(judge, &path, room);
         messages(judge, &path, room);
@@ -41,6 +42,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
                 .about(at(&["route"]))
         });
     }
+    lane::judge_claims(judge);
     shares(judge);
 }
 
@@ -239,6 +241,7 @@ fn shares(judge: &mut Judge<'_, '_>) {
 }
 
 pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
+    let (policy_lanes, lanes) = lane::build(raw);
     RoomSettings {
         policy: RoomPolicy {
             seats_floor: raw.seats.floor,
@@ -255,7 +258,9 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
             },
             hold: raw.hold,
             open: raw.open,
+            lanes: policy_lanes,
         },
+        lanes,
         opening: raw.opens_at.as_ref().map(|opens| Opening {
             at: opens.0.at,
             prequeue: raw.prequeue.as_ref().map_or(PREQUEUE, |prequeue| prequeue.0),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Named;
+use super::{Named, RawLane};
 use crate::config::text::{Instant, Text};
 
 /// `[room.NAME]`
@@ -50,6 +50,9 @@ pub(crate) struct RawRoom {
     /// Upstreams without which nobody inside gets on, such as a login: while one of them is out, the room is
     /// held and its clocks stand still. Default: none. Hot.
     pub(crate) depends_on: Vec<String>,
+    /// Lines of their own, each with a part of all calls and seats: `name`, `weight`, and what proves that somebody
+    /// belongs there; exactly one has no proof and takes everybody else. Default: one line. Hot.
+    pub(crate) lanes: Vec<RawLane>,
     /// Call nobody in while this is true; everybody keeps the place. Hot.
     pub(crate) hold: bool,
     /// Emergency: let everybody through, counted and logged. Hot.
@@ -104,6 +107,7 @@ impl Default for RawRoom {
             one_place_per: RawOnePlacePer::Browser,
             require_identity: false,
             depends_on: Vec::new(),
+            lanes: Vec::new(),
             hold: false,
             open: false,
             status: 503,

@@ -276,6 +276,38 @@ const MEANING: &[Bad] = &[
     ("call = \"10m\"", "call = \"10s\"", "call = \"10s\"", "at least 15s, or lower `poll.min`"),
     ("call = \"10m\"", "prequeue = \"2h\"", "prequeue", "say when the room opens"),
     ("call = \"10m\"", "draw = \"drand\"", "draw = ", "all who are there by then are drawn"),
+    ("call = \"10m\"", "lanes = [{ name = \"a\" }]", "lanes = ", "write 2 to 8 lanes"),
+    ("call = \"10m\"", "lanes = [{ name = \"a\" }, { name = \"b\" }]", "lanes = ", "out of exactly one"),
+    (
+        "call = \"10m\"",
+        "lanes = [{ name = \"a\" }, { name = \"a\", addresses = [\"10.0.0.0/8\"] }]",
+        "\"a\", addresses",
+        "a name of its own",
+    ),
+    (
+        "call = \"10m\"",
+        "lanes = [{ name = \"a\" }, { name = \"b\", claim = \"role\", value = \"b\" }]",
+        "\"role\"",
+        "set `identity.jwt`, or prove it",
+    ),
+    (
+        "call = \"10m\"",
+        "lanes = [{ name = \"a\" }, { name = \"b\", header = \"x-b\" }]",
+        "{ name = \"b\"",
+        "write `value` with `claim` or `header`",
+    ),
+    (
+        "call = \"10m\"",
+        "lanes = [{ name = \"a\" }, { name = \"b\", value = \"x\", header = \"x-b\", addresses = [\"10.0.0.0/8\"] }]",
+        "{ name = \"b\"",
+        "keep one of",
+    ),
+    (
+        "call = \"10m\"",
+        "opens_at = \"2026-12-08T09:00Z\"\ndraw = \"drand\"\nlanes = [{ name = \"a\" }, { name = \"b\", addresses = [\"10.0.0.0/8\"] }]",
+        "lanes = ",
+        "remove `draw`, or remove `lanes`",
+    ),
     (
         "call = \"10m\"",
         "opens_at = \"2026-12-08T09:00Z\"\ndraw = \"parties\"",

@@ -99,6 +99,7 @@ pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> 
         extensions: EXTENSIONS,
         seats: (policy.seats_floor, policy.seats_ceiling),
         poll: (policy.poll.min, policy.poll.max),
+        lanes: &policy.lanes,
         lots: room.settings.draw.is_some(),
         person: room.settings.one_place_per == OnePlacePer::Person,
         language: language(asked),

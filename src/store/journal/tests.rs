@@ -13,6 +13,7 @@ fn entry(marks: RoomMarks, words: &[(u64, u64)]) -> Entry {
     Entry {
         room: "main".to_owned(),
         marks,
+        lanes: Vec::new(),
         ends: Ends { words: words.to_vec(), count: 0 },
         lots: LotsNews::default(),
         people: Changes::default(),
@@ -49,6 +50,7 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
         let entry = Entry {
             room: room.to_owned(),
             marks: MARKS,
+            lanes: Vec::new(),
             ends: Ends::default(),
             lots: LotsNews::default(),
             people,
@@ -65,7 +67,8 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
     let late = Changes { places: vec![(7, [4; 28])], count: 0 };
     let (ends, lots) = (Ends::default(), LotsNews::default());
     journal.forget_people("main").unwrap();
-    journal.write(&[Entry { room: "main".to_owned(), marks: MARKS, ends, lots, people: late }], &[]).unwrap();
+    let (room, lanes) = ("main".to_owned(), Vec::new());
+    journal.write(&[Entry { room, marks: MARKS, lanes, ends, lots, people: late }], &[]).unwrap();
     assert_eq!(journal.people("main", [8; 32]).unwrap().1.len(), 0, "what was under way when its key went");
 }
 

@@ -30,6 +30,7 @@ fn policy() -> RoomPolicy {
         poll,
         hold: false,
         open: false,
+        lanes: Vec::new(),
     }
 }
 
@@ -65,7 +66,7 @@ impl Disk {
     /// A process begins.
     fn line(&self) -> Arc<Line> {
         let (marks, over) = (self.journal.marks("main").unwrap(), self.journal.over("main").unwrap());
-        let left = Left { marks, over, secret: [7; 32], people: Vec::new() };
+        let left = Left { marks, lanes: Vec::new(), over, secret: [7; 32], people: Vec::new() };
         let line = Line::restore("main", &policy(), left, Arc::default(), Moment(1));
         let (lines, leaves) = self.journal.lots("main").unwrap();
         line.set_lots(if lines.is_empty() {
@@ -88,6 +89,7 @@ impl Disk {
         let entry = Entry {
             room,
             marks,
+            lanes: Vec::new(),
             ends: pending.ends.clone(),
             lots: pending.lots.clone(),
             people: pending.people.clone(),
