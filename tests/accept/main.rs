@@ -19,6 +19,7 @@ mod days;
 mod drivers;
 mod gateway;
 mod judge;
+mod lanes;
 mod limits;
 mod lots;
 #[path = "../integration/nginx.rs"]
@@ -129,7 +130,7 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
         "M16" => drivers::m16().await,
         "M17" => Ok(Judged::absent("no public, chained counters")),
         "M18" => drivers::m18().await,
-        "M19" => Ok(Judged::absent("no lanes")),
+        "M19" => lanes::m19().await,
         "M20" => drivers::m20().await,
         "M21" => Ok(Judged::absent("no slots to come back in")),
         "M22" => judge::m22(&days.protected("s-in")?, 45.0, 30.0),
