@@ -44,6 +44,8 @@ pub struct Metrics {
     pub queued: IntGaugeVec,
     /// How long those waited there who got through, by class.
     pub permit_wait: HistogramVec,
+    /// By route, way and whether the budget allowed it.
+    pub bypassed: IntCounterVec,
     /// Those who did not, by class and reason.
     pub permit_refused: IntCounterVec,
     /// 1 if an upstream takes requests.
@@ -119,6 +121,7 @@ pub const NAMES: &[&str] = &[
     "tornello_permit_queue_length",
     "tornello_permit_wait_seconds",
     "tornello_permit_refused_total",
+    "tornello_bypass_total",
     "tornello_upstream_up",
     "tornello_retries_total",
     "tornello_room_state",
@@ -262,6 +265,11 @@ impl Metrics {
                 "tornello_permit_wait_seconds",
                 "How long those waited for a permit who got one and had to wait.",
                 &["upstream", "class"],
+            )?,
+            bypassed: counters(
+                "tornello_bypass_total",
+                "Requests that might pass by a room, and whether the budget allowed it.",
+                &["route", "way", "result"],
             )?,
             permit_refused: counters(
                 "tornello_permit_refused_total",

@@ -36,6 +36,11 @@ pub enum Refusal {
         /// The request carried something that was not sent on.
         not_sent: bool,
     },
+    /// It might pass by the room, and as many as may do so are under way.
+    BypassSpent {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// No permit within the time that the short queue allows.
     Saturated {
         /// When to try again.
@@ -60,6 +65,7 @@ impl Refusal {
             Self::Waiting { held: Some(_), .. } => "held",
             Self::Waiting { held: None, .. } => "waiting",
             Self::Closed { .. } => "closed",
+            Self::BypassSpent { .. } => "bypass_spent",
             Self::Saturated { .. } => "saturated",
             Self::UpstreamDown => "upstream_down",
             Self::BodyTooLong => "body_too_long",

@@ -389,6 +389,8 @@ impl Values {
             body_limit,
             on_client_gone,
             bypass_paths,
+            bypass_addresses,
+            bypass_header,
             bypass_limit,
             shared,
         } = route;
@@ -415,6 +417,10 @@ impl Values {
         };
         self.put_text(format!("{path}.on_client_gone"), Some(gone));
         self.put(format!("{path}.bypass_paths"), format!("{bypass_paths:?}"));
+        self.put(format!("{path}.bypass_addresses"), format!("{bypass_addresses:?}"));
+        if let Some((name, value)) = bypass_header {
+            self.put(format!("{path}.bypass_header"), format!("{name}: {value}"));
+        }
         self.put(format!("{path}.bypass_limit"), bypass_limit);
         self.put(format!("{path}.shared"), shared);
     }

@@ -437,6 +437,10 @@ pub struct RouteSettings {
     pub on_client_gone: OnClientGone,
     /// Prefixes below `path` that skip room and quota (login callbacks, payment returns, health).
     pub bypass_paths: Vec<String>,
+    /// Clients from here skip room and quota.
+    pub bypass_addresses: Vec<ipnet::IpNet>,
+    /// Requests of which a trusted proxy says this skip room and quota.
+    pub bypass_header: Option<(http::HeaderName, String)>,
     /// Most bypassing requests at once, inside the upstream's limit.
     pub bypass_limit: u32,
     /// The answers may be stored by shared caches. Refused on routes with a room or an identity.

@@ -5,6 +5,7 @@ pub mod address;
 pub mod asked;
 pub mod board;
 pub mod body;
+pub mod bypass;
 pub mod caching;
 pub mod chain;
 pub mod cluster;

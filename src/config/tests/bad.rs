@@ -343,6 +343,12 @@ const MEANING: &[Bad] = &[
     ("[\"/login/return\"]", "[\"/a\", \"/a\"]", "bypass_paths", "remove one of the two"),
     ("call = \"10m\"", "call = \"10m\"\ndepends_on = [\"ap\"]", "depends_on", "did you mean `app`?"),
     ("limit = { law", "queue = { per_user = 200 }\nlimit = { law", "per_user", "less than 200"),
+    (
+        "trusted_proxies = [\"10.0.0.7\"]\n[identity]\nheader = \"x-user\"",
+        "[pages]\n[route.b]\npath = \"/b\"\nupstream = \"app\"\nroom = \"main\"\nbypass_header = { name = \"x-staff\", value = \"yes\" }",
+        "bypass_header",
+        "set `edge.trusted_proxies`",
+    ),
     ("room = \"main\"", "room = \"main\"\nbypass_limit = 500", "bypass_limit = 500", "less than 200"),
     ("room = \"main\"", "room = \"main\"\nshared = true", "shared = true", "can have a route without a room"),
     ("room = \"main\"", "shared = true", "shared = true", "one person's"),

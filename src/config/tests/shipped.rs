@@ -95,6 +95,7 @@ fn shown_inside(path: &str) -> Option<(&str, &str)> {
         "tls.certificates",
         "room.NAME.parties",
         "room.NAME.lanes",
+        "route.NAME.bypass_header",
     ]
     .into_iter()
     .find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('.')?)))
