@@ -76,6 +76,8 @@ pub struct Metrics {
     pub lane_seated: IntCounterVec,
     /// Missed calls that will be made again.
     pub room_late: IntGaugeVec,
+    /// Slots taken that are not over.
+    pub room_slots: IntGaugeVec,
     /// Part of those called that come.
     pub room_show_rate: GaugeVec,
     /// Requests in flight per active pass.
@@ -131,6 +133,7 @@ pub const NAMES: &[&str] = &[
     "tornello_room_active_passes",
     "tornello_room_front_row",
     "tornello_room_late",
+    "tornello_room_slots",
     "tornello_room_show_rate",
     "tornello_room_kappa",
     "tornello_lane_waiting",
@@ -310,6 +313,7 @@ impl Metrics {
                 &["room", "lane"],
             )?,
             room_late: gauges("tornello_room_late", "Missed calls that will be made again.", &["room"])?,
+            room_slots: gauges("tornello_room_slots", "Slots taken that are not over.", &["room"])?,
             room_show_rate: floats("tornello_room_show_rate", "Part of those called that come.", &["room"])?,
             room_kappa: floats("tornello_room_kappa", "Requests in flight per active pass.", &["room"])?,
             announced: counters(

@@ -7,12 +7,14 @@
 //! - `GET /status`: rooms, upstreams and the last reload, JSON.
 //! - `POST /rooms/ROOM/revoke`, a ticket or pass as body: it is worth nothing from now on.
 //! - `POST /rooms/ROOM/draw`, randomness as body: what the draw waits for.
+//! - `POST /rooms/ROOM/end`: the event is over, for good; who was there is erased.
 //! - `POST /reload`: reads the configuration again; 200 if it is in force, 422 if it is refused.
 //!
 //! Bind it to loopback or a private network: who reaches it may reload and revoke. Requests that a browser makes
 //! for a web page are refused, so that no page can do either from an operator's desk.
 
 mod draw;
+mod end;
 mod revoke;
 
 use std::sync::Arc;
@@ -65,6 +67,7 @@ pub fn serve(listener: TcpListener, desk: Desk) -> std::io::Result<()> {
                 .route("/reload", post(reload))
                 .route("/rooms/{room}/revoke", post(revoke::revoke))
                 .route("/rooms/{room}/draw", post(draw::randomness))
+                .route("/rooms/{room}/end", post(end::end))
                 .with_state((desk, data_path));
             let serve = axum::serve(listener, routes);
             tokio::select! {

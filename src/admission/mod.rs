@@ -37,6 +37,7 @@ pub mod reminders;
 pub mod room;
 pub mod seats;
 pub mod shows;
+pub mod slots;
 pub mod tempo;
 pub mod ticket;
 pub mod token_bucket;

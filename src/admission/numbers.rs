@@ -1,11 +1,11 @@
 //! The numbers of one room: given, called, given up, used.
 //!
 //! A number is given once, from a block that is durable before. Memory: one bit per *called* number, an
-//! entry per number that was given up before its call; nothing per waiting person.
+//! entry per number that was given up before its call, or has a slot; nothing per waiting person.
 //!
 //! Invariant: `cursor ≤ issued ≤ reserved`, and none of the three ever falls, but `reserved` when the block is closed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use super::number_set::NumberSet;
@@ -36,19 +36,31 @@ pub struct Ends {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockUsedUp;
 
+/// Why the line passes over a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passed {
+    /// It was given up.
+    Left,
+    /// Its holder has a slot, and is not waited for.
+    Away,
+}
+
 /// Numbers, from the first one given to the last one reserved.
 #[derive(Debug)]
 pub struct Numbers {
     marks: RoomMarks,
     uncertain: RangeInclusive<u64>,
     used: NumberSet,
-    left: BTreeSet<u64>,
+    /// Uncalled numbers that are passed on the way and cost nothing.
+    passed: BTreeMap<u64, Passed>,
     /// Given up, or ended for good: what must stay so after a restart.
     over: NumberSet,
     /// The words of `over` that may not be durable yet.
     unkept: BTreeSet<u64>,
     /// How many numbers went over.
     ended: u64,
+    /// How many were given in this life.
+    given: u64,
 }
 
 impl Numbers {
@@ -64,10 +76,11 @@ impl Numbers {
             marks: RoomMarks { epoch: marks.epoch.max(1), issued, reserved: issued, cursor },
             uncertain: marks.issued + 1..=marks.reserved,
             used: NumberSet::default(),
-            left: BTreeSet::new(),
+            passed: BTreeMap::new(),
             over: NumberSet::default(),
             unkept: BTreeSet::new(),
             ended: 0,
+            given: 0,
         }
     }
 
@@ -80,7 +93,7 @@ impl Numbers {
                 if self.is_called(number) {
                     self.used.insert(number);
                 } else {
-                    self.left.insert(number);
+                    self.passed.insert(number, Passed::Left);
                 }
             }
         }
@@ -148,7 +161,14 @@ impl Numbers {
             return Err(BlockUsedUp);
         }
         self.marks.issued += 1;
+        self.given += 1;
         Ok(self.marks.issued)
+    }
+
+    /// Numbers given in this life.
+    #[must_use]
+    pub fn given(&self) -> u64 {
+        self.given
     }
 
     /// Numbers given and not called.
@@ -157,18 +177,18 @@ impl Numbers {
         self.marks.issued - self.marks.cursor
     }
 
-    /// Those of them that were not given up: people who wait, and numbers that were perhaps never given.
+    /// Those of them that were not given up: people who wait or are away, and numbers that were perhaps never given.
     #[must_use]
     pub fn perhaps_people(&self) -> u64 {
-        self.waiting() - self.left.len() as u64
+        self.waiting() - self.passed.values().filter(|why| **why == Passed::Left).count() as u64
     }
 
-    /// People who wait: those numbers, without the ones that were given up or perhaps never given.
+    /// People who wait: those numbers, without the ones that the line passes over or that were perhaps never given.
     #[must_use]
     pub fn people(&self) -> u64 {
         let unsure = overlap(&self.uncertain, self.marks.cursor + 1, self.marks.issued);
-        let gone = self.left.len() as u64;
-        let both = if unsure > 0 { self.left.range(self.uncertain.clone()).count() as u64 } else { 0 };
+        let gone = self.passed.len() as u64;
+        let both = if unsure > 0 { self.passed.range(self.uncertain.clone()).count() as u64 } else { 0 };
         (self.waiting() + both).saturating_sub(unsure + gone)
     }
 
@@ -192,14 +212,34 @@ impl Numbers {
 
     /// The holder of an uncalled number gives it up.
     pub fn give_up(&mut self, number: u64) {
-        self.left.insert(number);
+        self.passed.insert(number, Passed::Left);
         self.end(number);
+    }
+
+    /// The line does not wait for the holder of an uncalled number: it has a slot, or came in by one.
+    pub fn pass_over(&mut self, number: u64) {
+        if !self.is_called(number) {
+            self.passed.entry(number).or_insert(Passed::Away);
+        }
+    }
+
+    /// The holder of an uncalled number did not come in its slot: it is called like any other.
+    pub fn wait_for(&mut self, number: u64) {
+        if self.is_passed_over(number) && !self.is_spent(number) {
+            self.passed.remove(&number);
+        }
+    }
+
+    /// The line passes over an uncalled number that was not given up.
+    #[must_use]
+    pub fn is_passed_over(&self, number: u64) -> bool {
+        self.passed.get(&number) == Some(&Passed::Away)
     }
 
     /// Given up before its call, or used since.
     #[must_use]
     pub fn is_spent(&self, number: u64) -> bool {
-        self.used.contains(number) || self.left.contains(&number)
+        self.used.contains(number) || self.passed.get(&number) == Some(&Passed::Left)
     }
 
     /// Marks a called number as used; false if it was already. 0 is no number and is never used up.
@@ -207,8 +247,8 @@ impl Numbers {
         number == 0 || self.used.insert(number)
     }
 
-    /// Where the cursor stands after calling `wanted` people. Numbers that were given up, and those
-    /// that were perhaps never given, are passed on the way and cost nothing.
+    /// Where the cursor stands after calling `wanted` people. Numbers that were given up, those with a
+    /// slot, and those that were perhaps never given, are passed on the way and cost nothing.
     #[must_use]
     pub fn reach(&self, wanted: u64) -> u64 {
         let first = self.marks.cursor + 1;
@@ -222,7 +262,7 @@ impl Numbers {
             }
         };
         let mut last = self.marks.cursor + wanted;
-        for number in self.left.range(first..) {
+        for number in self.passed.range(first..).map(|(number, _)| number) {
             if *number > over_uncertain(last) {
                 break;
             }
@@ -238,12 +278,12 @@ impl Numbers {
         if cursor < first || cursor > self.marks.issued {
             return None;
         }
-        let later = self.left.split_off(&(cursor + 1));
-        let gone = std::mem::replace(&mut self.left, later);
-        for number in &gone {
+        let later = self.passed.split_off(&(cursor + 1));
+        let gone = std::mem::replace(&mut self.passed, later);
+        for number in gone.iter().filter(|(_, why)| **why == Passed::Left).map(|(number, _)| number) {
             self.mark_used(*number);
         }
-        let gone = gone.iter().filter(|number| !self.is_uncertain(**number)).count() as u64;
+        let gone = gone.keys().filter(|number| !self.is_uncertain(**number)).count() as u64;
         self.marks.cursor = cursor;
         debug_assert!(self.marks.issued <= self.marks.reserved, "gave a number that is not durable");
         Some((first..=cursor, (cursor - first + 1) - overlap(&self.uncertain, first, cursor) - gone))
@@ -315,5 +355,21 @@ mod tests {
         assert!(numbers.is_spent(50) && !numbers.is_spent(51));
         numbers.give_up(100);
         assert_eq!(numbers.reach(49), 100, "never beyond what was given");
+    }
+
+    #[test]
+    fn numbers_with_a_slot_cost_no_call_and_stay_good() {
+        let mut numbers = restored(100, 100, 0);
+        (1..=50).for_each(|number| numbers.pass_over(number));
+        numbers.give_up(2);
+        numbers.wait_for(3);
+        assert!(numbers.is_spent(2) && !numbers.is_spent(1) && numbers.is_passed_over(1));
+        assert_eq!((numbers.reach(1), numbers.reach(2)), (3, 51), "3 waits again");
+        assert_eq!(numbers.call_up_to(50), Some((1..=50, 1)));
+        assert!(numbers.is_unclaimed(1) && !numbers.is_unclaimed(2) && !numbers.is_passed_over(1));
+        numbers.pass_over(60);
+        assert!(numbers.mark_used(60), "came in before the line came so far");
+        numbers.wait_for(60);
+        assert_eq!(numbers.call_up_to(60), Some((51..=60, 9)));
     }
 }

@@ -23,6 +23,8 @@ pub enum Shut {
     Prequeue,
     /// It has opened; the order of those who were there is not drawn yet.
     Draw,
+    /// Its event is over, for good.
+    Ended,
 }
 
 impl Opening {

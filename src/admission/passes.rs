@@ -18,6 +18,7 @@ use super::dues::Dues;
 use super::extensions::{EXTENSIONS, VisitTime};
 use super::moment::Moment;
 use super::policy::RoomPolicy;
+use super::room::Tally;
 use super::tempo::Tempo;
 
 /// The name of a pass: derived from its ticket, or random where nobody waited.
@@ -111,6 +112,21 @@ struct Ended {
     until: Moment,
 }
 
+/// The end of a session comes nearer than it was.
+fn comes_nearer(
+    session: &mut Session,
+    id: PassId,
+    looked: Option<(bool, Duration)>,
+    dues: &mut Dues<PassId>,
+) {
+    let Some((needed, idle)) = looked else { return };
+    let due = session.runs_out(needed, idle);
+    if due < session.due {
+        session.due = due;
+        dues.enter(due, id);
+    }
+}
+
 /// How long after its end a pass may be revived, once.
 const REVIVAL_WITHIN: Duration = Duration::from_secs(600);
 /// How long a revived pass lasts.
@@ -139,8 +155,10 @@ pub struct Passes {
     over: Vec<u64>,
     /// When to look at whom, by the rules of `looked`. An end comes nearer only when a session begins and
     /// when its holder first hears of it; all other use moves it away.
-    dues: Dues,
+    dues: Dues<PassId>,
     looked: Option<(bool, Duration)>,
+    /// Visits begun and taken up.
+    tally: Tally,
 }
 
 impl Default for Passes {
@@ -154,6 +172,7 @@ impl Default for Passes {
             over: Vec::new(),
             dues: Dues::default(),
             looked: None,
+            tally: Tally::default(),
         }
     }
 }
@@ -188,6 +207,22 @@ impl Passes {
         self.departures.per_second()
     }
 
+    /// Visits so far: those that are not inside any more are over.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let Tally { straight, seated, taken_up, .. } = self.tally;
+        Tally { over: (straight + seated + taken_up).saturating_sub(self.live.len() as u64), ..self.tally }
+    }
+
+    fn count(&mut self, number: u64) -> &mut u64 {
+        if number == 0 { &mut self.tally.straight } else { &mut self.tally.seated }
+    }
+
+    fn uncount(&mut self, number: u64) {
+        let count = self.count(number);
+        *count = count.saturating_sub(1);
+    }
+
     /// A session begins; its holder does not know yet, and should hear of it within `heard_within`.
     pub fn begin(
         &mut self,
@@ -210,43 +245,44 @@ impl Passes {
             older_than_we: false,
             due: Moment(u64::MAX),
         };
+        *self.count(number) += 1;
         self.add(id, session);
     }
 
     /// A session begins, or begins again after a restart, with a request under it.
     pub fn take_up(&mut self, policy: &RoomPolicy, shown: &ShownPass, clock: Moment) {
         self.begin(policy, shown.id, shown.number, policy.idle, clock);
-        self.tell(&shown.id, clock);
-        if let Some(session) = self.live.get_mut(&shown.id) {
+        if shown.older_than_we || shown.number == 0 {
+            // It began before this process did, or was let go at the open door and is back.
+            self.uncount(shown.number);
+            self.tally.taken_up += u64::from(shown.older_than_we);
+        }
+        if let Some(session) = self.hear(&shown.id, clock) {
             (session.asked, session.older_than_we) = (true, shown.older_than_we);
         }
     }
 
     /// Its holder asks, and is told to be inside. False if there is no such session.
     pub fn tell(&mut self, id: &PassId, clock: Moment) -> bool {
-        let Some(session) = self.live.get_mut(id) else { return false };
-        if session.ran_out(clock) {
-            return false;
-        }
-        let returned = !session.known;
-        if returned {
+        self.hear(id, clock).is_some()
+    }
+
+    fn hear(&mut self, id: &PassId, clock: Moment) -> Option<&mut Session> {
+        let session = self.live.get_mut(id).filter(|session| !session.ran_out(clock))?;
+        session.used = clock;
+        if !session.known {
             // Its time runs from when its holder knows, not from when the seat fell to the number.
-            session.begun = clock;
+            (session.begun, session.known) = (clock, true);
+            comes_nearer(session, *id, self.looked, &mut self.dues);
         }
-        (session.known, session.used) = (true, clock);
-        if returned {
-            self.comes_nearer(id);
-        }
-        true
+        Some(session)
     }
 
     /// A request under a pass that verified. `None` if nothing is known of it.
     pub fn touch(&mut self, shown: &ShownPass, clock: Moment) -> Option<Touch> {
-        if self.tell(&shown.id, clock) {
-            if let Some(session) = self.live.get_mut(&shown.id) {
-                session.asked = true;
-                session.older_than_we |= shown.older_than_we;
-            }
+        if let Some(session) = self.hear(&shown.id, clock) {
+            session.asked = true;
+            session.older_than_we |= shown.older_than_we;
             return Some(Touch::Live);
         }
         if let Some(session) = self.live.remove(&shown.id) {
@@ -284,6 +320,12 @@ impl Passes {
         true
     }
 
+    /// Ends every session, and forgets those that were.
+    pub fn end_all(&mut self) {
+        let Self { tally, departures, .. } = std::mem::take(self);
+        (self.tally, self.departures) = (tally, departures);
+    }
+
     /// A pass is over for good, whatever became of its session. A number that was used says so by itself;
     /// a pass without one is remembered for as long as its token is good.
     pub fn revoke(&mut self, policy: &RoomPolicy, id: PassId, number: u64, clock: Moment) {
@@ -303,8 +345,9 @@ impl Passes {
 
     /// A session that its holder never heard of is taken back, as if it had not begun.
     pub fn take_back(&mut self, id: &PassId) {
-        if self.live.get(id).is_some_and(|session| !session.known) {
+        if let Some(session) = self.live.get(id).filter(|session| !session.known).copied() {
             self.live.remove(id);
+            self.uncount(session.number);
         }
     }
 
@@ -374,6 +417,7 @@ impl Passes {
         let mut unused = Vec::new();
         for (id, session) in over {
             if session.number != 0 && !session.asked {
+                self.uncount(session.number);
                 unused.push((session.number, session.used));
             } else if session.revived {
                 self.spent(id, &session, clock);
@@ -391,19 +435,9 @@ impl Passes {
         }
     }
 
-    fn add(&mut self, id: PassId, session: Session) {
+    fn add(&mut self, id: PassId, mut session: Session) {
+        comes_nearer(&mut session, id, self.looked, &mut self.dues);
         self.live.insert(id, session);
-        self.comes_nearer(&id);
-    }
-
-    fn comes_nearer(&mut self, id: &PassId) {
-        if let (Some((needed, idle)), Some(session)) = (self.looked, self.live.get_mut(id)) {
-            let due = session.runs_out(needed, idle);
-            if due < session.due {
-                session.due = due;
-                self.dues.enter(due, *id);
-            }
-        }
     }
 
     /// It may be revived for a while, if it was not already.

@@ -41,6 +41,8 @@ pub enum Refusal {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The event is over.
+    Ended,
     /// No permit within the time that the short queue allows.
     Saturated {
         /// When to try again.
@@ -66,6 +68,7 @@ impl Refusal {
             Self::Waiting { held: None, .. } => "waiting",
             Self::Closed { .. } => "closed",
             Self::BypassSpent { .. } => "bypass_spent",
+            Self::Ended => "ended",
             Self::Saturated { .. } => "saturated",
             Self::UpstreamDown => "upstream_down",
             Self::BodyTooLong => "body_too_long",

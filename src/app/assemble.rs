@@ -18,7 +18,9 @@ use crate::admission::extensions::EXTENSIONS;
 use crate::admission::late::{CALLS_UNASKED, SHARE};
 use crate::admission::policy::RoomPolicy;
 use crate::admission::room::RoomMarks;
+use crate::admission::slots;
 use crate::clock::Clock;
+use crate::config::quiet::QuietHours;
 use crate::config::settings::{QuotaSettings, RoomSettings, Settings};
 use crate::pages::{Pages, RoomPage};
 use crate::proof::hex;
@@ -29,6 +31,7 @@ use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source};
 use crate::proxy::pass_proof::PassProof;
 use crate::proxy::transport::{Transport, TransportError};
 use crate::proxy::webhook::Webhook;
+use crate::store::book::Book;
 use crate::store::gate::Gate;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::learnt::{Lesson, room_key, upstream_key};
@@ -80,6 +83,13 @@ pub enum AssembleError {
         /// Why.
         why: String,
     },
+    /// The public log of a room cannot be gone on with.
+    Log {
+        /// The room.
+        room: String,
+        /// Why.
+        why: String,
+    },
     /// Nobody could be recognised.
     Identity(String),
     /// What is to be proved to an upstream cannot be signed.
@@ -111,6 +121,9 @@ impl std::fmt::Display for AssembleError {
             Self::Journal(_) => f.write_str("a room cannot be taken up where it was left"),
             Self::Pages(why) => write!(f, "a page cannot be made: {why}"),
             Self::Draw { room, why } => write!(f, "room.{room}.draw: {why}"),
+            Self::Log { room, why } => {
+                write!(f, "the public log of room.{room} cannot be gone on with: {why}")
+            }
             Self::Identity(why) => write!(f, "identity.jwt: {why}"),
             Self::PassKey { upstream, why } => write!(f, "upstream.{upstream}.pass_key: {why}"),
             Self::Transport { upstream, error } => write!(f, "upstream.{upstream}.tls: {error}"),
@@ -125,6 +138,7 @@ impl std::error::Error for AssembleError {
             Self::Journal(error) => Some(error),
             Self::Pages(_)
             | Self::Draw { .. }
+            | Self::Log { .. }
             | Self::Identity(_)
             | Self::PassKey { .. }
             | Self::Transport { .. }
@@ -336,7 +350,12 @@ fn build_room(
             let people = workshop.journal.people(name, random);
             let (secret, people) = people.map_err(AssembleError::Journal)?;
             let lanes = workshop.journal.lanes(name, marks.epoch.max(1)).map_err(AssembleError::Journal)?;
-            let left = Left { marks, lanes, over, secret, people };
+            let book = Book::open(&workshop.journal, name)
+                .map_err(|why| AssembleError::Log { room: name.to_owned(), why: why.to_string() })?;
+            let ending = workshop.journal.ending(name).map_err(AssembleError::Journal)?;
+            let slots =
+                workshop.journal.slots(name, workshop.clock.unix()).map_err(AssembleError::Journal)?;
+            let left = Left { marks, lanes, over, secret, people, book, ending, slots };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);
             line.set_lots(lottery(workshop, name, room, marks)?);
@@ -432,6 +451,11 @@ fn rules(name: &str, room: &RoomSettings) -> String {
         "idle_ms": idle.as_millis(), "session_ms": session.as_millis(),
         "seats": { "floor": seats_floor, "ceiling": seats_ceiling },
         "poll": { "min_ms": poll.min.as_millis(), "max_ms": poll.max.as_millis() },
+        "quiet": room.quiet.iter().map(QuietHours::text).collect::<Vec<_>>(),
+        "slots": room.slots.offer.then(|| {
+            let rule = &room.slots.rule;
+            serde_json::json!({ "after_ms": rule.after.as_millis(), "length_ms": rule.length.as_millis(), "share": slots::SHARE })
+        }),
     });
     if let (false, Some(rules)) = (room.policy.lanes.is_empty(), rules.as_object_mut()) {
         rules.insert("lanes".to_owned(), lanes::told(room));
@@ -476,6 +500,7 @@ fn room_pages(settings: &Settings) -> Vec<RoomPage> {
         lanes: !room.policy.lanes.is_empty(),
         asks: room.page_asks,
         idle: room.policy.idle,
+        slots: room.slots.offer.then_some(room.slots.rule.after),
     };
     settings.rooms.iter().map(page).collect()
 }

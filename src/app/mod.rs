@@ -2,6 +2,8 @@
 
 pub mod assemble;
 pub mod certificates;
+mod chronicle;
+mod ending;
 pub mod herald;
 mod lanes;
 pub mod machine;
@@ -29,6 +31,8 @@ use crate::proxy::board::BoardKey;
 use crate::proxy::live::Live;
 use crate::proxy::{AccessLog, EventKey, Onlooker, Proxy, Random, Witness};
 use crate::store::journal::{Journal, JournalError, Secrets};
+pub use ending::EndError;
+
 use assemble::{AssembleError, Upstreams, Workshop, assemble};
 use pulse::Pulse;
 use reload::Reloader;

@@ -14,17 +14,20 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use super::chronicle;
 use crate::admission::knee::{self, KneeFacts, PhaseName};
 use crate::admission::lane::LaneFacts;
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
 use crate::admission::{Class, Moment};
+use crate::config::quiet;
 use crate::edge::stopped;
 use crate::proxy::Proxy;
 use crate::proxy::board::{Notice, state};
 use crate::proxy::cluster::Cluster;
 use crate::proxy::lane;
 use crate::proxy::live::{Live, Room};
-use crate::store::journal::{Entry, Journal};
+use crate::store::book;
+use crate::store::journal::{Entry, Journal, Pages};
 use crate::store::learnt::{Lesson, Subject};
 use crate::store::line::{Line, Pending, hold};
 
@@ -58,6 +61,7 @@ pub struct Pulse {
 struct Writing {
     plans: Vec<(Arc<Line>, Pending)>,
     lessons: Vec<(String, Lesson)>,
+    pages: Vec<(Arc<Line>, Vec<book::Line>)>,
     written: Written,
 }
 
@@ -119,6 +123,7 @@ impl Pulse {
         // A room that comes back after it was configured away starts from what the store says of it.
         self.durable.retain(|name, _| live.rooms.contains_key(name));
         let mut plans: Vec<(Arc<Line>, Pending)> = Vec::new();
+        let mut pages = Vec::new();
         for room in live.rooms.values() {
             let durable = self.durable.entry(room.line.name.clone()).or_insert_with(|| {
                 // What was restored is durable by definition.
@@ -127,9 +132,14 @@ impl Pulse {
             let unix = self.proxy.clock.unix();
             room.follow_opening(unix);
             let load = load(live, room, self.store_failed, now);
+            let load = Load { hold: load.hold.or_else(|| room.quiet(unix)), ..load };
             let lots = room.lots_due(&self.proxy.board_key, unix);
             if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, lots, now) {
                 plans.push((Arc::clone(&room.line), pending));
+            }
+            let lines = chronicle::due(&self.proxy, room, load.limit, now);
+            if !lines.is_empty() {
+                pages.push((Arc::clone(&room.line), lines));
             }
         }
         // What is planned while a write is under way is planned again when it is done.
@@ -140,17 +150,17 @@ impl Pulse {
             return;
         }
         let lessons = if self.beats.is_multiple_of(LEARN_EVERY) { self.news(live) } else { Vec::new() };
-        if plans.is_empty() && lessons.is_empty() && !self.store_failed {
+        if plans.is_empty() && lessons.is_empty() && pages.is_empty() && !self.store_failed {
             return;
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
             let (room, pending) = (line.name.clone(), pending.clone());
-            let Pending { marks, lanes, ends, lots, people, .. } = pending;
-            Entry { room, marks, lanes, ends, lots, people }
+            let Pending { marks, lanes, ends, lots, people, slots, .. } = pending;
+            Entry { room, marks, lanes, ends, lots, people, slots }
         };
         let entries = plans.iter().map(entry).collect();
-        let written = write(&self.journal, entries, lessons.clone());
-        self.writing = Some(Writing { plans, lessons, written });
+        let written = write(&self.journal, entries, lessons.clone(), to_write(&pages));
+        self.writing = Some(Writing { plans, lessons, pages, written });
         self.settle(WRITE_PATIENCE).await;
     }
 
@@ -158,13 +168,13 @@ impl Pulse {
     async fn settle(&mut self, patience: Duration) {
         let Some(writing) = &mut self.writing else { return };
         let Ok(written) = timeout(patience, &mut writing.written).await else {
-            // No room waits for lessons.
+            // No room waits for lessons, or for its log.
             if !writing.plans.is_empty() {
                 self.disk_is_silent();
             }
             return;
         };
-        let Some(Writing { plans, lessons, .. }) = self.writing.take() else { return };
+        let Some(Writing { plans, lessons, pages, .. }) = self.writing.take() else { return };
         if !written {
             self.store_failed |= !plans.is_empty();
             self.proxy.witness.metrics.store_errors.inc();
@@ -175,7 +185,10 @@ impl Pulse {
         }
         self.lessons.extend(lessons);
         self.durable.extend(plans.iter().map(|(line, pending)| (line.name.clone(), pending.marks)));
-        let now = self.proxy.clock.now();
+        let (now, key) = (self.proxy.clock.now(), self.proxy.board_key.signing().verifying_key());
+        for (line, lines) in &pages {
+            line.book.publish(&line.name, lines, &key);
+        }
         for (line, pending) in &plans {
             line.publish(pending, now);
             if pending.lots.line.is_some() && line.awaits_draw() {
@@ -231,6 +244,8 @@ impl Pulse {
                 opens: room.opens(self.proxy.clock.unix()),
                 draw: commitment.as_deref(),
                 lanes: &lanes,
+                log: room.line.book.head(),
+                quiet: quiet::next(&room.settings.quiet, self.proxy.clock.unix()),
             };
             room.line.put_up(self.proxy.board_key.board(&room.line.facts(policy), &notice));
         }
@@ -257,6 +272,8 @@ impl Pulse {
         for (name, room) in &live.rooms {
             self.measure_room(name, &room.line.facts(&room.settings.policy));
             self.measure_lanes(name, &lane::lanes(room));
+            let slots = room.line.with(|line| line.slots());
+            metrics.room_slots.with_label_values(&[name.as_str()]).set(count(slots));
         }
     }
 
@@ -286,7 +303,7 @@ impl Pulse {
         metrics.room_show_rate.with_label_values(&label).set(facts.show_rate);
         metrics.room_kappa.with_label_values(&label).set(facts.kappa);
         let (now, _) = state(facts.state);
-        for known in ["closed", "prequeue", "open", "queueing", "held"] {
+        for known in ["closed", "prequeue", "open", "queueing", "held", "ended"] {
             metrics.room_state.with_label_values(&[name, known]).set(i64::from(known == now));
         }
     }
@@ -313,7 +330,10 @@ impl Pulse {
         let live = self.proxy.live.load_full();
         let entries = live.rooms.iter().map(|(name, room)| Entry::last(name, &room.line)).collect();
         let lessons = self.news(&live);
-        if timeout(LAST_PATIENCE, write(&self.journal, entries, lessons)).await.is_err() {
+        let last = |room: &Arc<Room>| (Arc::clone(&room.line), chronicle::close(&self.proxy, room));
+        let pages: Vec<_> = live.rooms.values().map(last).collect();
+        let written = write(&self.journal, entries, lessons, to_write(&pages));
+        if timeout(LAST_PATIENCE, written).await.is_err() {
             tracing::error!(
                 "stopped without the last marks: the disk does not answer; some numbers will be skipped"
             );
@@ -367,8 +387,17 @@ fn inside([finishing, passes, ..]: [usize; Class::ALL.len()]) -> u32 {
     u32::try_from(finishing + passes).unwrap_or(u32::MAX)
 }
 
-fn write(journal: &Arc<Journal>, entries: Vec<Entry>, lessons: Vec<(String, Lesson)>) -> Written {
-    let keep = move |journal: &Journal| match journal.write(&entries, &lessons) {
+fn to_write(pages: &[(Arc<Line>, Vec<book::Line>)]) -> Vec<Pages> {
+    pages.iter().map(|(line, lines)| Pages { room: line.name.clone(), lines: lines.clone() }).collect()
+}
+
+fn write(
+    journal: &Arc<Journal>,
+    entries: Vec<Entry>,
+    lessons: Vec<(String, Lesson)>,
+    pages: Vec<Pages>,
+) -> Written {
+    let keep = move |journal: &Journal| match journal.write_with(&entries, &lessons, &pages) {
         Ok(()) => true,
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

@@ -15,24 +15,23 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::assemble::{Workshop, assemble, govern};
-use super::certificates;
-use super::lanes;
+use super::{certificates, chronicle, lanes};
 use crate::config::settings::{RoomSettings, Settings, TlsSettings};
-use crate::config::{difference, needs_restart, parse, render};
+use crate::config::{Diagnostic, Severity, difference, needs_restart, parse, render};
 use crate::edge::key_files::KeyFiles;
 use crate::edge::tls::TlsDoor;
 use crate::proxy::Proxy;
-use crate::proxy::live::Live;
-use crate::store::journal::Entry;
+use crate::proxy::live::{Live, Room};
+use crate::store::journal::{Entry, Pages};
 
 /// Puts configurations in place, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
-    proxy: Arc<Proxy>,
-    workshop: Workshop,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) workshop: Workshop,
     tls: Arc<TlsDoor>,
     file: Option<PathBuf>,
-    one_at_a_time: Mutex<()>,
+    pub(super) one_at_a_time: Mutex<()>,
     last: StdMutex<Option<Report>>,
     /// Digest of the text that was read last, good or bad, so that nobody reads it twice.
     seen: StdMutex<Option<[u8; 32]>>,
@@ -45,6 +44,10 @@ struct SeenKeys {
     settings: TlsSettings,
     digest: [u8; 32],
 }
+
+/// A configuration that is not put in place: why, in the word of the public log, and for people.
+#[derive(Debug)]
+struct Refused(&'static str, String);
 
 /// What became of a reload.
 #[derive(Clone, Debug, Serialize)]
@@ -112,7 +115,8 @@ impl Reloader {
     /// Reads the file again and puts it in place if it is good.
     pub async fn reload(&self) -> Report {
         let Some(file) = &self.file else {
-            return self.report(Err("this gateway was started without a configuration file".to_owned()), 0);
+            let why = "this gateway was started without a configuration file".to_owned();
+            return self.report(Err(Refused("unreadable", why)), 0);
         };
         match tokio::fs::read_to_string(file).await {
             Ok(text) => {
@@ -125,7 +129,7 @@ impl Reloader {
                     "error: {} cannot be read: {error}\n  help: the running configuration is unchanged",
                     file.display()
                 );
-                self.report(Err(why), 0)
+                self.report(Err(Refused("unreadable", why)), 0)
             }
         }
     }
@@ -138,9 +142,10 @@ impl Reloader {
             Ok((settings, warnings)) => {
                 let warned = if warnings.is_empty() { String::new() } else { render(&warnings, text, false) };
                 let placed = self.put_in_place(settings, text, name).await;
+                let placed = placed.map_err(|why| Refused("conflict", why));
                 placed.map(|(changes, flaws)| (changes, warned + &flaws))
             }
-            Err(diagnostics) => Err(render(&diagnostics, text, false)),
+            Err(diagnostics) => Err(Refused(word(&diagnostics), render(&diagnostics, text, false))),
         };
         let took = self.workshop.clock.now().since(begun);
         self.report(result, took.as_millis())
@@ -163,6 +168,7 @@ impl Reloader {
         lost_rooms(&old, &settings)?;
         lanes::keep(&old, &settings)?;
         moved_openings(&old, &settings)?;
+        self.new_rooms(&old, &settings)?;
         let files = KeyFiles::read(&settings.tls);
         let seen = SeenKeys { settings: settings.tls.clone(), digest: files.digest() };
         *self.seen_keys.lock().unwrap_or_else(PoisonError::into_inner) = seen;
@@ -192,16 +198,31 @@ impl Reloader {
         Ok((changes, told(&flaws)))
     }
 
+    /// After the end of the last event there are no keys for another one.
+    fn new_rooms(&self, old: &Live, new: &Settings) -> Result<(), String> {
+        let fresh = new.rooms.keys().find(|name| !old.rooms.contains_key(*name));
+        match fresh.filter(|_| !self.workshop.journal.has_keys().unwrap_or(true)) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "error: room.{name} is new, and the keys were destroyed with the end of the last event\n  help: restart the service: it makes others"
+            )),
+        }
+    }
+
     /// Rooms that go leave exact marks, so that they can come back where they were.
     async fn close_rooms(&self, old: &Live, new: &Live) {
         let gone = old.rooms.iter().filter(|(name, _)| !new.rooms.contains_key(*name));
-        let entries: Vec<Entry> = gone.map(|(name, room)| Entry::last(name, &room.line)).collect();
+        let (mut entries, mut pages) = (Vec::new(), Vec::new());
+        for (name, room) in gone {
+            entries.push(Entry::last(name, &room.line));
+            pages.push(Pages { room: name.clone(), lines: chronicle::close(&self.proxy, room) });
+        }
         if entries.is_empty() {
             return;
         }
         let journal = Arc::clone(&self.workshop.journal);
         let writing = tokio::task::spawn_blocking(move || {
-            journal.write(&entries, &[])?;
+            journal.write_with(&entries, &[], &pages)?;
             entries.iter().try_for_each(|entry| journal.forget_people(&entry.room))
         });
         if !matches!(writing.await, Ok(Ok(()))) {
@@ -209,15 +230,17 @@ impl Reloader {
         }
     }
 
-    fn report(&self, result: Result<(Vec<String>, String), String>, took_ms: u128) -> Report {
-        let generation = self.proxy.live.load().generation;
+    fn report(&self, result: Result<(Vec<String>, String), Refused>, took_ms: u128) -> Report {
+        let live = self.proxy.live.load_full();
+        let generation = live.generation;
+        chronicle::reloaded(&live, result.as_ref().err().map(|Refused(word, _)| *word));
         let took_ms = u64::try_from(took_ms).unwrap_or(u64::MAX);
         let report = match result {
             Ok((changes, diagnostics)) => {
                 tracing::info!(generation, took_ms, changes = changes.join("; "), "configuration in force");
                 Report { applied: true, generation, changes, diagnostics, took_ms }
             }
-            Err(diagnostics) => {
+            Err(Refused(_, diagnostics)) => {
                 tracing::error!(generation, diagnostics, "configuration refused; the old one stays in force");
                 Report { applied: false, generation, changes: Vec::new(), diagnostics, took_ms }
             }
@@ -232,7 +255,9 @@ impl Reloader {
 
 /// A room with people in it cannot be configured away.
 fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
-    for (name, room) in old.rooms.iter().filter(|(name, _)| !new.rooms.contains_key(*name)) {
+    let gone =
+        |(name, room): &(&String, &Arc<Room>)| !new.rooms.contains_key(*name) && room.line.ended().is_none();
+    for (name, room) in old.rooms.iter().filter(gone) {
         let facts = room.line.facts(&room.settings.policy);
         let waiting = facts.issued - facts.cursor;
         let inside = facts.active + facts.front_row;
@@ -256,6 +281,9 @@ fn moved_openings(old: &Live, new: &Settings) -> Result<(), String> {
         let told = &room.settings;
         let is_other = |new: &&RoomSettings| new.opening != told.opening || new.draw != told.draw;
         let Some(changed) = new.rooms.get(name).filter(is_other) else { continue };
+        if room.line.ended().is_some() {
+            continue;
+        }
         if room.line.with_lots(|_| ()).is_some() {
             return Err(format!(
                 "error: room.{name}: the rules of its draw are frozen; opens_at, prequeue, draw and parties cannot change\n  help: put the old values back; another draw needs a room with another name"
@@ -283,6 +311,15 @@ fn moved_openings(old: &Live, new: &Settings) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What is wrong with a configuration, in a word: whether it would have shown one person's page to others is
+/// told apart.
+fn word(diagnostics: &[Diagnostic]) -> &'static str {
+    let is_shareable = |wrong: &Diagnostic| {
+        wrong.severity == Severity::Error && wrong.key.starts_with("route.") && wrong.key.ends_with(".shared")
+    };
+    if diagnostics.iter().any(is_shareable) { "shareable" } else { "invalid" }
 }
 
 fn digest(content: &[u8]) -> [u8; 32] {

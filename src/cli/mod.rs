@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod draw;
+pub mod end;
 pub mod explain;
 pub mod init;
 pub mod lab_origin;
@@ -48,6 +49,8 @@ pub enum Command {
     Demo(demo::Demo),
     /// Take part in a draw, or bring it its randomness.
     Draw(draw::Draw),
+    /// End the event of a room, for good: nobody is in any more, and who was there is erased.
+    End(end::End),
     /// Say in words why a limit is what it is.
     Explain(explain::Explain),
     /// Write the smallest real configuration for a service.
@@ -65,7 +68,7 @@ pub enum Command {
     LabOrigin(lab_origin::LabOrigin),
     /// Show what a running gateway does.
     Status(status::Status),
-    /// Check, offline, what a gateway signed: receipts, boards, draws.
+    /// Check, offline, what a gateway signed: receipts, boards, draws, logs.
     Verify(verify::Verify),
 }
 
@@ -89,6 +92,7 @@ impl Command {
             Self::Check(check) => check.execute(),
             Self::Demo(demo) => demo.execute(),
             Self::Draw(draw) => draw.execute(),
+            Self::End(end) => end.execute(),
             Self::Explain(explain) => explain.execute(),
             Self::Init(init) => init.execute(),
             Self::Page(page) => page.execute(),

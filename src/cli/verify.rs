@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{CONFIGURATION, Failure, OK, RUNTIME, complain};
 use crate::admission::lane::{LaneId, place};
 use crate::proof::draw::document::{self, Kept};
+use crate::proof::log::verify as log;
 use crate::proof::{receipt, sealed};
 
 /// Check, offline, what a gateway signed.
@@ -47,10 +48,30 @@ pub enum What {
         #[command(flatten)]
         key: PublicKey,
     },
+    /// The public log of a room: the parts that `/.tornello/v1/rooms/ROOM/log/PART` gives, one after the other.
+    Log {
+        /// The file; `-` reads from standard input.
+        file: PathBuf,
+        /// A board that somebody kept: it must name a line of this log.
+        #[arg(long)]
+        board: Option<PathBuf>,
+        /// Another copy of the log, or of a part of it, that somebody kept: it must tell the same.
+        #[arg(long)]
+        kept: Option<PathBuf>,
+        /// The file is a part of a log: it need not begin with the first line.
+        #[arg(long)]
+        part: bool,
+        /// The public key.
+        #[command(flatten)]
+        key: PublicKey,
+    },
     /// A board that somebody kept.
     Board {
         /// The file; `-` reads from standard input.
         file: PathBuf,
+        /// The public log of the room: the board must name a line of it.
+        #[arg(long)]
+        log: Option<PathBuf>,
         /// The public key.
         #[command(flatten)]
         key: PublicKey,
@@ -117,9 +138,29 @@ impl What {
                 };
                 Ok(format!("good: {verified}{yours}"))
             }
-            Self::Board { file, key } => {
-                let text = read(&file)?;
-                Ok(format!("good: {}", sealed::open("board", &text, &key.read()?)?))
+            Self::Log { file, board, kept, part, key } => {
+                let key = key.read()?;
+                let told = log::verify(&read(&file)?, &key, part)?;
+                if let Some(board) = board {
+                    told.holds(log::head_of_board(&read(&board)?, &key)?)?;
+                }
+                if let Some(kept) = kept {
+                    told.agrees(&log::verify(&read(&kept)?, &key, true)?)?;
+                }
+                Ok(format!("good: {told}"))
+            }
+            Self::Board { file, log, key } => {
+                let (text, key) = (read(&file)?, key.read()?);
+                let board = sealed::open("board", &text, &key)?;
+                let named = match log {
+                    Some(log) => {
+                        let head = log::head_of_board(&text, &key)?;
+                        log::verify(&read(&log)?, &key, false)?.holds(head)?;
+                        format!("\nnames entry {} of this log", head.index)
+                    }
+                    None => String::new(),
+                };
+                Ok(format!("good: {board}{named}"))
             }
         }
     }

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use super::settings::{
     AddressSettings, Belongs, Boot, CertificateFiles, ClaimProof, Credential, DrawSettings, EdgeSettings,
     ForwardedHeader, HealthSettings, IdentitySettings, JwtSettings, KeySource, LaneSettings, Listener,
-    OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings, TlsSettings, TraceRule,
-    UpstreamSettings, UpstreamTls, WebhookSettings,
+    OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings, SlotSettings, TlsSettings,
+    TraceRule, UpstreamSettings, UpstreamTls, WebhookSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::opening::Opening;
@@ -20,6 +20,7 @@ use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{
     LanePolicy, LawPolicy, LimitPolicy, PollRule, QueuePolicy, Quota, RoomPolicy,
 };
+use crate::admission::slots::SlotRule;
 use crate::admission::{Class, UnixTime};
 use crate::pages::Look;
 use crate::proof::draw::reveal::Party;
@@ -315,6 +316,8 @@ impl Values {
             page_asks,
             title,
             webhook,
+            quiet,
+            slots: SlotSettings { offer, rule: SlotRule { after, length }, zone },
         } = room;
         self.put_text(format!("{path}.one_place_per"), Some(one_place_per.word()));
         self.put(format!("{path}.require_identity"), require_identity);
@@ -367,6 +370,12 @@ impl Values {
         for (language, text) in messages {
             self.put_text(format!("{path}.message.{language}"), Some(text));
         }
+        let quiet: Vec<String> = quiet.iter().map(Format::write).collect();
+        self.put(format!("{path}.quiet"), quiet.join(", "));
+        self.put(format!("{path}.slots.offer"), offer);
+        self.put_time(format!("{path}.slots.after"), *after);
+        self.put_time(format!("{path}.slots.length"), *length);
+        self.put_text(format!("{path}.slots.zone"), zone.iana_name());
         if let Some(WebhookSettings { url, secret, ahead }) = webhook {
             self.put(format!("{path}.webhook.url"), url);
             self.put(format!("{path}.webhook.secret"), secret.display());

@@ -10,6 +10,7 @@ mod diagnostics;
 mod difference;
 pub(crate) mod document;
 pub(crate) mod findings;
+pub mod quiet;
 mod raw;
 mod scalar;
 pub(crate) mod schema;

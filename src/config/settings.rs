@@ -7,10 +7,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use crate::admission::Class;
 use crate::admission::opening::Opening;
 use crate::admission::pace::PacePolicy;
 use crate::admission::policy::{LimitPolicy, QueuePolicy, Quota, RoomPolicy};
+use crate::admission::slots::SlotRule;
+use crate::config::quiet::QuietHours;
 use crate::pages::Look;
 use crate::proof::draw::reveal::Party;
 
@@ -342,6 +346,21 @@ pub struct RoomSettings {
     pub title: String,
     /// Where turns are announced; `None`: nowhere.
     pub webhook: Option<WebhookSettings>,
+    /// Whether and when slots are offered.
+    pub slots: SlotSettings,
+    /// When nobody who waits is called.
+    pub quiet: Vec<QuietHours>,
+}
+
+/// Slots of those who wait for long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlotSettings {
+    /// Any are offered.
+    pub offer: bool,
+    /// When, and how long they are.
+    pub rule: SlotRule,
+    /// By whose clocks times are told where a browser does not know its own.
+    pub zone: TimeZone,
 }
 
 /// A lane that somebody must prove to belong in.

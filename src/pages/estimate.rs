@@ -32,6 +32,14 @@ impl Estimate {
     }
 }
 
+impl Estimate {
+    /// The same wait where it does not go on all the time: `later` says after how many minutes.
+    #[must_use]
+    pub fn past(self, later: impl Fn(u64) -> u64) -> Self {
+        Self { low: later(self.low), high: later(self.high) }
+    }
+}
+
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -11,6 +11,7 @@
 //! parameter in an address that belongs to the service. With JavaScript the waiting page fetches itself in
 //! the other language and switches in place; a cookie keeps the choice.
 
+mod calendar;
 mod coding;
 mod estimate;
 mod kept;
@@ -42,12 +43,13 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
+pub use calendar::CalendarFacts;
 pub use coding::Coding;
 pub use estimate::Estimate;
 pub use language::Language;
 pub use look::{Look, Theme};
 pub use negotiate::{is_html_form, is_navigation, wants_html};
-pub use place::{CallMinutes, PlaceFacts, PlaceState, Standstill};
+pub use place::{CallMinutes, PlaceFacts, PlaceState, SlotTimes, Standstill};
 pub use problem::Problem;
 pub use rate_limit::RateLimit;
 pub use reason::Reason;
@@ -138,6 +140,12 @@ impl Pages {
     /// A template that failed, in words for the log; answer [`Reason::Internal`].
     pub fn place(&self, facts: &PlaceFacts<'_>) -> Result<Response<Bytes>, String> {
         place::render(&self.layout, self.waiting.room(facts.room), facts)
+    }
+
+    /// A slot, for a calendar.
+    #[must_use]
+    pub fn calendar(&self, facts: &CalendarFacts<'_>) -> Response<Bytes> {
+        calendar::entry(&self.layout, facts)
     }
 
     /// Whether the service answers, and its queues move.

@@ -156,6 +156,7 @@ mod tests {
             lanes: false,
             asks: false,
             idle: std::time::Duration::from_secs(600),
+            slots: None,
         };
         Pages::build(&[room], &look)
     }

@@ -9,7 +9,7 @@ use super::estimate::Estimate;
 use super::language::Language;
 use super::layout::{Layout, Page, Switch};
 use super::prepared::{Prepared, page_headers};
-use super::return_path::{ReturnPath, place_link};
+use super::return_path::{ReturnPath, encoded, place_link};
 use super::text::{Texts, value};
 use super::waiting::RoomPage;
 
@@ -72,6 +72,17 @@ pub struct CallMinutes {
     pub more: bool,
 }
 
+/// A time to come back at, written for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotTimes {
+    /// It begins.
+    pub from: String,
+    /// It ends, by the clocks of the zone that is named.
+    pub until: String,
+    /// Its holder has it; else it is offered.
+    pub taken: bool,
+}
+
 /// What the place page shows.
 #[derive(Clone, Copy, Debug)]
 pub struct PlaceFacts<'a> {
@@ -91,6 +102,8 @@ pub struct PlaceFacts<'a> {
     pub call: Option<CallMinutes>,
     /// The time of the visit, if the holder is inside.
     pub visit: Option<CallMinutes>,
+    /// The time to come back at, taken or offered.
+    pub slot: Option<&'a SlotTimes>,
     /// The code of the place, for browsers without cookies; empty where there is none yet. `None` for others.
     pub code: Option<&'a str>,
     /// Why nobody goes in, if so.
@@ -129,11 +142,17 @@ fn pane(
     let waiting_now = facts.state == PlaceState::Waiting;
     let looks =
         waiting_now || matches!(facts.state, PlaceState::Prequeue | PlaceState::Late | PlaceState::Slot);
+    let times = |text: &str| {
+        let slot = facts.slot.map(|slot| text.replace("{from}", &slot.from).replace("{until}", &slot.until));
+        slot.unwrap_or_default()
+    };
+    let slot = times(texts.live("slot"));
+    let offered = facts.slot.filter(|slot| !slot.taken && waiting_now);
     let lead = match facts.state {
         PlaceState::Waiting => "",
         PlaceState::Prequeue => texts.live("prequeue"),
         PlaceState::Late => texts.live("late"),
-        PlaceState::Slot => texts.live("slot"),
+        PlaceState::Slot => &slot,
         PlaceState::Called => place("called_text"),
         PlaceState::NoCookies => texts.live("no_cookies"),
         PlaceState::FrontRow => place("front_row_text"),
@@ -195,6 +214,10 @@ fn pane(
             button,
             call => stands.or(lasts),
             extension => call.or(visit).filter(|call| call.more).map(|_| format!("{base}/extension")),
+            offer => offered.map(|_| times(place("slot_offer"))),
+            slot => offered.map(|_| format!("{base}/slot")),
+            calendar => (facts.state == PlaceState::Slot).then(|| format!("{base}/slot.ics")),
+            calendar_link => format!("{base}/slot.ics?lang={}&return={}", language.tag(), encoded(facts.back.as_str())),
             leave => leaves(facts.state).then(|| format!("{base}/leave")),
             return => facts.back.as_str(),
             go => facts.state == PlaceState::Admitted,
@@ -242,7 +265,13 @@ fn leaves(state: PlaceState) -> bool {
     use PlaceState as State;
     matches!(
         state,
-        State::Waiting | State::Called | State::NoCookies | State::FrontRow | State::Late | State::Admitted
+        State::Waiting
+            | State::Slot
+            | State::Called
+            | State::NoCookies
+            | State::FrontRow
+            | State::Late
+            | State::Admitted
     )
 }
 

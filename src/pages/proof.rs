@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::language::Language;
-use super::place::{self, CallMinutes, PlaceFacts, PlaceState, Standstill};
+use super::place::{self, CallMinutes, PlaceFacts, PlaceState, SlotTimes, Standstill};
 use super::return_path::ReturnPath;
 use super::rules::RuleFacts;
 use super::status::{Health, RoomStatus, StatusFacts};
@@ -40,6 +40,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
         status: StatusCode::OK,
         lanes: false,
         asks: false,
+        slots: None,
         idle: Duration::from_secs(600),
     };
     for language in Language::all() {
@@ -67,6 +68,8 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
             extensions: 10,
             seats: (1, 1000),
             poll: (Duration::from_secs(5), Duration::from_secs(120)),
+            slots: Some((Duration::from_secs(900), Duration::from_secs(1_800))),
+            quiet: "22:00-07:00 Europe/Rome",
             person: true,
             lanes: &[],
             lots: true,
@@ -77,7 +80,8 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
 }
 
 fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) -> Result<(), String> {
-    for standstill in [None, Some(Standstill::Operator)] {
+    for (standstill, taken) in [(None, false), (Some(Standstill::Operator), true)] {
+        let slot = SlotTimes { from: "10:37".into(), until: "11:07 (UTC)".into(), taken };
         let facts = PlaceFacts {
             room: &room.name,
             state,
@@ -87,6 +91,7 @@ fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) 
             wait: None,
             call: Some(CallMinutes { minutes: 2, more: true }),
             visit: Some(CallMinutes { minutes: 2, more: true }),
+            slot: Some(&slot),
             code: None,
             standstill,
             time: Some("10:03"),

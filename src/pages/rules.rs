@@ -32,6 +32,10 @@ pub struct RuleFacts<'a> {
     pub seats: (u32, u32),
     /// The shortest and longest time between two looks of the page.
     pub poll: (Duration, Duration),
+    /// From which wait on slots are offered, and how long they are; `None` where none are.
+    pub slots: Option<(Duration, Duration)>,
+    /// When nobody is called, every day; empty if that never is.
+    pub quiet: &'a str,
     /// Whether those who are there at the opening are drawn by lot.
     pub lots: bool,
     /// The lines and their weights, if there are several.
@@ -76,16 +80,26 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
         item("seats_heading", filled("seats", &[("floor", floor), ("ceiling", ceiling)])),
         item("poll_heading", filled("poll", &[("min", often), ("max", seldom)])),
         item("data_heading", rule("data").to_owned()),
+        item("books_heading", rule("books").to_owned()),
     ];
     if !facts.lanes.is_empty() {
         let lane = |lane: &LanePolicy| format!("{} ({})", lane.name, texts.figure(lane.weight.into()));
         let lanes: Vec<String> = facts.lanes.iter().map(lane).collect();
         items.insert(1, item("lanes_heading", filled("lanes", &[("lanes", lanes.join(", "))])));
     }
+    if let Some((after, length)) = facts.slots {
+        let text = filled("slots", &[("after", span(after)), ("length", span(length))]);
+        items.insert(3, item("slots_heading", text));
+    }
+    if !facts.quiet.is_empty() {
+        items.insert(3, item("quiet_heading", filled("quiet", &[("hours", facts.quiet.to_owned())])));
+    }
     let values = context! {
         rules => value(&texts.rules),
         items,
         machine => format!("/.tornello/v1/rooms/{}/rules", encoded(facts.room)),
+        log => format!("/.tornello/v1/rooms/{}/log", encoded(facts.room)),
+        keys => "/.tornello/v1/keys",
     };
     let link = |language| rules_link(facts.room, language);
     let page = Page {

@@ -33,6 +33,7 @@ fn room(name: &str, title: &str, message: Option<&str>) -> RoomPage {
         lanes: false,
         asks: false,
         idle: Duration::from_secs(600),
+        slots: Some(Duration::from_secs(900)),
     }
 }
 
@@ -61,6 +62,7 @@ fn every_page(pages: &Pages, room: &str) -> Vec<Response<Bytes>> {
             State::Called,
             State::FrontRow,
             State::Late,
+            State::Slot,
             State::Admitted,
             State::Done,
             State::Unknown,
@@ -97,6 +99,7 @@ fn facts<'a>(
         wait,
         call,
         visit,
+        slot: None,
         code: None,
         standstill,
         time,

@@ -35,6 +35,8 @@ pub struct RoomPage {
     pub asks: bool,
     /// How long whoever is inside may do nothing while somebody waits; at most the longest visit.
     pub idle: Duration,
+    /// Whoever is expected to wait longer is offered a time to come back at; `None`: nobody is.
+    pub slots: Option<Duration>,
 }
 
 impl RoomPage {
@@ -93,6 +95,7 @@ struct Data<'a> {
     base: &'a str,
     thousands: &'a str,
     asks: bool,
+    slots: Option<f64>,
     text: &'a Section,
 }
 
@@ -105,6 +108,7 @@ fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codin
         base: &base,
         thousands: &texts.meta.thousands,
         asks: room.asks,
+        slots: room.slots.map(|after| after.as_secs_f64() / 60.0),
         text: &texts.live,
     })?;
     let heading = texts.live("heading_joining");

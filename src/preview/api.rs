@@ -22,6 +22,7 @@ pub(super) fn answer(sheet: &Sheet, method: &Method, end: &str) -> Response<Byte
         ("tickets", true) => ticket(sheet.name),
         ("ticket", false) => ticket(sheet.name),
         ("claims", true) => claim(sheet.name),
+        ("slot", true) => (StatusCode::OK, json!({ "state": "slot", "number": 4711, "slot": slot() })),
         ("extension", true) => (StatusCode::OK, json!({ "state": "called", "call": call(600_000, 9) })),
         ("board", false) => (StatusCode::OK, json!({ "board": board(sheet) })),
         ("messages", false) => (StatusCode::OK, json!({ "id": "m1", "text": message() })),
@@ -59,9 +60,15 @@ fn ticket(name: &str) -> (StatusCode, Value) {
     let ahead = if name == "next" { 1 } else { 1032 };
     let place = json!({
         "state": state, "epoch": 1, "number": 4711, "ticket": "invented", "ahead": ahead, "poll_after_ms": 5000,
-        "call": (state == "called").then(|| call(420_000, 10)),
+        "call": (state == "called").then(|| call(420_000, 10)), "slot": (state == "slot").then(slot),
     });
     (StatusCode::OK, place)
+}
+
+/// Taken, and begins soon.
+fn slot() -> Value {
+    let from_ms = Clock::start().unix().0 + 3_000_000;
+    json!({ "state": "taken", "from_ms": from_ms, "until_ms": from_ms + 1_800_000 })
 }
 
 fn call(ends_in_ms: u64, extensions: u8) -> Value {

@@ -19,8 +19,8 @@ use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use tokio::net::TcpListener;
 
 use crate::pages::{
-    CallMinutes, Coding, Estimate, Language, Look, Pages, PlaceFacts, RetryAfter, ReturnPath, RoomPage,
-    RoomStatus, RuleFacts, StatusFacts, Theme, query_value,
+    CallMinutes, Coding, Estimate, Language, Look, Pages, PlaceFacts, PlaceState, RetryAfter, ReturnPath,
+    RoomPage, RoomStatus, RuleFacts, SlotTimes, StatusFacts, Theme, query_value,
 };
 pub use sheet::{SHEETS, Sheet, Shows};
 
@@ -60,6 +60,7 @@ fn room(sheet: &Sheet) -> RoomPage {
         lanes: false,
         asks: sheet.name == "call",
         idle: Duration::from_secs(600),
+        slots: (sheet.name == "waiting").then_some(Duration::from_secs(600)),
     }
 }
 
@@ -125,6 +126,8 @@ impl Preview {
                     extensions: 10,
                     seats: (10, 100_000),
                     poll: (Duration::from_secs(5), Duration::from_secs(120)),
+                    slots: Some((Duration::from_secs(900), Duration::from_secs(1_800))),
+                    quiet: "22:00-07:00 Europe/Rome",
                     person,
                     lanes: &[],
                     lots: person,
@@ -134,6 +137,8 @@ impl Preview {
             }
             Shows::Place(state, standstill) => {
                 let back = ReturnPath::default();
+                let taken = state == PlaceState::Slot;
+                let slot = SlotTimes { from: "10:37".into(), until: "11:07 (Europe/Rome)".into(), taken };
                 let facts = PlaceFacts {
                     room: sheet.name,
                     state,
@@ -143,6 +148,7 @@ impl Preview {
                     wait: Some(Estimate { low: 12, high: 18 }),
                     call: Some(CallMinutes { minutes: 7, more: true }),
                     visit: Some(CallMinutes { minutes: 42, more: true }),
+                    slot: Some(&slot),
                     code: None,
                     standstill,
                     time: Some("10:03"),

@@ -3,6 +3,7 @@
 //! Text in, text out: no clock, no file, no key of ours.
 
 pub mod draw;
+pub mod log;
 pub mod receipt;
 pub mod sealed;
 

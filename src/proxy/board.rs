@@ -14,6 +14,7 @@ use crate::admission::lane::LaneFacts;
 use crate::admission::policy::PollRule;
 use crate::admission::room::{HoldReason, RoomFacts, RoomState};
 use crate::admission::ticket::Claims;
+use crate::proof::log::Head;
 use crate::proof::receipt;
 use crate::proof::sealed::seal;
 
@@ -50,6 +51,9 @@ struct Board<'a> {
     draw: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lanes: Vec<Lane<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    quiet_ms: Option<(u64, u64)>,
 }
 
 /// A line of its own. Its numbers are the places within it.
@@ -89,6 +93,10 @@ pub struct Notice<'a> {
     pub draw: Option<&'a str>,
     /// Its lanes, if it has several.
     pub lanes: &'a [(String, LaneFacts)],
+    /// The last line of the public log.
+    pub log: Option<Head>,
+    /// When nobody is called, now or next.
+    pub quiet: Option<(UnixTime, UnixTime)>,
 }
 
 impl BoardKey {
@@ -138,6 +146,8 @@ impl BoardKey {
             opens_ms: notice.opens.map(|UnixTime(opens_ms)| opens_ms),
             draw: notice.draw,
             lanes: notice.lanes.iter().map(lane).collect(),
+            log: notice.log.map(|head| head.to_string()),
+            quiet_ms: notice.quiet.map(|(begins, ends)| (begins.0, ends.0)),
         };
         // Numbers and short strings only: this cannot fail.
         let board = serde_json::to_string(&board).unwrap_or_default();
@@ -160,6 +170,7 @@ pub fn state(state: RoomState) -> (&'static str, Option<&'static str>) {
         RoomState::Open => ("open", None),
         RoomState::Queueing => ("queueing", None),
         RoomState::Held(reason) => ("held", Some(reason_name(reason))),
+        RoomState::Ended => ("ended", None),
     }
 }
 
@@ -172,6 +183,7 @@ pub fn reason_name(reason: HoldReason) -> &'static str {
         HoldReason::Dependency => "dependency",
         HoldReason::Store => "recovery",
         HoldReason::Draw => "draw",
+        HoldReason::Quiet => "quiet",
     }
 }
 
@@ -228,11 +240,13 @@ mod tests {
             generation: 17,
             time: UnixTime(1_793_318_400_000),
             opens: None,
+            quiet: None,
             draw: Some(&hash),
             lanes: &[],
+            log: Some(Head { index: 525_600, hash: [9; 32] }),
         };
         let bytes = key.board(&facts, &notice);
-        assert!(bytes.len() <= 512, "{}", bytes.len());
+        assert!(bytes.len() <= 600, "{}", bytes.len());
         let text = std::str::from_utf8(&bytes).unwrap();
         let parsed: serde_json::Value = serde_json::from_str(text).unwrap();
         assert_eq!(

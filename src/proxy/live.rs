@@ -16,7 +16,9 @@ use super::path::is_under;
 use super::readings::{covers, decode, others};
 use super::webhook::Webhook;
 use crate::admission::opening::Shut;
+use crate::admission::room::HoldReason;
 use crate::admission::{Class, Refusal, UnixTime};
+use crate::config::quiet;
 use crate::config::settings::{DrawSettings, QuotaSettings, RoomSettings, RouteSettings, Settings};
 use crate::pages::Pages;
 use crate::proof::draw::rules::{Rules, Source};
@@ -63,8 +65,18 @@ impl Room {
         self.settings.opening.filter(|opening| opening.shut(now).is_some()).map(|opening| opening.at)
     }
 
+    /// Why nobody is called at this hour, if so. Where nobody waits nobody need be.
+    #[must_use]
+    pub fn quiet(&self, now: UnixTime) -> Option<HoldReason> {
+        let quiet = quiet::is_quiet(&self.settings.quiet, now);
+        (quiet && self.line.with(|line| line.is_waited_in())).then_some(HoldReason::Quiet)
+    }
+
     /// What is due of the draw. Where nobody could come before the opening, since nothing ran, there is none.
     pub fn lots_due(&self, key: &BoardKey, now: UnixTime) -> LotsNews {
+        if self.line.ended().is_some() {
+            return LotsNews::default();
+        }
         let shut = self.settings.opening.and_then(|opening| opening.shut(now));
         if shut.is_none() && self.line.forgo_draw() {
             tracing::warn!(

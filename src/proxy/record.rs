@@ -10,7 +10,8 @@ use crate::admission::{Class, Moment, UserKey};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::proxy::access_log::AccessLog;
-use crate::proxy::live::Route;
+use crate::proxy::live::{Room, Route};
+use crate::store::book::Why;
 
 /// What happened to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub struct Record {
     pub begun: Moment,
     /// The route's name; `-` if none matched.
     pub route: Label,
+    /// The room that it is about, where no route says so.
+    pub room: Option<Arc<Room>>,
     /// The request's method, by name from a short list.
     pub method: &'static str,
     /// Who, as a keyed hash.
@@ -115,6 +118,7 @@ impl Record {
             witness: witness.clone(),
             begun,
             route: Label::Ours("-"),
+            room: None,
             method: method_name(method),
             user: UserKey(0),
             class: Class::default(),
@@ -157,6 +161,26 @@ impl Record {
         self.end = "idle";
     }
 
+    /// Why the public log counts it as refused, if it does.
+    fn refused(&self) -> Option<Why> {
+        let word = match self.decision {
+            Decision::Forwarded => return None,
+            Decision::Own => return matches!(self.reason, "closed" | "ended").then_some(Why::Closed),
+            Decision::Refused | Decision::Fault => self.reason,
+        };
+        Some(match word {
+            "over_quota" => Why::Abuse,
+            "not_believed" => Why::Unproven,
+            "waiting" | "held" => Why::Wait,
+            "closed" | "ended" => Why::Closed,
+            "saturated" | "tunnels_full" => Why::Busy,
+            "bad_request" | "misdirected" | "body_too_long" => Why::Unreadable,
+            "upstream_down" => Why::Failed,
+            _ if self.decision == Decision::Fault && self.status >= 500 => Why::Failed,
+            _ => return None,
+        })
+    }
+
     /// The upstream died in the middle of the answer.
     pub fn truncated(&mut self) {
         self.end = "truncated";
@@ -173,6 +197,10 @@ impl Drop for Record {
         let code = status_name(self.status);
         let labels = [&*self.route, self.decision.name(), self.reason, code];
         metrics.requests.with_label_values(&labels).inc();
+        let room = self.room.as_ref().or_else(|| self.route.route()?.room.as_ref());
+        if let Some((room, why)) = room.zip(self.refused()) {
+            room.line.book.refuse(why);
+        }
         if self.decision == Decision::Forwarded && !self.endless {
             metrics.duration.with_label_values(&[&*self.route]).observe(took.as_secs_f64());
         }

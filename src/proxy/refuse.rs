@@ -222,6 +222,7 @@ fn reason(refusal: &Refusal) -> Reason {
         Refusal::OverQuota { .. } => Reason::OverQuota,
         Refusal::Waiting { not_sent: true, .. } | Refusal::Closed { not_sent: true } => Reason::NotSent,
         Refusal::Closed { not_sent: false } => Reason::Closed,
+        Refusal::Ended => Reason::Ended,
         Refusal::Waiting { held: Some(_), .. } => Reason::Held,
         Refusal::Waiting { held: None, .. } => Reason::Waiting,
         Refusal::BypassSpent { .. } => Reason::BypassSpent,

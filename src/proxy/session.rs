@@ -40,7 +40,8 @@ impl Entry {
 /// Checks a request in at its route's room.
 ///
 /// # Errors
-/// [`Refusal::Waiting`] for whoever has to wait, [`Refusal::Closed`] where there is nothing to wait in yet.
+/// [`Refusal::Waiting`] for whoever has to wait, [`Refusal::Closed`] where there is nothing to wait in yet,
+/// [`Refusal::Ended`] where there is not any more.
 pub fn check_in(
     proxy: &Proxy,
     room: &Room,
@@ -203,6 +204,7 @@ fn wait(state: RoomState, asked: &Asked) -> Refusal {
     let not_sent = asked.is_unsafe();
     match state {
         RoomState::Closed => Refusal::Closed { not_sent },
+        RoomState::Ended => Refusal::Ended,
         RoomState::Held(reason) => Refusal::Waiting { held: Some(reason), not_sent },
         RoomState::Prequeue | RoomState::Open | RoomState::Queueing => {
             Refusal::Waiting { held: None, not_sent }

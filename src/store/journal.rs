@@ -4,6 +4,11 @@
 //! reserved in blocks ahead of being given, so that a crash skips numbers but never gives one twice. After
 //! an error of the disk the file is opened again, by its last good state, before the next write.
 
+mod ending;
+mod slots;
+
+pub use ending::Ending;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,9 +16,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
+use ending::ENDED;
+
+use super::book;
 use super::learnt::Lesson;
 use super::line::Line;
 use super::lots::LotsNews;
+use super::slots::SlotNews;
 use crate::admission::draw::log::Leaf;
 use crate::admission::lane::{LaneId, LaneMarks};
 use crate::admission::number_set::NumberSet;
@@ -43,6 +52,9 @@ const LEAVES: TableDefinition<'_, (&str, u32), Leaf> = TableDefinition::new("lea
 
 /// What was said of a draw, by room and line.
 const STATEMENTS: TableDefinition<'_, (&str, u32), &str> = TableDefinition::new("statements");
+
+/// The public log of each room, by room and index.
+const LOG: TableDefinition<'_, (&str, u64), &str> = TableDefinition::new("log");
 /// The key of a room's people, and their places.
 type Acquaintances = ([u8; 32], Vec<(RoomKey, PlaceBytes)>);
 
@@ -72,15 +84,26 @@ pub struct Entry {
     pub lots: LotsNews,
     /// Whose place is another since the last time.
     pub people: Changes,
+    /// What is new of its slots.
+    pub slots: SlotNews,
+}
+
+/// What is written of the public log of one room.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// Its name.
+    pub room: String,
+    /// The lines.
+    pub lines: Vec<book::Line>,
 }
 
 impl Entry {
     /// What a room leaves behind that goes: nothing is uncertain.
     #[must_use]
     pub fn last(room: &str, line: &Line) -> Self {
-        let (marks, ends, people) = line.final_marks();
+        let (marks, ends, people, slots) = line.final_marks();
         let lanes = line.final_lanes();
-        Self { room: room.to_owned(), marks, lanes, ends, lots: LotsNews::default(), people }
+        Self { room: room.to_owned(), marks, lanes, ends, lots: LotsNews::default(), people, slots }
     }
 }
 
@@ -304,13 +327,45 @@ impl Journal {
         })
     }
 
-    /// The key of the people of `room`, made from `random` where there is none yet, and their places.
+    /// Lines of the public log of `room`, from an index on.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn log(&self, room: &str, from: u64, most: u64) -> Result<Vec<book::Line>, JournalError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(LOG)?;
+            let mut lines = Vec::new();
+            for entry in table.range((room, from)..(room, from.saturating_add(most)))? {
+                let (key, line) = entry?;
+                lines.push((key.value().1, line.value().to_owned()));
+            }
+            Ok(lines)
+        })
+    }
+
+    /// The index of the last line of the public log of `room`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn log_end(&self, room: &str) -> Result<Option<u64>, JournalError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(LOG)?;
+            let last = table.range((room, 0)..=(room, u64::MAX))?.next_back().transpose()?;
+            Ok(last.map(|(key, _)| key.value().1))
+        })
+    }
+
+    /// The key of the people of `room`, made from `random` where there is none yet, and their places. Of a room
+    /// whose event is over nothing is kept.
     ///
     /// # Errors
     /// If they cannot be read or the key cannot be written.
     pub fn people(&self, room: &str, random: [u8; 32]) -> Result<Acquaintances, JournalError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
+            if transaction.open_table(ENDED)?.get(room)?.is_some() {
+                return Ok((random, Vec::new()));
+            }
             let secret = {
                 let mut keys = transaction.open_table(PEOPLE_KEYS)?;
                 let known = keys.get(room)?.map(|known| known.value());
@@ -362,9 +417,33 @@ impl Journal {
     /// # Errors
     /// If it is not on the disk.
     pub fn write(&self, entries: &[Entry], lessons: &[(String, Lesson)]) -> Result<(), JournalError> {
+        self.write_with(entries, lessons, &[])
+    }
+
+    /// The same, and lines of public logs with it. A line that is written is never written over by another.
+    ///
+    /// # Errors
+    /// If it is not on the disk, or another line is.
+    pub fn write_with(
+        &self,
+        entries: &[Entry],
+        lessons: &[(String, Lesson)],
+        pages: &[Pages],
+    ) -> Result<(), JournalError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
             {
+                let mut log = transaction.open_table(LOG)?;
+                for (room, (index, line)) in pages
+                    .iter()
+                    .flat_map(|Pages { room, lines }| lines.iter().map(move |line| (room.as_str(), line)))
+                {
+                    let other = log.insert((room, *index), line.as_str())?;
+                    if other.is_some_and(|other| other.value() != line) {
+                        let why = format!("entry {index} of the log of {room} is another one");
+                        return Err(redb::Error::Corrupted(why));
+                    }
+                }
                 let mut learnt = transaction.open_table(LESSONS)?;
                 for (key, lesson) in lessons {
                     let text = serde_json::to_vec(lesson).unwrap_or_default();
@@ -376,12 +455,16 @@ impl Journal {
                 let mut statements = transaction.open_table(STATEMENTS)?;
                 let mut places = transaction.open_table(PEOPLE)?;
                 let mut lines = transaction.open_table(LANES)?;
-                for Entry { room, marks, lanes, ends, lots, people } in entries {
+                let ended = transaction.open_table(ENDED)?;
+                for entry in entries {
+                    slots::write(&transaction, entry)?;
+                    let Entry { room, marks, lanes, ends, lots, people, .. } = entry;
                     for LaneMarks { id, name, marks } in lanes {
                         let value = (name.as_str(), marks.issued, marks.reserved, marks.cursor);
                         lines.insert((room.as_str(), id.index()), value)?;
                     }
-                    for (key, place) in &people.places {
+                    let is_over = ended.get(room.as_str())?.is_some();
+                    for (key, place) in people.places.iter().filter(|_| !is_over) {
                         places.insert((room.as_str(), *key), place)?;
                     }
                     let RoomMarks { epoch, issued, reserved, cursor } = *marks;
@@ -415,6 +498,9 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(STATEMENTS)?;
     transaction.open_table(PEOPLE_KEYS)?;
     transaction.open_table(PEOPLE)?;
+    transaction.open_table(LOG)?;
+    transaction.open_table(ENDED)?;
+    transaction.open_table(slots::SLOTS)?;
     transaction.commit()?;
     Ok(())
 }

@@ -13,7 +13,10 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use tokio::sync::{Notify, watch};
 
+use super::book::Book;
+use super::journal::Ending;
 use super::lots::{Drawn, Lots, LotsNews};
+use super::slots::{LeftSlots, SlotBook, SlotNews};
 use crate::admission::lane::{LaneId, LaneMarks};
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, People, PlaceBytes, RoomKey, room_key};
@@ -37,6 +40,8 @@ pub struct Line {
     pub name: String,
     /// Its id in tickets.
     pub id: RoomId,
+    /// Its public log.
+    pub book: Book,
     room: Mutex<Room>,
     /// What is durable of the lanes beside the first.
     pub(super) lanes: Mutex<Vec<LaneMarks>>,
@@ -53,9 +58,11 @@ pub struct Line {
     kept: watch::Sender<u64>,
     /// How many changes of people's places are durable.
     people_kept: watch::Sender<u64>,
+    slots: SlotBook,
     hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
     reminders: Mutex<Reminders>,
+    ended: OnceLock<Ending>,
 }
 
 /// Whether a room draws lots.
@@ -94,6 +101,12 @@ pub struct Left {
     pub secret: [u8; 32],
     /// By key.
     pub people: Vec<(RoomKey, PlaceBytes)>,
+    /// Its public log.
+    pub book: Book,
+    /// Its event is over.
+    pub ending: Option<Ending>,
+    /// Its slots.
+    pub slots: LeftSlots,
 }
 
 /// A step that waits for the disk.
@@ -109,6 +122,8 @@ pub struct Pending {
     pub lots: LotsNews,
     /// And these places of people.
     pub people: Changes,
+    /// And these slots.
+    pub slots: SlotNews,
     cursor: u64,
 }
 
@@ -131,10 +146,12 @@ impl Line {
         let mut room = Room::restore(policy, left.marks, now);
         room.restore_lanes(left.lanes, now);
         room.restore_over(&left.over);
+        room.restore_slots(policy, &SlotBook::slots(&left.slots), now);
         let lanes = Mutex::new(room.lane_marks());
-        Arc::new(Self {
+        let line = Self {
             name: name.to_owned(),
             id: RoomId::of(name),
+            book: left.book,
             room: Mutex::new(room),
             lanes,
             lots: Mutex::default(),
@@ -145,10 +162,30 @@ impl Line {
             more: Notify::new(),
             kept: watch::Sender::new(0),
             people_kept: watch::Sender::new(0),
+            slots: SlotBook::new(&left.slots, now),
             hungry,
             board: ArcSwap::from_pointee(Bytes::new()),
             reminders: Mutex::default(),
-        })
+            ended: OnceLock::new(),
+        };
+        if let Some(ending) = left.ending {
+            line.end(ending);
+        }
+        Arc::new(line)
+    }
+
+    /// The event is over, which is durable: nobody is in this room or known to it any more.
+    pub fn end(&self, ending: Ending) {
+        self.ended.get_or_init(|| ending);
+        self.with(Room::end_for_good);
+        *self.lock_people() = People::default();
+        self.reminders(|reminders| *reminders = Reminders::default());
+    }
+
+    /// The event is over since then.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ending> {
+        self.ended.get().copied()
     }
 
     /// Runs one short step on the room. Nothing in it may wait.
@@ -215,6 +252,19 @@ impl Line {
         tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
     }
 
+    /// Waits until every slot that is taken by now is so after a crash as well. False if the disk did not
+    /// take it in time; it will be tried again.
+    pub async fn slots_kept(&self) -> bool {
+        let changes = self.with(|room| room.slot_changes());
+        let mut kept = self.slots.kept.subscribe();
+        if *kept.borrow_and_update() >= changes {
+            return true;
+        }
+        self.hungry.notify_one();
+        let durable = kept.wait_for(|kept| *kept >= changes);
+        tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
+    }
+
     fn unkept_people(&self) -> Changes {
         self.lock_people().unkept()
     }
@@ -246,13 +296,15 @@ impl Line {
             reserved(&marks, &RoomMarks { issued, ..durable })
         };
         let wanted = RoomMarks { epoch: marks.epoch, issued: marks.issued, reserved, cursor };
-        let (lanes, ends) = (self.plan_lanes(&room), room.unkept());
+        let lanes = self.plan_lanes(&room);
+        let (ends, slots) = (room.unkept(), self.slots.unkept(&room));
         let is_news = wanted != durable
             || !lanes.is_empty()
             || !ends.words.is_empty()
             || !lots.is_empty()
-            || !people.places.is_empty();
-        is_news.then_some(Pending { marks: wanted, lanes, ends, lots, people, cursor })
+            || !people.places.is_empty()
+            || !slots.is_empty();
+        is_news.then_some(Pending { marks: wanted, lanes, ends, lots, people, slots, cursor })
     }
 
     /// Second half: the marks are on the disk.
@@ -266,21 +318,23 @@ impl Line {
         room.call_up_to(pending.cursor, now);
         room.call_lanes(&pending.lanes, now);
         room.kept(&pending.ends);
+        self.slots.keep(&mut room, &pending.slots);
         drop(room);
         self.keep_lanes(&pending.lanes);
         self.lock_people().kept(&pending.people);
         raise(&self.kept, pending.ends.count);
         raise(&self.people_kept, pending.people.count);
+        self.slots.tell(&pending.slots);
         self.more.notify_waiters();
     }
 
     /// Marks for a clean stop: nothing is uncertain, and no number is given after them.
     #[must_use]
-    pub fn final_marks(&self) -> (RoomMarks, Ends, Changes) {
+    pub fn final_marks(&self) -> (RoomMarks, Ends, Changes, SlotNews) {
         let people = self.unkept_people();
         let mut room = self.lock();
         room.close_block();
-        (room.marks(), room.unkept(), people)
+        (room.marks(), room.unkept(), people, self.slots.unkept(&room))
     }
 
     /// Whether this room draws lots.
@@ -359,6 +413,9 @@ impl Line {
         let entering = async {
             loop {
                 told.borrow_and_update();
+                if self.ended.get().is_some() {
+                    return Entered::NotKept;
+                }
                 let entered = match (&mut *self.lock_lots(), mine) {
                     (Lottery::Never, _) => return Entered::Behind,
                     // The rules are being frozen.
@@ -470,7 +527,7 @@ pub(super) fn reserved(marks: &RoomMarks, durable: &RoomMarks) -> u64 {
     if spare < block / 2 { marks.issued + block } else { durable.reserved }
 }
 
-fn raise(kept: &watch::Sender<u64>, count: u64) {
+pub(super) fn raise(kept: &watch::Sender<u64>, count: u64) {
     kept.send_if_modified(|kept| {
         let more = *kept < count;
         *kept = (*kept).max(count);

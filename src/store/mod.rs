@@ -3,6 +3,7 @@
 //! The only locks and the only durable state. Each lock is held for a few lines, never across an
 //! `await`; no guard leaves this folder.
 
+pub mod book;
 pub mod buckets;
 pub mod gate;
 pub mod journal;
@@ -10,3 +11,4 @@ mod lanes;
 pub mod learnt;
 pub mod line;
 pub mod lots;
+pub mod slots;

@@ -31,32 +31,6 @@ fn wall_ms() -> f64 {
 
 const BOARD: &str = "/.tornello/v1/rooms/main/board";
 
-/// M16: a configuration that makes a personal route shareable.
-pub(crate) async fn m16() -> Result<Judged, String> {
-    let backend = Backend::start().await?;
-    let gateway = Gateway::start(&configuration(backend.address, "", ""))?;
-    gateway.configure(&configuration(backend.address, "", "shared = true\n"))?;
-    let done = gateway.reload()?;
-    let reasons = String::from_utf8_lossy(&done.stderr).into_owned();
-    let refused = done.status.code() == Some(2) && reasons.contains("shared");
-    let answer = get(gateway.site, "/", &format!("{NAVIGATES}cookie: session=me\r\n")).await?;
-    let kept = answer.status == 200
-        && answer.body == "canary=me."
-        && answer.head.contains("cache-control: private, no-store");
-    let logged = String::from_utf8_lossy(&gateway.said()).contains("shared");
-    let says = |yes: bool, text: &str| if yes { text.to_owned() } else { format!("NOT {text}") };
-    // There is no public log that it could stand in.
-    Ok(Judged::new(
-        false,
-        format!(
-            "{}, {}, {}; there is no public log",
-            says(refused, "refused"),
-            says(kept, "the old one stays"),
-            says(logged, "in the operator's log")
-        ),
-    ))
-}
-
 /// M12, second half: how old a board may be, and whether a pause has a reason.
 pub(crate) async fn datum() -> Result<(f64, bool), String> {
     let backend = Backend::start().await?;

@@ -8,10 +8,12 @@
 )]
 
 mod scripted;
+mod slots;
 mod stage;
 mod upstreams;
 
 mod accept;
+mod books;
 mod browser;
 mod caches;
 mod ceremony;
@@ -44,6 +46,7 @@ mod places;
 mod process;
 mod proxy_protocol;
 mod queue;
+mod quiet;
 mod reload;
 mod stale;
 mod storm;

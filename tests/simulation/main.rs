@@ -24,6 +24,7 @@ use std::time::Duration;
 use dice::Dice;
 use tornello::admission::Moment;
 use tornello::admission::policy::{LawPolicy, LimitPolicy, PollRule, RoomPolicy};
+use tornello::admission::slots::SlotRule;
 use world::{Fault, Setting, World};
 
 const STEPS: u64 = 20_000;
@@ -59,16 +60,18 @@ fn crowds() {
     let work = || {
         let mut failed = Vec::new();
         let (mut let_in, mut kills, mut late, mut front) = (0, 0, 0, 0);
+        let mut slots = [0, 0];
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= first + seeds {
-                return (failed, [let_in, kills, late], front);
+                return (failed, [let_in, kills, late, slots[0], slots[1]], front);
             }
             match story(seed, STEPS, None) {
                 Ok(tally) => {
                     let_in += tally.let_in;
                     kills += u64::from(tally.kills);
                     late += tally.late;
+                    slots = [slots[0] + tally.slots[0], slots[1] + tally.slots[1]];
                     front = front.max(tally.front_row);
                 }
                 Err(what) => failed.push(what),
@@ -84,7 +87,10 @@ fn crowds() {
     let sum = |which: usize| -> u64 { told.iter().map(|(_, counts, _)| counts[which]).sum() };
     let (let_in, kills, late) = (sum(0), sum(1), sum(2));
     println!(
-        "{seeds} seeds, {STEPS} steps each: {let_in} let in, {kills} kills, {late} times late, {} failed",
+        "{seeds} seeds, {STEPS} steps each: {let_in} let in, {kills} kills, {late} times late, {} slots, {} before \
+         the line, {} failed",
+        sum(3),
+        sum(4),
         failed.len()
     );
     for what in failed.iter().take(20) {
@@ -112,6 +118,7 @@ fn planted_faults_are_seen() {
         (Fault::EndsForgotten, "was over and is told"),
         (Fault::CallsBurnt, "was burnt after"),
         (Fault::ClockRunsWhileHeld, "after"),
+        (Fault::SlotsForgotten, "took a slot and has none"),
     ];
     for (fault, words) in faults {
         let seen = (1..=20).find_map(|seed| story(seed, STEPS, Some(fault)).err());
@@ -159,6 +166,7 @@ fn plain(people: u64, no_show: f64) -> Setting {
             wait: Duration::ZERO,
             stall: second * 3,
         },
+        slots: SlotRule { after: second * 900, length: second * 1_800 },
         stock: None,
         fault: None,
     }

@@ -16,6 +16,8 @@ pub(crate) enum Doing {
     InFront,
     /// Missed the call, and waits for another.
     Late,
+    /// Took a slot, and went away.
+    Away,
     /// Holds a pass.
     Inside,
     /// Holds a pass and waits for an answer.
@@ -34,6 +36,8 @@ pub(crate) struct Person {
     pub(crate) errand: u32,
     pub(crate) dispatch: Option<Dispatch>,
     pub(crate) missed_call: bool,
+    /// By the room's clock, when its slot begins and ends.
+    pub(crate) slot: (Duration, Duration),
     /// The room's clock when it was seen to be called first, in this life of the gateway, and how long a
     /// call stood then.
     pub(crate) called: Duration,
@@ -60,6 +64,7 @@ impl Person {
             errand,
             dispatch: None,
             missed_call: false,
+            slot: (Duration::ZERO, Duration::ZERO),
             called: Duration::ZERO,
             call: Duration::ZERO,
             told_inside: false,

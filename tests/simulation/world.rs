@@ -3,7 +3,7 @@
 //! Virtual time in nanoseconds; one event at a time, in order of time, so that one seed is one story.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use tornello::admission::limiter::Limiter;
@@ -12,6 +12,7 @@ use tornello::admission::policy::{LawPolicy, LimitPolicy, PollRule, RoomPolicy};
 use tornello::admission::room::{
     Claim, Ends, HoldReason, Load, Room, RoomFacts, RoomMarks, ShownPass, Touch,
 };
+use tornello::admission::slots::{Slot, SlotRule};
 use tornello::admission::{Moment, Outcome};
 
 use crate::dice::Dice;
@@ -50,6 +51,8 @@ pub(crate) enum Fault {
     CallsBurnt,
     /// Time runs for those who are called while nobody can come in.
     ClockRunsWhileHeld,
+    /// Slots are told and not made durable.
+    SlotsForgotten,
 }
 
 /// How a world is made.
@@ -71,6 +74,7 @@ pub(crate) struct Setting {
     pub(crate) block: u64,
     pub(crate) policy: RoomPolicy,
     pub(crate) limits: LimitPolicy,
+    pub(crate) slots: SlotRule,
     /// Units of which everybody who is done has taken one, if they are counted.
     pub(crate) stock: Option<u64>,
     pub(crate) fault: Option<Fault>,
@@ -129,6 +133,7 @@ impl Setting {
                 wait: Duration::ZERO,
                 stall: Duration::from_secs(3),
             },
+            slots: SlotRule { after: dice.millis(500, 20_000), length: dice.millis(2_000, 40_000) },
             stock: None,
             fault: None,
         }
@@ -152,6 +157,8 @@ pub(crate) struct Tally {
     pub(crate) kills: u32,
     /// How often somebody was told that the call was missed.
     pub(crate) late: u64,
+    /// Slots taken, and people let in by theirs before the line came so far.
+    pub(crate) slots: [u64; 2],
     pub(crate) front_row: usize,
 }
 
@@ -187,6 +194,8 @@ pub(crate) struct World {
     over: NumberSet,
     /// Numbers of which it was said, when that was durable, that they are over.
     told_over: NumberSet,
+    /// Slots that are durable: by number, when each begins and ends, by the room's clock of this life.
+    slots: BTreeMap<u64, (Duration, Duration)>,
     /// Time for which the room's clocks stood still.
     still: Duration,
     last_beat: Moment,
@@ -222,6 +231,7 @@ impl World {
             writing: None,
             over: NumberSet::default(),
             told_over: NumberSet::default(),
+            slots: BTreeMap::new(),
             still: Duration::ZERO,
             last_beat: now,
             setting,
@@ -395,6 +405,7 @@ impl World {
         self.durable = marks;
         self.keep(ends);
         self.room.kept(ends);
+        self.keep_slots();
         self.told_over = NumberSet::of_words(self.told_over.words().chain(ends.words.iter().copied()));
         self.room.reserve(marks.reserved);
         let before = self.room.marks().cursor;
@@ -440,6 +451,7 @@ impl World {
             Doing::Arriving => self.come(who),
             Doing::Waiting => self.wait(who),
             Doing::InFront | Doing::Late => self.claim(who),
+            Doing::Away => self.return_to(who),
             Doing::Inside => self.ask(who),
             Doing::Asking | Doing::Gone => Ok(()),
         }
@@ -493,12 +505,15 @@ impl World {
             must!(looked != Claim::Done, "{number} waits and is told that it is done");
             if self.setting.manners && self.dice.chance(0.02) {
                 let claimed = self.room.claim(&self.setting.policy, number, pass, self.now);
-                let early = self.room.marks().cursor < number;
+                let early = !self.room.may_come(number, self.now);
                 must!(!early || matches!(claimed, Claim::Waiting { .. }), "{number} uncalled: {claimed:?}");
                 if claimed == Claim::Admitted {
                     self.sit_down(who);
                     return self.witness.let_in(number);
                 }
+            }
+            if self.setting.manners && self.dice.chance(0.1) {
+                return self.take_slot(who);
             }
             self.look_again(who);
             return Ok(());
@@ -522,6 +537,76 @@ impl World {
             return Ok(());
         }
         self.claim(who)
+    }
+
+    /// Who is offered a slot takes it, twice by chance, and is answered when that is durable.
+    fn take_slot(&mut self, who: usize) -> Result<(), String> {
+        let Person { number, pass, .. } = self.people[who];
+        let (policy, rule) = (&self.setting.policy, &self.setting.slots);
+        let offered = self.room.slot_offer(policy, rule, number, &pass, self.now);
+        let taken = self.room.take_slot(policy, rule, number, &pass, self.now);
+        let again = self.room.take_slot(policy, rule, number, &pass, self.now);
+        must!(again == taken, "{number} took {taken:?}, then {again:?}");
+        must!(offered.is_none() || offered == taken, "{number} was offered {offered:?} and got {taken:?}");
+        let Some(slot) = taken.filter(|_| self.now >= self.disk_fails_until && self.writing.is_none()) else {
+            self.look_again(who);
+            return Ok(());
+        };
+        self.keep_slots();
+        self.tally.slots[0] += 1;
+        let comes = match self.dice.between(0, 9) {
+            // Never, too late, or too early.
+            0..=2 => {
+                self.people[who].doing = Doing::Gone;
+                return Ok(());
+            }
+            3 => slot.until.mul_f64(1.0 + self.dice.part()),
+            4 => slot.from.mul_f64(self.dice.part()),
+            _ => slot.from + (slot.until - slot.from).mul_f64(self.dice.part()),
+        };
+        self.people[who].doing = Doing::Away;
+        self.people[who].slot = (self.clock() + slot.from, self.clock() + slot.until);
+        self.after(comes, Event::Wakes(who));
+        Ok(())
+    }
+
+    /// What was taken of slots, and what is over, is on the disk.
+    fn keep_slots(&mut self) {
+        let changes = self.room.unkept_slots();
+        self.room.kept_slots(&changes);
+        if self.plants(Fault::SlotsForgotten) {
+            return;
+        }
+        for (number, window) in changes.windows {
+            let seconds = |count: u32| Duration::from_secs(count.into());
+            match window {
+                Some(window) => {
+                    self.slots.insert(number, (seconds(window.begins_s), seconds(window.ends_s)));
+                }
+                None => _ = self.slots.remove(&number),
+            }
+        }
+    }
+
+    /// Back from wherever: in time, too early, or too late.
+    fn return_to(&mut self, who: usize) -> Result<(), String> {
+        let Person { number, slot: (slot, _), .. } = self.people[who];
+        let told = self.room.slot(number, self.now);
+        let called = number <= self.room.marks().cursor;
+        let early = self.clock() < slot;
+        must!(
+            told.is_none_or(|told| early || called || told.from <= Duration::from_secs(1)),
+            "{number} comes in its slot and is told to come in {told:?}"
+        );
+        let before = self.room.marks().cursor;
+        self.people[who].doing = Doing::Waiting;
+        if self.room.may_come(number, self.now) {
+            self.tally.slots[1] += u64::from(number > before);
+            return self.claim(who);
+        }
+        must!(early || told.is_none(), "{number} comes in its slot {told:?} and may not come in");
+        self.look_again(who);
+        Ok(())
     }
 
     fn leave(&mut self, who: usize) -> Result<(), String> {
@@ -595,7 +680,7 @@ impl World {
                 self.late(who)?;
             }
             Some(Claim::Waiting { .. }) => {
-                must!(number > self.room.marks().cursor, "{number} is called and told to wait");
+                must!(!self.room.may_come(number, self.now), "{number} is called and told to wait");
                 self.look_again(who);
             }
             Some(Claim::SoldOut) => {
@@ -822,7 +907,7 @@ impl World {
             self.durable = marks;
             self.keep(&ends);
         }
-        let mut found = self.durable;
+        let (clock, mut found) = (self.clock(), self.durable);
         if self.plants(Fault::DiskLies) {
             found.reserved = found.issued.saturating_sub(5);
             found.issued = found.reserved;
@@ -832,20 +917,31 @@ impl World {
         self.tally.kills += 1;
         self.room = Room::restore(&self.setting.policy, found, self.now);
         self.room.restore_over(&self.over);
+        let left = |time: Duration| time.saturating_sub(clock);
+        let slots: Vec<(u64, Slot)> = (self.slots.iter())
+            .map(|(number, (from, until))| (*number, Slot { from: left(*from), until: left(*until) }))
+            .collect();
+        self.room.restore_slots(&self.setting.policy, &slots, self.now);
         self.born = self.now;
         self.limiter = Limiter::new(&self.setting.limits, 1, self.now);
         self.upstream.gateway_died();
         self.witness.restarted();
+        let was = clock;
         self.still = Duration::ZERO;
         self.last_beat = self.now;
         self.called(1);
         let clock = self.clock();
+        let began_anew = |time: Duration| clock + time.saturating_sub(was);
+        for (from, until) in self.slots.values_mut() {
+            (*from, *until) = (began_anew(*from), began_anew(*until));
+        }
         for who in 0..self.people.len() {
             let person = &mut self.people[who];
             person.dispatch = None;
             // What idle time and session were is forgotten; the age of the pass is not.
             (person.begun, person.used) = (clock, clock);
             person.revived_in = 0;
+            person.slot = (began_anew(person.slot.0), began_anew(person.slot.1));
             if person.doing == Doing::Asking {
                 person.doing = Doing::Inside;
                 self.after(Duration::from_millis(500), Event::Wakes(who));
@@ -859,8 +955,13 @@ impl World {
             let looked = self.room.look(person.number, &person.pass);
             must!(looked == Claim::Done, "{} was over and is told {looked:?}", person.number);
         }
+        for Person { number, .. } in self.people.iter().filter(|person| {
+            person.doing == Doing::Away && person.slot.1 > self.clock() + Duration::from_secs(1)
+        }) {
+            must!(self.room.slot(*number, self.now).is_some(), "{number} took a slot and has none");
+        }
         for person in &self.people {
-            if !matches!(person.doing, Doing::Waiting | Doing::InFront | Doing::Late) {
+            if !matches!(person.doing, Doing::Waiting | Doing::InFront | Doing::Late | Doing::Away) {
                 continue;
             }
             let looked = self.room.look(person.number, &person.pass);

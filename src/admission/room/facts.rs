@@ -13,6 +13,8 @@ pub enum HoldReason {
     Store,
     /// The order is not drawn yet.
     Draw,
+    /// At this hour nobody is called.
+    Quiet,
 }
 
 /// What a room does with those who arrive.
@@ -30,6 +32,8 @@ pub enum RoomState {
     Queueing,
     /// Nobody is called.
     Held(HoldReason),
+    /// It is over: nobody passes, and there are no places any more.
+    Ended,
 }
 
 /// A claim was heard.

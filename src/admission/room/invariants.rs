@@ -12,12 +12,13 @@ impl Room {
             let marks = lane.numbers.marks();
             debug_assert!(marks.cursor <= marks.issued, "called a number that was not given");
             debug_assert!(marks.issued <= marks.reserved, "gave a number that is not durable");
-            debug_assert!(lane.front.last().is_none_or(|number| number <= marks.cursor), "uncalled in front");
+            let comes = |number| number <= marks.cursor || lane.numbers.is_passed_over(number);
+            debug_assert!(lane.front.last().is_none_or(comes), "uncalled in front");
         }
     }
 
-    /// All of it: each called number is in one place at most, and nobody is anywhere uncalled. Looks at
-    /// everybody who is called: for simulations.
+    /// All of it: each called number is in one place at most, and nobody is anywhere uncalled but by a slot.
+    /// Looks at everybody who is called: for simulations.
     ///
     /// # Errors
     /// The first thing that is broken, in words.
@@ -37,13 +38,15 @@ impl Room {
                 return Err(format!("{stray} stands in another lane"));
             }
         }
+        self.slots.check()?;
         let mut places = BTreeSet::new();
         let inside = self.passes.numbers().filter(|number| *number != 0);
         let front = self.lanes.all().flat_map(|lane| lane.front.numbers());
         let here = inside.chain(front).chain(self.absent.keys().copied());
         for number in here {
             let numbers = &self.lanes.of(number).numbers;
-            if !numbers.is_called(number) || !numbers.is_spent(number) {
+            let called = numbers.is_called(number) || numbers.is_passed_over(number);
+            if !called || !numbers.is_spent(number) {
                 return Err(format!("{number} came in and was not called, or is not used"));
             }
             if !places.insert(number) {
@@ -53,7 +56,8 @@ impl Room {
         let late = self.lanes.all().flat_map(|lane| lane.late.numbers());
         for number in late.chain(self.extensions.numbers()) {
             let numbers = &self.lanes.of(number).numbers;
-            if !numbers.is_called(number) || numbers.is_spent(number) {
+            let called = numbers.is_called(number) || numbers.is_passed_over(number);
+            if !called || numbers.is_spent(number) {
                 return Err(format!("{number} has a call, and was not called or is used"));
             }
         }

@@ -10,6 +10,7 @@ use crate::admission::lane::{LaneFacts, LaneId, LaneMarks, place};
 use crate::admission::late::LateLane;
 use crate::admission::moment::Moment;
 use crate::admission::numbers::{BlockUsedUp, Numbers, RoomMarks};
+use crate::admission::opening::Shut;
 use crate::admission::policy::RoomPolicy;
 use crate::admission::turns::{Asks, Turns};
 
@@ -240,8 +241,11 @@ impl Room {
     /// Gives the next number of a lane.
     ///
     /// # Errors
-    /// [`BlockUsedUp`] until the store has reserved more.
+    /// [`BlockUsedUp`] until the store has reserved more, and when the event is over.
     pub fn join_in(&mut self, lane: LaneId) -> Result<u64, BlockUsedUp> {
+        if self.shut == Some(Shut::Ended) {
+            return Err(BlockUsedUp);
+        }
         self.lanes.of_mut(lane.origin()).numbers.give()
     }
 
@@ -305,16 +309,21 @@ impl Room {
         let passes = self.passes.numbers().filter(of).count();
         let absent = self.absent.keys().filter(|number| of(number)).count();
         let lane = self.lanes.of(lane.origin());
+        // Those whose turn has come while they are away; the others wait.
+        let away =
+            self.slots.numbers().filter(|number| of(number) && lane.numbers.is_called(*number)).count();
         let open = self.calls.open(lane.id);
-        let here = passes + absent + lane.front.len();
+        let here = passes + absent + lane.front.len() + away;
         (lane.numbers.perhaps_people() + lane.late.len(), here as u64 + open)
     }
 
     /// The ranges that are over in one lane, for the late lanes.
     pub(super) fn miss_all(&mut self, over: impl Iterator<Item = RangeInclusive<u64>>) {
         for number in over.flatten() {
+            // Whoever had a slot missed that, and no call besides.
+            let has_time = self.extensions.until(number).is_some() || self.slots.contains(number);
             let lane = self.lanes.of_mut(number);
-            if lane.numbers.is_unclaimed(number) && self.extensions.until(number).is_none() {
+            if lane.numbers.is_unclaimed(number) && !has_time && lane.late.misses(number) == 0 {
                 lane.late.miss(number);
             }
         }

@@ -30,16 +30,17 @@ impl Room {
     /// What is left of a call's time. `None` if the number is not called now, or its call was taken.
     #[must_use]
     pub fn call_time(&self, policy: &RoomPolicy, number: u64, now: Moment) -> Option<CallTime> {
-        let until = self.call_ends(policy, number)?;
+        let clock = self.clock(now);
+        let until = self.call_ends(policy, number, clock)?;
         let extensions = EXTENSIONS - self.extensions.times(number);
-        Some(CallTime { left: until.since(self.clock(now)), extensions })
+        Some(CallTime { left: until.since(clock), extensions })
     }
 
     /// The holder of a call asks for more time: it is as long again as a new one, from now on. `None` if
     /// the number is not called now; after ten times nothing changes any more.
     pub fn extend_call(&mut self, policy: &RoomPolicy, number: u64, now: Moment) -> Option<CallTime> {
         let clock = self.clock(now);
-        let until = self.call_ends(policy, number)?.max(clock.after(policy.call));
+        let until = self.call_ends(policy, number, clock)?.max(clock.after(policy.call));
         if self.extensions.extend(number, until) {
             self.lanes.of_mut(number).late.extend(number, clock);
         }
@@ -60,17 +61,20 @@ impl Room {
             }
         }
         while let Some(number) = self.extensions.next_over(clock) {
-            self.lanes.of_mut(number).late.miss(number);
+            self.miss_turn(number);
         }
         let left = self.lanes.all_mut().filter_map(|lane| left_over(&mut lane.left_called, policy, clock));
         let left: Vec<_> = left.collect();
         self.miss_all(over.into_iter().chain(left));
     }
 
-    fn call_ends(&self, policy: &RoomPolicy, number: u64) -> Option<Moment> {
+    fn call_ends(&self, policy: &RoomPolicy, number: u64, clock: Moment) -> Option<Moment> {
         let lane = self.lanes.of(number);
-        if !lane.numbers.is_called(number) || lane.numbers.is_spent(number) || lane.late.is_late(number) {
+        if !self.is_up(number, clock) || lane.numbers.is_spent(number) || lane.late.is_late(number) {
             return None;
+        }
+        if let Some(ends) = self.slots.ends(number) {
+            return self.extensions.until(number).or(Some(ends));
         }
         let left = lane.left_called.as_ref().filter(|left| (left.next..=left.last).contains(&number));
         let called = lane.late.called_at(number).or_else(|| self.calls.called_at(number));

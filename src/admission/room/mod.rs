@@ -3,10 +3,11 @@
 //! First come, first served. A number is given once and never changes; the cursor, the highest number
 //! called, only rises. Being called uses nothing up: only a *claim* takes a seat, once. A claim that
 //! finds no seat joins the front row, in number order, and gets the next one. A call that its holder
-//! misses is lost, the number is not: it is called again in the late lane. A call can be extended.
+//! misses is lost, the number is not: it is called again in the late lane. A call can be extended. Whoever
+//! takes a slot goes away until then, and the line passes over the number.
 //! All this holds within a lane; between the lanes of a room calls and seats go by weight.
 //!
-//! Memory: counters, some bits per *called* number, a record per pass and extension. Nothing per waiting
+//! Memory: counters, some bits per *called* number, a record per pass, extension and slot. Nothing per waiting
 //! person. The parts: of each lane its numbers (given, called, used), its late lane (missed), its front
 //! row (here) and its forecast (how long it may take); [`Calls`] (on their way), [`Passes`] (inside), [`Seats`].
 //!
@@ -19,10 +20,13 @@
 //! falls to somebody of the front row who does not look goes back, and the number stays good.
 
 mod calling;
+mod ending;
 mod facts;
 mod invariants;
 mod lanes;
 mod lateness;
+mod returns;
+mod tally;
 mod visits;
 
 use std::collections::BTreeMap;
@@ -38,10 +42,12 @@ use super::opening::Shut;
 use super::passes::Passes;
 use super::policy::RoomPolicy;
 use super::seats::{Insiders, Seats};
+use super::slots::Slots;
 
 use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
 use lanes::{Lane, Lanes};
+pub use tally::Tally;
 
 pub use super::extensions::{CallTime, VisitTime};
 pub use super::numbers::{BlockUsedUp, Ends, RoomMarks};
@@ -53,6 +59,7 @@ pub struct Room {
     lanes: Lanes,
     calls: Calls,
     extensions: Extensions,
+    slots: Slots,
     /// Numbers that were heard and whose holders were not there when it was their turn, and when they
     /// looked last.
     absent: BTreeMap<u64, Moment>,
@@ -81,6 +88,7 @@ impl Room {
             lanes: Lanes::restore(marks, now),
             calls: Calls::new(policy.poll.min),
             extensions: Extensions::default(),
+            slots: Slots::default(),
             absent: BTreeMap::new(),
             passes: Passes::default(),
             seats: Seats::default(),
@@ -161,6 +169,9 @@ impl Room {
     ///
     /// `opening` is the one that it is shut until, or was: another one counts whoever is there.
     pub fn shut(&mut self, shut: Option<Shut>, opening: Option<UnixTime>) {
+        if self.shut == Some(Shut::Ended) {
+            return;
+        }
         let came_in = !self.passes.is_empty() || self.lanes.front() > 0;
         if self.shut.is_some() || !came_in || self.opening != opening {
             (self.shut, self.opening) = (shut, opening);
@@ -170,17 +181,16 @@ impl Room {
     /// Gives the next number of the first lane.
     ///
     /// # Errors
-    /// [`BlockUsedUp`] until the store has reserved more.
+    /// [`BlockUsedUp`] until the store has reserved more, and when the event is over.
     pub fn join(&mut self) -> Result<u64, BlockUsedUp> {
-        self.lanes.first_mut().numbers.give()
+        self.join_in(LaneId::FIRST)
     }
 
     /// A holder gives the number up.
     pub fn leave(&mut self, number: u64, pass: &PassId, now: Moment) {
         self.extensions.forget(number);
         let lane = self.lanes.of_mut(number);
-        lane.late.forget(number);
-        if !lane.numbers.is_called(number) {
+        if !lane.numbers.is_called(number) && !lane.numbers.is_spent(number) {
             lane.numbers.give_up(number);
         } else if lane.front.remove(number).is_none()
             && self.absent.remove(&number).is_none()
@@ -189,6 +199,7 @@ impl Room {
         {
             self.close_call(number);
         }
+        self.slots.forget(number);
         self.lanes.of_mut(number).numbers.end(number);
     }
 
@@ -204,7 +215,7 @@ impl Room {
     /// The holder of a called number comes in, or asks again. Idempotent.
     pub fn claim(&mut self, policy: &RoomPolicy, number: u64, pass: PassId, now: Moment) -> Claim {
         let clock = self.clock(now);
-        if self.shut.is_some() || number == 0 || !self.lanes.of(number).numbers.is_called(number) {
+        if self.shut.is_some() || number == 0 || !self.may_come(number, now) {
             return self.look(number, &pass);
         }
         if self.passes.tell(&pass, clock) {
@@ -301,6 +312,7 @@ impl Room {
         if !(in_front || lane.numbers.mark_used(shown.number)) {
             return Touch::Over;
         }
+        lane.numbers.pass_over(shown.number);
         lane.front.remove(shown.number);
         lane.late.forget(shown.number);
         self.extensions.forget(shown.number);
@@ -374,6 +386,7 @@ impl Room {
         self.note_ends();
         let over = self.calls.judge(policy.call, policy.poll.max * LOOKS_BEFORE_MISSING, clock);
         self.miss_calls(policy, over, clock);
+        self.miss_slots(policy, clock);
         self.seat_front_row(policy, clock);
         let full = self.free() == 0;
         for lane in self.lanes.all_mut() {
@@ -431,6 +444,7 @@ impl Room {
             Some(Shut::Closed) => return RoomState::Closed,
             Some(Shut::Prequeue) => return RoomState::Prequeue,
             Some(Shut::Draw) => return RoomState::Held(HoldReason::Draw),
+            Some(Shut::Ended) => return RoomState::Ended,
             None => {}
         }
         if policy.hold {
@@ -516,15 +530,16 @@ impl Room {
         }
     }
 
-    /// Numbers that were perhaps never given stand in no account, whoever turns up.
+    /// Numbers that were perhaps never given stand in no account, whoever turns up, and no more do those
+    /// with a slot.
     fn take_up_call(&mut self, number: u64, clock: Moment) {
-        if !self.lanes.of(number).numbers.is_uncertain(number) {
+        if !self.lanes.of(number).numbers.is_uncertain(number) && !self.slots.contains(number) {
             self.calls.claimed(number, clock);
         }
     }
 
     fn close_call(&mut self, number: u64) {
-        if !self.lanes.of(number).numbers.is_uncertain(number) {
+        if !self.lanes.of(number).numbers.is_uncertain(number) && !self.slots.contains(number) {
             self.calls.close(number);
         }
     }

@@ -20,16 +20,16 @@ fn policy(seats: u32) -> RoomPolicy {
     }
 }
 
-fn pass(number: u64) -> PassId {
+pub(super) fn pass(number: u64) -> PassId {
     [u8::try_from(number).unwrap(); 16]
 }
 
 /// A room in the hands of its store, its disk never failing.
-struct Bench {
-    room: Room,
-    policy: RoomPolicy,
-    load: Load,
-    now: Moment,
+pub(super) struct Bench {
+    pub(super) room: Room,
+    pub(super) policy: RoomPolicy,
+    pub(super) load: Load,
+    pub(super) now: Moment,
 }
 
 impl Bench {
@@ -40,30 +40,30 @@ impl Bench {
     }
 
     /// So many wait, and none is called.
-    fn waiting(seats: u32, people: u64) -> Self {
+    pub(super) fn waiting(seats: u32, people: u64) -> Self {
         Self::new(seats, RoomMarks { epoch: 1, issued: people, reserved: people, cursor: 0 })
     }
 
-    fn step(&mut self, later: Duration) {
+    pub(super) fn step(&mut self, later: Duration) {
         self.now = self.now.after(later);
         let cursor = self.room.step(&self.policy, self.load, self.now);
         self.room.call_up_to(cursor, self.now);
     }
 
-    fn call(&mut self, cursor: u64) {
+    pub(super) fn call(&mut self, cursor: u64) {
         self.room.step(&self.policy, self.load, self.now);
         self.room.call_up_to(cursor, self.now);
     }
 
-    fn claim(&mut self, number: u64) -> Claim {
+    pub(super) fn claim(&mut self, number: u64) -> Claim {
         self.room.claim(&self.policy, number, pass(number), self.now)
     }
 
-    fn look(&self, number: u64) -> Claim {
+    pub(super) fn look(&self, number: u64) -> Claim {
         self.room.look(number, &pass(number))
     }
 
-    fn touch(&mut self, number: u64) -> Touch {
+    pub(super) fn touch(&mut self, number: u64) -> Touch {
         let shown =
             ShownPass { id: pass(number), number, age: SECOND, finishing: false, older_than_we: true };
         self.room.touch(&self.policy, &shown, self.now)

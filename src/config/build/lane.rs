@@ -23,6 +23,12 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
         let message = "lots are not drawn for lanes: each lane goes by arrival";
         Finding::error(path.clone(), message, help).about(at(&["room"]))
     });
+    let slots = path.parent().key("slots");
+    judge.refuse_if(judge.says(&slots) && room.slots.offer, || {
+        let help = "write `slots = { offer = false }`, or remove `slots` or `lanes`";
+        let message = "where a room has lanes no slots are offered";
+        Finding::error(slots, message, help).related(path.clone(), "the lanes")
+    });
     judge.refuse_if(!(2..=LANES_MAX).contains(&lanes.len()), || {
         let help = format!("write 2 to {LANES_MAX} lanes, or remove the key");
         Finding::error(path.clone(), format!("`{path}` has {} lanes", lanes.len()), help)

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::{Judge, lane};
 use crate::admission::opening::Opening;
 use crate::admission::policy::{PollRule, RoomPolicy};
+use crate::admission::slots::SlotRule;
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
 use crate::config::raw::{RawOnePlacePer, RawRoom, RawSource};
-use crate::config::settings::{DrawSettings, OnePlacePer, RoomSettings, WebhookSettings};
+use crate::config::settings::{DrawSettings, OnePlacePer, RoomSettings, SlotSettings, WebhookSettings};
 use crate::config::spelling::{did_you_mean, list};
 use crate::proof::draw::reveal::{self, Party};
 
@@ -18,6 +19,7 @@ const LANGUAGES: [&str; 5] = ["it", "en", "de", "fr", "sl"];
 /// Places are given so long before an opening, unless the operator says otherwise.
 const PREQUEUE: Duration = Duration::from_secs(3_600);
 const MESSAGE_MAX: usize = 500;
+const QUIET_MAX: usize = 8;
 /// A called client looks at the board at least this often while its call stands.
 const LOOKS_PER_CALL: u32 = 3;
 
@@ -27,6 +29,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         let path = at(&["room", name]);
         seats(judge, &path, room);
         times(judge, &path, room);
+        quiet(judge, &path, room);
         opening(judge, &path, room);
         draw(judge, &path, room);
         lane::judge(judge, &path, room);
@@ -100,6 +103,13 @@ fn times(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
         let message =
             format!("`{path}.idle` is {:?}, longer than the session of {:?}", room.idle, room.session);
         Finding::error(path.key("idle"), message, help).related(path.key("session"), "the session")
+    });
+}
+
+fn quiet(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
+    judge.refuse_if(room.quiet.len() > QUIET_MAX, || {
+        let message = format!("`{path}` has quiet hours {} times a day", room.quiet.len());
+        Finding::error(path.key("quiet"), message, format!("write at most {QUIET_MAX}"))
     });
 }
 
@@ -283,5 +293,11 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
             let (secret, ahead) = (webhook.secret.0.clone(), webhook.ahead.0);
             Some(WebhookSettings { url: web_address(&webhook.url)?, secret, ahead })
         }),
+        quiet: raw.quiet.iter().map(|hours| hours.0.clone()).collect(),
+        slots: SlotSettings {
+            offer: raw.slots.offer && raw.lanes.is_empty(),
+            rule: SlotRule { after: raw.slots.after.0, length: raw.slots.length.0 },
+            zone: raw.slots.zone.0.0.clone(),
+        },
     }
 }

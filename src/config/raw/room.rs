@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Named, RawLane};
-use crate::config::text::{Instant, Text};
+use crate::config::quiet::QuietHours;
+use crate::config::text::{Instant, Text, Zone};
 
 /// `[room.NAME]`
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +43,8 @@ pub(crate) struct RawRoom {
     pub(crate) session: Text<Duration>,
     /// How often waiting clients look at the board. Hot.
     pub(crate) poll: RawPoll,
+    /// Times to come back at, for those who wait for long. Hot.
+    pub(crate) slots: RawSlots,
     /// Of whom there is one place: of each browser, or of each person whom `[identity]` names, in any browser
     /// and on any device. Hot.
     pub(crate) one_place_per: RawOnePlacePer,
@@ -53,6 +56,10 @@ pub(crate) struct RawRoom {
     /// Lines of their own, each with a part of all calls and seats: `name`, `weight`, and what proves that somebody
     /// belongs there; exactly one has no proof and takes everybody else. Default: one line. Hot.
     pub(crate) lanes: Vec<RawLane>,
+    /// Every day, nobody who waits is called in these hours, and all clocks of the room stand still. Where nobody
+    /// waits people pass straight through. Default: none. Hot.
+    #[schemars(length(max = 8))]
+    pub(crate) quiet: Vec<Text<QuietHours>>,
     /// Call nobody in while this is true; everybody keeps the place. Hot.
     pub(crate) hold: bool,
     /// Emergency: let everybody through, counted and logged. Hot.
@@ -104,10 +111,12 @@ impl Default for RawRoom {
             idle: Text::of("10m"),
             session: Text::of("1h"),
             poll: RawPoll::default(),
+            slots: RawSlots::default(),
             one_place_per: RawOnePlacePer::Browser,
             require_identity: false,
             depends_on: Vec::new(),
             lanes: Vec::new(),
+            quiet: Vec::new(),
             hold: false,
             open: false,
             status: 503,
@@ -172,6 +181,28 @@ pub(crate) struct RawSeats {
 impl Default for RawSeats {
     fn default() -> Self {
         Self { floor: 1, ceiling: 100_000, share: 1.0 }
+    }
+}
+
+/// `room.NAME.slots`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSlots {
+    /// Whether any are offered; where a room has lanes, none are. Those who took one keep it. Hot.
+    pub(crate) offer: bool,
+    /// Offered to whoever is expected to wait for longer. Hot.
+    #[schemars(extend("x-minimum" = "1s", "x-maximum" = "12h"))]
+    pub(crate) after: Text<Duration>,
+    /// How long people have to come back. Hot.
+    #[schemars(extend("x-minimum" = "10s", "x-maximum" = "4h"))]
+    pub(crate) length: Text<Duration>,
+    /// The zone by whose clocks browsers without scripts are told the time. Hot.
+    pub(crate) zone: Text<Zone>,
+}
+
+impl Default for RawSlots {
+    fn default() -> Self {
+        Self { offer: true, after: Text::of("15m"), length: Text::of("30m"), zone: Text::of("UTC") }
     }
 }
 

@@ -46,6 +46,18 @@ const SHAPE: &[Bad] = &[
     ("[room.main]", "[room.Main]", "[room.Main]", "at most 40: `main`"),
     ("call = \"10m\"", "opens_at = \"2026-12-08T09:00\"", "opens_at", "2026-12-08T09:00[Europe/Rome]"),
     ("call = \"10m\"", "opens_at = \"2026-10-25T02:30[Europe/Rome]\"", "opens_at", "give the offset too"),
+    ("call = \"10m\"", "quiet = [\"22:00-07:00\"]", "quiet", "22:00-07:00 Europe/Rome"),
+    ("call = \"10m\"", "quiet = [\"22:00-22:00 UTC\"]", "quiet", "hold = true"),
+    ("call = \"10m\"", "quiet = \"22:00-07:00 UTC\"", "quiet", "`quiet = [\"22:00-07:00 UTC\"]`"),
+    (
+        "call = \"10m\"",
+        "quiet = [\"00:00-01:00 UTC\", \"02:00-03:00 UTC\", \"04:00-05:00 UTC\", \"06:00-07:00 UTC\", \"08:00-09:00 UTC\", \"10:00-11:00 UTC\", \"12:00-13:00 UTC\", \"14:00-15:00 UTC\", \"16:00-17:00 UTC\"]",
+        "quiet",
+        "at most 8",
+    ),
+    ("call = \"10m\"", "slots = { zone = \"Europe/Roma\" }", "Europe/Roma", "`\"Europe/Rome\"`"),
+    ("call = \"10m\"", "slots = { after = \"13h\" }", "13h", "12h"),
+    ("call = \"10m\"", "slots = false", "slots = false", "write a table: `[room.main.slots]`"),
     ("call = \"10m\"", "draw = \"dice\"", "draw = \"dice\"", "`\"drand\"`"),
     ("it = \"Attendere.\"", "Italiano = \"Attendere.\"", "Italiano", "`it`, `en`"),
     // Types.
@@ -307,6 +319,12 @@ const MEANING: &[Bad] = &[
         "opens_at = \"2026-12-08T09:00Z\"\ndraw = \"drand\"\nlanes = [{ name = \"a\" }, { name = \"b\", addresses = [\"10.0.0.0/8\"] }]",
         "lanes = ",
         "remove `draw`, or remove `lanes`",
+    ),
+    (
+        "call = \"10m\"",
+        "lanes = [{ name = \"a\" }, { name = \"b\", addresses = [\"10.0.0.0/8\"] }]\nslots = { length = \"1h\" }",
+        "slots = ",
+        "slots = { offer = false }",
     ),
     (
         "call = \"10m\"",

@@ -38,14 +38,15 @@ fn all_on() -> String {
 
 #[test]
 fn what_the_complete_file_comments_out_is_good_too() {
-    // Only one of the laws has a `latency`, and lots are drawn for one line only.
+    // Only one of the laws has a `latency`, and one line only has lots and slots.
     let all = all_on().replace("law = \"knee\"", "law = \"aimd\"");
     let without = |keys: &[&str]| -> String {
         let kept = all.lines().filter(|line| !keys.iter().any(|key| line.starts_with(&format!("{key} = "))));
         kept.map(|line| format!("{line}\n")).collect()
     };
     clean(&without(&["lanes"]), "tornello.toml");
-    clean(&without(&["draw", "parties"]), "tornello.toml");
+    let lanes = without(&["draw", "parties"]).replace("\noffer = true\n", "\noffer = false\n");
+    clean(&lanes, "tornello.toml");
 }
 
 /// A key of the complete file: what it says, and the comment above.

@@ -8,6 +8,7 @@ mod instant;
 mod name;
 mod path;
 mod unit;
+mod zone;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,6 +21,7 @@ pub(crate) use instant::Instant;
 pub(crate) use name::{CookieName, Language, Name};
 pub(crate) use path::UrlPath;
 pub(crate) use unit::{Rate, Size, write_interval};
+pub(crate) use zone::Zone;
 
 /// Why a text does not fit its format, and what to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +148,7 @@ const fn any<T: Format>() -> AnyFormat {
     }
 }
 
-const FORMATS: [AnyFormat; 14] = [
+const FORMATS: [AnyFormat; 16] = [
     any::<std::time::Duration>(),
     any::<Size>(),
     any::<Rate>(),
@@ -161,6 +163,8 @@ const FORMATS: [AnyFormat; 14] = [
     any::<Name>(),
     any::<Language>(),
     any::<Instant>(),
+    any::<Zone>(),
+    any::<crate::config::quiet::QuietHours>(),
 ];
 
 /// The format of this name.

@@ -36,7 +36,7 @@ let board = null, message = null, phase = "joining", shown = null, front = null;
 let failures = 0, trouble = "", paused = false, busy = false, timer = 0, last = 0, best = 0, slow = false, skew = 0;
 let said = "", coded = "", foreign = false, lost = !cookies();
 // The call of this ticket: until when it stands, by this clock, and how often it can be extended.
-let call = null, warned = "", wanted = false;
+let call = null, warned = "", wanted = false, none = false;
 
 const fits = (text, values) => text.replace(/\{(\w+)\}/g, (all, key) => key in values ? values[key] : all);
 const plural = (key, n) => {
@@ -137,12 +137,15 @@ const called = async () => {
   phase = "called";
   return call ? Math.max(1000, Math.min(15000, (call.ends - Date.now()) / 3)) : 5000;
 };
+// Whoever has a slot is called from then on, wherever the line is.
+const due = () => me.slot && me.slot.state === "taken" && me.slot.from_ms <= Date.now() + skew;
+const away = () => me.slot && me.slot.state === "taken" ? "slot" : "waiting";
 const next = () => {
   if (me.state === "done") {
     phase = "done";
     return 0;
   }
-  const other = stands(me.state) !== "waiting";
+  const other = stands(me.state) !== "waiting" && !due();
   if (other || me.state === "sold_out") phase = stands(me.state), me.state = "waiting";
   if (other) return board ? pace() : 5000;
   if (me.state === "called") return called();
@@ -161,6 +164,7 @@ const claim = async () => {
   if (answer.ok) return enter();
   if (answer.status === 409) {
     front = null;
+    me.slot = answer.body.slot;
     me.state = "waiting";
     phase = stands(answer.body.state);
     return answer.body.poll_after_ms || 5000;
@@ -227,8 +231,8 @@ const look = async () => {
     return next();
   }
   place(Math.max(0, me.number - board.cursor - 1));
-  if (me.number <= board.cursor) return called();
-  phase = "waiting";
+  if (me.number <= board.cursor || due()) return called();
+  phase = away();
   return pace();
 };
 const read = async () => {

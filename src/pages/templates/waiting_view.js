@@ -7,11 +7,14 @@ const range = () => {
   const ahead = shown + 1;
   const wait = ahead / board.rate / 60;
   const spread = board.spread;
+  // Nobody is called in quiet hours: a wait that they lie in goes on after them.
+  const [begins, ends] = board.quiet_ms || [Infinity, 0], until = Math.max(0, (begins - board.time_ms) / 60000);
+  const past = minutes => minutes > until ? minutes + Math.ceil((ends - Math.max(begins, board.time_ms)) / 60000) : minutes;
   const grain = wait < 20 ? 1 : wait < 60 ? 5 : wait < 240 ? 15 : 60;
   return {
     wait,
-    low: Math.floor(wait / (1 + spread) / grain) * grain,
-    high: Math.max(1, Math.ceil(wait * (1 + spread) / grain) * grain),
+    low: past(Math.floor(wait / (1 + spread) / grain) * grain),
+    high: past(Math.max(1, Math.ceil(wait * (1 + spread) / grain) * grain)),
   };
 };
 const span = minutes => {
@@ -38,6 +41,11 @@ const coarse = n => {
 const clock = ms => {
   const own = (navigator.languages || []).filter(tag => tag.split("-")[0] === pane.lang)[0];
   return new Date(ms).toLocaleTimeString(own || pane.lang);
+};
+// A time to come back at may be tomorrow's.
+const hour = ms => {
+  const then = new Date(ms), far = then.toDateString() !== new Date().toDateString();
+  return then.toLocaleString(pane.lang, { weekday: far ? "long" : undefined, hour: "2-digit", minute: "2-digit" });
 };
 const all = key => pane.querySelectorAll('[data-f="' + key + '"]');
 const put = (key, text) => all(key).forEach(el => {
@@ -79,7 +87,8 @@ const draw = () => {
     el.hidden = el.dataset.in.split(" ").indexOf(phase) < 0;
   });
   put("heading", t["heading_" + (turn ? "turn" : phase)] || t.heading_waiting);
-  put("lead", phase === "joining" ? (trouble ? "" : t.joining)
+  put("lead", phase === "slot" && me.slot ? fits(t.slot, { from: hour(me.slot.from_ms), until: hour(me.slot.until_ms) })
+    : phase === "joining" ? (trouble ? "" : t.joining)
     : phase === "front" ? (front > 0 ? fits(plural("front_ahead", front), { n: figure(front) }) : t.front_next)
     : turn ? "" : t[phase] || "");
   put("alert", !turn ? "" : phase === "entering" ? t.entering
@@ -94,6 +103,8 @@ const draw = () => {
   all("code").forEach(el => { el.hidden = !lost || !me.ticket; });
   all("ticket").forEach(el => { if (el.value !== me.ticket) el.value = me.ticket || ""; });
   put("coded", coded && t[coded]);
+  all("offer").forEach(el => { el.hidden = !r || held || !data.slots || r.wait <= data.slots || none; });
+  all("calendar").forEach(el => { el.hidden = lost || phase !== "slot"; });
   tick();
   stand();
   document.title = (turn ? t.heading_turn : phase === "waiting" ? fits(t.title_waiting, { n: figure(shown) })
@@ -192,6 +203,24 @@ const acts = {
     draw();
     // The button goes with the last time that it may be pressed: who pressed it is not left nowhere.
     if (!call || !call.more) pane.querySelector("h1").focus();
+  },
+  slot: async () => {
+    try {
+      const answer = await ask("POST", "/slot", me.ticket);
+      if (answer.ok) {
+        me.slot = answer.body.slot;
+        phase = "slot";
+      } else if (answer.status !== 409) throw failure(answer);
+      // What is not to be had now may be later: a page that is loaded again asks again.
+      none = !answer.ok;
+      failures = 0;
+    } catch (error) {
+      failures = 2;
+      trouble = error.busy ? "trouble_busy" : "trouble_network";
+    }
+    draw();
+    put("say", none ? data.text.slot_none : "");
+    pane.querySelector("h1").focus();
   },
   rejoin: async () => {
     try { await ask("DELETE", "/ticket", me.ticket); } catch (e) {

@@ -15,8 +15,8 @@ use crate::proxy::refuse;
 
 /// Tickets in one answer.
 const PART: u32 = 1_000;
-/// What was drawn stays as it is.
-const FOR_GOOD: &str = "public, max-age=86400";
+/// What was drawn or told stays as it is.
+pub(super) const FOR_GOOD: &str = "public, max-age=86400";
 
 impl Visit<'_> {
     /// `draw`, `draw/proof`, `draw/tickets/PART`: the last two hold a line for each who came.
@@ -62,8 +62,8 @@ impl Visit<'_> {
 }
 
 /// Statements, a line each.
-fn statements(text: String) -> Response<Answer> {
-    let mut answer = shared_json(Bytes::from(text));
+pub(super) fn statements(text: impl Into<Bytes>) -> Response<Answer> {
+    let mut answer = shared_json(text.into());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     answer
 }

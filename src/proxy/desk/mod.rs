@@ -9,8 +9,10 @@ mod cors;
 mod draw;
 mod form;
 mod holder;
+mod log;
 mod open;
 mod remind;
+mod slot;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,7 @@ use crate::admission::late::SHARE;
 use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState, VisitTime};
 use crate::admission::ticket::{Claims, Kind};
 use crate::admission::{Moment, Refusal};
+use crate::config::quiet;
 use crate::pages::{
     CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, RetryAfter, ReturnPath, Standstill,
     is_html_form, place_link, query_value, queue_link,
@@ -44,6 +47,7 @@ use crate::pages::{
 use crate::store::line::Entered;
 use answers::{json_answer, problem_answer, see_other, shared_json};
 use form::{Form, is_cross_site, read_form};
+use slot::PlaceSlot;
 
 const ROOT: &str = "/.tornello/";
 /// The protocol, for programs that write programs.
@@ -82,6 +86,7 @@ struct Standing {
     time: Option<CallTime>,
     /// What is left of its visit.
     visit: Option<VisitTime>,
+    slot: Option<PlaceSlot>,
     facts: RoomFacts,
     /// Of its lane.
     line: LaneFacts,
@@ -160,10 +165,12 @@ where
     let Some(room) = live.rooms.get(name) else {
         return refuse::problem(live, asked, record, Reason::NotFound, None);
     };
+    record.room = Some(Arc::clone(room));
     let named = Some((room.line.name.as_str(), room.line.id));
     let look = matches!(asked.method, Method::GET | Method::HEAD);
     let mut sources = sources(proxy, live, asked);
-    if look && matches!(endpoint, "board" | "messages" | "rules" | "rules-page" | "visit.js" | "queue") {
+    let word = endpoint.split('/').next().unwrap_or_default();
+    if look && matches!(word, "board" | "log" | "messages" | "rules" | "rules-page" | "visit.js" | "queue") {
         // The same for everybody: nobody's signature is verified for it.
         sources.jwt = None;
     }
@@ -171,7 +178,7 @@ where
     room.recognise(&mut who, &proxy.event);
     record.user = who.user;
     // What is the same for everybody is nobody's.
-    if look && matches!(endpoint, "ticket" | "receipt" | "visit" | "place") {
+    if look && matches!(endpoint, "ticket" | "receipt" | "visit" | "place" | "slot.ics") {
         person::look(room, &mut who, &proxy.event);
     }
     let lane = if look { LaneId::FIRST } else { lane::lane(live, room, &who, asked, request.headers()) };
@@ -189,6 +196,8 @@ where
             None => refuse::problem(live, asked, record, Reason::NoTicket, None),
         },
         ("draw", true) => visit.draw("", record),
+        ("log", true) => visit.log(record),
+        (of, true) if of.starts_with("log/") => visit.log_part(of.trim_start_matches("log/"), record).await,
         (of, true) if of.starts_with("draw/") => visit.draw(of.trim_start_matches("draw/"), record),
         ("visit", true) => visit.inside(record),
         ("visit.js", true) => match live.pages.visit_script(name) {
@@ -196,12 +205,15 @@ where
             None => refuse::problem(live, asked, record, Reason::NotFound, None),
         },
         ("place", true) => visit.place(record),
+        ("slot.ics", true) => visit.calendar(None, record),
         ("rules-page", true) => {
             let Visit { room, .. } = visit;
             open::rules(live, asked, room, record)
         }
         ("queue", true) => visit.queue(request.headers(), record),
-        ("tickets" | "claims" | "extension" | "leave", false) if asked.method == Method::POST => {
+        ("tickets" | "claims" | "extension" | "leave" | "slot" | "slot.ics", false)
+            if asked.method == Method::POST =>
+        {
             visit.change(endpoint, request, record).await
         }
         ("reminder", false) if matches!(asked.method, Method::POST | Method::DELETE) => {
@@ -209,11 +221,14 @@ where
         }
         ("reminder", _) => not_allowed(live, asked, record, "POST, DELETE"),
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
-        ("tickets" | "claims" | "extension" | "leave", _) => not_allowed(live, asked, record, "POST"),
+        ("slot.ics", _) => not_allowed(live, asked, record, "GET, HEAD, POST"),
+        ("tickets" | "claims" | "extension" | "leave" | "slot", _) => {
+            not_allowed(live, asked, record, "POST")
+        }
         ("ticket", _) => not_allowed(live, asked, record, "GET, HEAD, DELETE"),
         (
-            "board" | "draw" | "messages" | "visit" | "visit.js" | "place" | "queue" | "rules" | "rules-page"
-            | "receipt",
+            "board" | "draw" | "log" | "messages" | "visit" | "visit.js" | "place" | "queue" | "rules"
+            | "rules-page" | "receipt",
             _,
         ) => not_allowed(live, asked, record, "GET, HEAD"),
         _ => refuse::problem(live, asked, record, Reason::NotFound, None),
@@ -243,6 +258,9 @@ impl Visit<'_> {
         if !trusted && is_cross_site(request.headers(), self.asked) {
             return refuse::problem(self.live, self.asked, record, Reason::BadRequest, Some(CROSS_SITE));
         }
+        if self.room_state() == RoomState::Ended {
+            return refuse::problem(self.live, self.asked, record, Reason::Ended, None);
+        }
         if step == "reminder" {
             person::look(self.room, &mut self.who, &self.proxy.event);
             return self.remind(request, record).await;
@@ -265,7 +283,7 @@ impl Visit<'_> {
             }
         }
         // What is given up is the person's place, whatever is shown.
-        let leaves = !matches!(step, "tickets" | "claims" | "extension");
+        let leaves = step == "leave";
         if leaves {
             person::look(self.room, &mut self.who, &self.proxy.event);
         }
@@ -277,6 +295,8 @@ impl Visit<'_> {
             "tickets" => self.join(form.as_ref(), record).await,
             "claims" => self.claim(form.as_ref(), record),
             "extension" => self.extend(form.as_ref(), record),
+            "slot" => self.take_slot(form.as_ref(), record).await,
+            "slot.ics" => self.calendar(form.as_ref(), record),
             _ => self.leave(form.as_ref(), record).await,
         }
     }
@@ -407,10 +427,16 @@ impl Visit<'_> {
                 (json_answer(StatusCode::ACCEPTED, &body), "late")
             }
             (Claim::Waiting { ahead }, None) => {
-                let state = if ticket.number == 0 { "prequeue" } else { "waiting" };
+                let slot = self.slot_of(&ticket);
+                let state = match slot {
+                    _ if ticket.number == 0 => "prequeue",
+                    Some(PlaceSlot::Taken(_)) => "slot",
+                    _ => "waiting",
+                };
                 let body = json!({
                     "type": "about:blank", "title": "Not called yet", "status": 409, "reason": "not_called",
                     "room": self.room.line.name, "state": state, "ahead": ahead,
+                    "slot": slot.map(|slot| self.told_slot(slot)),
                     "poll_after_ms": self.poll_after_ms(ahead, &facts, &line),
                 });
                 (problem_answer(StatusCode::CONFLICT, &body), "not_called")
@@ -456,23 +482,26 @@ impl Visit<'_> {
     fn stand(&self, ticket: Claims) -> Standing {
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
         let policy = &self.room.settings.policy;
-        let (claim, facts, lane, time, visit) = self.room.line.with(|line| {
+        let (claim, called, facts, lane, time, visit) = self.room.line.with(|line| {
             let time = line.call_time(policy, ticket.number, self.now);
             let visit = line.visit_time(policy, &pass.id, self.now);
+            let called = ticket.number > 0 && line.may_come(ticket.number, self.now);
             let (claim, lane) = (line.look(ticket.number, &pass.id), line.facts_of_lane(ticket.number));
-            (claim, line.facts(policy), lane, time, visit)
+            (claim, called, line.facts(policy), lane, time, visit)
         });
-        let called = (1..=lane.cursor).contains(&place(ticket.number));
-        Standing { ticket, claim, called, time, visit, facts, line: lane }
+        let slot = self.slot_of(&ticket);
+        Standing { ticket, claim, called, time, visit, slot, facts, line: lane }
     }
 
     /// The state of a ticket, as JSON.
     fn told(&self, status: StatusCode, standing: &Standing) -> Response<Answer> {
         let (state, ahead) = match standing.claim {
+            _ if standing.facts.state == RoomState::Ended => ("ended", 0),
             _ if standing.is_undrawn() => ("prequeue", 0),
             Claim::Admitted => ("admitted", 0),
             Claim::FrontRow { ahead } => ("front_row", ahead),
             Claim::Waiting { .. } if standing.called => ("called", 0),
+            Claim::Waiting { ahead } if standing.is_away() => ("slot", ahead),
             Claim::Waiting { ahead } => ("waiting", ahead),
             Claim::Late { ahead } => ("late", ahead),
             Claim::SoldOut => ("sold_out", 0),
@@ -482,6 +511,7 @@ impl Visit<'_> {
         let poll = match standing.claim {
             _ if standing.is_undrawn() => millis(self.room.settings.policy.poll.max),
             Claim::Late { .. } => self.late_poll_ms(ahead, &standing.line),
+            _ if let Some(slot) = standing.slot.filter(|_| standing.is_away()) => self.away_ms(slot),
             _ if waits => self.poll_after_ms(ahead, &standing.facts, &standing.line),
             _ => self.front_row_poll_ms(),
         };
@@ -490,6 +520,7 @@ impl Visit<'_> {
             "number": place(standing.ticket.number), "ticket": self.proxy.ring.sign(&standing.ticket),
             "ahead": ahead, "poll_after_ms": poll, "call": standing.time.map(told_time),
             "visit": standing.visit.map(told_visit),
+            "slot": standing.slot.map(|slot| self.told_slot(slot)),
         });
         if let (Some(lane), Some(body)) =
             (lane::name(self.room, standing.ticket.number), body.as_object_mut())
@@ -555,6 +586,7 @@ impl Visit<'_> {
     fn state_of(&self, standing: Option<&Standing>) -> (PlaceState, u64) {
         let query = self.asked.query.as_deref().unwrap_or_default();
         match standing.map(|standing| (standing.claim, standing.called)) {
+            _ if self.room_state() == RoomState::Ended => (PlaceState::Ended, 0),
             // Who came in by the open door has a pass and no ticket.
             None if self.visit_time().is_some() => (PlaceState::Admitted, 0),
             None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
@@ -566,6 +598,9 @@ impl Visit<'_> {
             Some((Claim::FrontRow { ahead }, _)) => (PlaceState::FrontRow, ahead),
             Some((Claim::Late { ahead }, _)) => (PlaceState::Late, ahead),
             Some((Claim::Waiting { .. }, true)) => (PlaceState::Called, 0),
+            Some((Claim::Waiting { ahead }, false)) if standing.is_some_and(Standing::is_away) => {
+                (PlaceState::Slot, ahead)
+            }
             Some((Claim::Waiting { ahead }, false)) => (PlaceState::Waiting, ahead),
         }
     }
@@ -596,17 +631,21 @@ impl Visit<'_> {
         let visit = if state == PlaceState::Admitted { self.visit_time() } else { None };
         let time = standing.and_then(|standing| standing.time);
         let lane = standing.and_then(|standing| lane::name(self.room, standing.ticket.number));
+        let slot = standing.and_then(|standing| standing.slot).map(|slot| self.written_slot(slot));
         let place = PlaceFacts {
             room: &self.room.line.name,
             state,
             number: standing.map_or(0, |standing| place(standing.ticket.number)),
             lane: lane.as_deref(),
             ahead,
-            wait: standing.and_then(|standing| Estimate::of(ahead, standing.line.rate, standing.line.spread)),
+            wait: standing
+                .and_then(|standing| Estimate::of(ahead, standing.line.rate, standing.line.spread))
+                .map(|wait| self.through_the_night(wait)),
             call: time
                 .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
             visit: visit
                 .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
+            slot: slot.as_ref(),
             code: code.as_deref().or(self.coded.then_some("")),
             standstill: standstill(facts.state),
             time: None,
@@ -620,6 +659,15 @@ impl Visit<'_> {
                 refuse::problem(self.live, self.asked, record, Reason::Internal, None)
             }
         }
+    }
+
+    /// A wait that nobody is called in for a part of.
+    fn through_the_night(&self, wait: Estimate) -> Estimate {
+        let unix = self.proxy.clock.unix();
+        wait.past(|minutes| {
+            let wait = Duration::from_secs(minutes.saturating_mul(60));
+            quiet::over(&self.room.settings.quiet, unix, wait).since(unix).as_secs() / 60
+        })
     }
 
     fn to_place(&self, form: &Form) -> Response<Answer> {
@@ -648,7 +696,12 @@ fn standstill(state: RoomState) -> Option<Standstill> {
         RoomState::Held(HoldReason::Dependency) => Some(Standstill::Dependency),
         RoomState::Held(HoldReason::Store) => Some(Standstill::Recovery),
         RoomState::Held(HoldReason::Draw) => Some(Standstill::Draw),
-        RoomState::Closed | RoomState::Prequeue | RoomState::Open | RoomState::Queueing => None,
+        RoomState::Held(HoldReason::Quiet) => Some(Standstill::Quiet),
+        RoomState::Closed
+        | RoomState::Prequeue
+        | RoomState::Open
+        | RoomState::Queueing
+        | RoomState::Ended => None,
     }
 }
 

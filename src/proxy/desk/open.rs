@@ -15,6 +15,8 @@ use super::super::refuse;
 use super::answers::{personal_json, shared_json};
 use super::own;
 use crate::admission::extensions::EXTENSIONS;
+use crate::admission::room::RoomState;
+use crate::config::quiet::QuietHours;
 use crate::config::settings::OnePlacePer;
 use crate::pages::{Health, Language, Reason, RoomStatus, RuleFacts, StatusFacts, query_value};
 
@@ -57,7 +59,8 @@ pub(super) fn status(proxy: &Proxy, live: &Live, asked: &Asked, record: Record) 
             let facts = room.line.facts(&room.settings.policy);
             let (state, reason) = state(facts.state);
             let title = room.settings.title.as_str();
-            let waiting = facts.issued.saturating_sub(facts.cursor);
+            let over = facts.state == RoomState::Ended;
+            let waiting = if over { 0 } else { facts.issued.saturating_sub(facts.cursor) };
             (name.as_str(), RoomStatus { title, state, reason, waiting })
         })
     };
@@ -90,6 +93,7 @@ pub(super) fn status(proxy: &Proxy, live: &Live, asked: &Asked, record: Record) 
 /// The page with the rules of a room, from the configuration in force.
 pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> Response<Answer> {
     let policy = &room.settings.policy;
+    let quiet: Vec<String> = room.settings.quiet.iter().map(QuietHours::text).collect();
     let facts = RuleFacts {
         room: &room.line.name,
         title: &room.settings.title,
@@ -100,6 +104,11 @@ pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> 
         seats: (policy.seats_floor, policy.seats_ceiling),
         poll: (policy.poll.min, policy.poll.max),
         lanes: &policy.lanes,
+        slots: room.settings.slots.offer.then_some({
+            let rule = &room.settings.slots.rule;
+            (rule.after, rule.length)
+        }),
+        quiet: &quiet.join(", "),
         lots: room.settings.draw.is_some(),
         person: room.settings.one_place_per == OnePlacePer::Person,
         language: language(asked),

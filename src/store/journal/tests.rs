@@ -6,6 +6,7 @@ use std::sync::Arc;
 use redb::StorageBackend;
 
 use super::*;
+use crate::admission::UnixTime;
 
 const MARKS: RoomMarks = RoomMarks { epoch: 1, issued: 10, reserved: 1_000, cursor: 4 };
 
@@ -17,6 +18,7 @@ fn entry(marks: RoomMarks, words: &[(u64, u64)]) -> Entry {
         ends: Ends { words: words.to_vec(), count: 0 },
         lots: LotsNews::default(),
         people: Changes::default(),
+        slots: SlotNews::default(),
     }
 }
 
@@ -54,6 +56,7 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
             ends: Ends::default(),
             lots: LotsNews::default(),
             people,
+            slots: SlotNews::default(),
         };
         journal.write(&[entry], &[]).unwrap();
     }
@@ -67,9 +70,26 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
     let late = Changes { places: vec![(7, [4; 28])], count: 0 };
     let (ends, lots) = (Ends::default(), LotsNews::default());
     journal.forget_people("main").unwrap();
-    let (room, lanes) = ("main".to_owned(), Vec::new());
-    journal.write(&[Entry { room, marks: MARKS, lanes, ends, lots, people: late }], &[]).unwrap();
+    let entry = Entry { people: late, ..entry(MARKS, &[]) };
+    journal.write(&[Entry { ends, lots, ..entry }], &[]).unwrap();
     assert_eq!(journal.people("main", [8; 32]).unwrap().1.len(), 0, "what was under way when its key went");
+}
+
+#[test]
+fn slots_survive_a_restart_where_they_had_moved_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let write = |spans: &[(u64, Option<(u64, u64)>)], still_ms| {
+        let slots = SlotNews { spans: spans.to_vec(), still_ms: Some(still_ms), ..SlotNews::default() };
+        journal.write(&[Entry { slots, ..entry(MARKS, &[]) }], &[]).unwrap();
+    };
+    write(&[(7, Some((100, 200))), (9, Some((300, 400)))], 0);
+    write(&[(7, None)], 60_000);
+    drop(journal);
+    let journal = Journal::open(directory.path()).unwrap();
+    let left = journal.slots("main", UnixTime(5)).unwrap();
+    assert_eq!((left.unix, left.still_ms, left.spans), (UnixTime(5), 60_000, vec![(9, (300, 400))]));
+    assert_eq!(journal.slots("mainz", UnixTime(5)).unwrap().spans, []);
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Disk {
     /// A process begins.
     fn line(&self) -> Arc<Line> {
         let (marks, over) = (self.journal.marks("main").unwrap(), self.journal.over("main").unwrap());
-        let left = Left { marks, lanes: Vec::new(), over, secret: [7; 32], people: Vec::new() };
+        let left = Left { marks, over, secret: [7; 32], ..Left::default() };
         let line = Line::restore("main", &policy(), left, Arc::default(), Moment(1));
         let (lines, leaves) = self.journal.lots("main").unwrap();
         line.set_lots(if lines.is_empty() {
@@ -93,6 +93,7 @@ impl Disk {
             ends: pending.ends.clone(),
             lots: pending.lots.clone(),
             people: pending.people.clone(),
+            slots: pending.slots.clone(),
         };
         if reach > 0 {
             self.journal.write(&[entry], &[]).unwrap();

@@ -6,6 +6,7 @@ use super::*;
 use crate::admission::number_set::NumberSet;
 use crate::admission::policy::{LanePolicy, PollRule};
 use crate::admission::room::{Claim, Load, PassId, Touch};
+use crate::admission::slots::{Slot, SlotRule};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -239,4 +240,67 @@ fn there_are_only_so_many_lanes() {
     }
     bench.policy = policy(10, &[("citizens", 1), ("one-more", 1)]);
     assert!(!bench.room.name_lanes(&bench.policy));
+}
+
+#[test]
+fn a_slot_outlives_that_its_room_gets_lanes_and_none_is_offered_there() {
+    let is_offered = |bench: &Bench, number: u64| {
+        let rule = SlotRule { after: SECOND * 10, length: SECOND * 600 };
+        let offer = bench.room.slot_offer(&bench.policy, &rule, number, &pass(number), bench.now);
+        offer.is_some()
+    };
+    let mut bench = Bench::new(10, &[]);
+    (0..1_000).for_each(|_| _ = bench.join("citizens"));
+    let mut inside: Vec<u64> = Vec::new();
+    for _ in 0..40 {
+        bench.step(SECOND);
+        inside.iter().for_each(|number| _ = bench.room.end(&pass(*number), bench.now));
+        let called = bench.room.marks().cursor;
+        inside = (1..=called).filter(|number| bench.claim(*number) == Claim::Admitted).collect();
+    }
+    let cursor = bench.room.marks().cursor;
+    assert!(is_offered(&bench, cursor + 500), "while there is one line");
+    let (away, window) = (cursor + 20, Slot { from: SECOND * 30, until: SECOND * 600 });
+    bench.room.restore_slots(&bench.policy, &[(away, window)], bench.now);
+    bench.policy = policy(10, &[("citizens", 1), ("offices", 1)]);
+    assert!(bench.room.name_lanes(&bench.policy));
+    let office = bench.join("offices");
+    let offered = [cursor + 500, office].map(|number| is_offered(&bench, number));
+    assert_eq!(offered, [false, false]);
+    bench.kill();
+    bench.room.restore_slots(&bench.policy, &[(away, window)], bench.now);
+    bench.policy.hold = true;
+    bench.step(SECOND * 60);
+    bench.policy.hold = false;
+    assert!(matches!(bench.claim(away), Claim::Waiting { .. }), "a hold moves it in lanes as well");
+    assert!(bench.room.living(LaneId::FIRST).0 > 0);
+    for _ in 0..31 {
+        bench.step(SECOND);
+    }
+    assert!(matches!(bench.claim(away), Claim::Admitted | Claim::FrontRow { .. }), "{:?}", bench.claim(away));
+    bench.room.check().unwrap();
+}
+
+#[test]
+fn at_its_end_all_lanes_are_over_and_what_was_counted_stays() {
+    let mut bench = Bench::new(1, &[("citizens", 1), ("offices", 1)]);
+    let numbers = ["citizens", "offices", "citizens", "offices"].map(|lane| bench.join(lane));
+    (0..5).for_each(|_| bench.step(SECOND));
+    let claims = numbers.map(|number| bench.claim(number));
+    assert!(
+        claims.contains(&Claim::Admitted) && claims.contains(&Claim::FrontRow { ahead: 0 }),
+        "{claims:?}"
+    );
+    let before = bench.room.facts(&bench.policy);
+    assert_eq!((bench.room.tally().given, before.issued), (4, 4), "of both lanes");
+    bench.room.end_for_good();
+    bench.step(SECOND);
+    let after = bench.room.facts(&bench.policy);
+    assert_eq!((after.active, after.front_row, bench.room.active()), (0, 0, 0));
+    assert_eq!((after.cursor, after.issued), (before.cursor, before.issued));
+    let offices = bench.room.lane_named("offices").unwrap();
+    assert!([LaneId::FIRST, offices].into_iter().all(|lane| bench.room.join_in(lane).is_err()));
+    assert!(numbers.into_iter().all(|number| bench.claim(number) != Claim::Admitted));
+    assert_eq!(bench.room.tally().given, 4);
+    bench.room.check().unwrap();
 }

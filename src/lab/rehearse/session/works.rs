@@ -6,11 +6,11 @@
 //!
 //! Invariant: `busy + queued + thinking` sessions are inside, and `busy` never rises above the workers.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 use super::crowd::{Visit, Who};
 use crate::admission::Moment;
+use crate::admission::dues::Dues;
 
 /// Somebody inside.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub(super) struct Staff {
     pub(super) slots: usize,
     pub(super) limit: u32,
     pub(super) thrash: f64,
+    /// Part of their work that is of use to anybody.
+    pub(super) useful: f64,
 }
 
 /// The pool.
@@ -50,7 +52,7 @@ pub(super) struct Staff {
 pub(super) struct Works {
     sessions: Vec<Option<Session>>,
     free: Vec<u32>,
-    events: BinaryHeap<Reverse<(Moment, u32)>>,
+    events: Dues<u32>,
     queue: VecDeque<u32>,
     busy: usize,
     clock: Moment,
@@ -95,10 +97,7 @@ impl Works {
         mut turn: impl FnMut(&Session, Turn, Moment) -> bool,
     ) {
         self.start(staff);
-        while let Some(Reverse((at, slot))) =
-            self.events.peek().copied().filter(|Reverse((at, _))| *at <= until)
-        {
-            self.events.pop();
+        while let Some((at, slot)) = self.events.next(Moment(until.0 + 1)) {
             self.pass(at);
             let Some(session) = self.sessions.get_mut(slot as usize).and_then(Option::as_mut) else {
                 continue;
@@ -108,7 +107,7 @@ impl Works {
                     self.busy -= 1;
                     session.stage = Stage::Thinking;
                     let thought = at.after(span(session.visit.think_s));
-                    self.events.push(Reverse((thought, slot)));
+                    self.events.enter(thought, slot);
                 }
                 Stage::Thinking => {
                     session.stage = Stage::Last;
@@ -136,8 +135,8 @@ impl Works {
             let waiting = in_flight.saturating_sub(staff.slots) as f64;
             let slower = 1.0 + staff.thrash * waiting / staff.slots as f64;
             self.busy += 1;
-            let done = self.clock.after(span(session.visit.work_s / 2.0 * slower));
-            self.events.push(Reverse((done, slot)));
+            let done = self.clock.after(span(session.visit.work_s / 2.0 * slower / staff.useful));
+            self.events.enter(done, slot);
         }
     }
 
@@ -169,7 +168,7 @@ mod tests {
             works.begin(who, u64::from(who) + 1, Visit { think_s: 0.5, work_s: 1.0 });
         }
         let (mut done, mut last) = (0, Moment(0));
-        let staff = Staff { slots: 10, limit: 100, thrash: 0.0 };
+        let staff = Staff { slots: 10, limit: 100, thrash: 0.0, useful: 1.0 };
         works.work(Moment(200_000_000_000), staff, |_, turn, at| {
             assert!(at >= last, "in order of time");
             last = at;
@@ -188,7 +187,11 @@ mod tests {
     fn the_limit_keeps_workers_idle_if_it_is_below_them() {
         let mut works = Works::default();
         (0..100).for_each(|who| works.begin(who, 1, Visit { think_s: 0.0, work_s: 1.0 }));
-        works.work(Moment(10_000_000_000), Staff { slots: 10, limit: 5, thrash: 0.0 }, |_, _, _| true);
+        works.work(
+            Moment(10_000_000_000),
+            Staff { slots: 10, limit: 5, thrash: 0.0, useful: 1.0 },
+            |_, _, _| true,
+        );
         assert!((works.busy_s() - 50.0).abs() < 1e-6, "{}", works.busy_s());
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::crowd::{Coming, Crowd, Who};
 use super::day::Day;
-use super::limit::LimitModel;
+use super::limit::{self, LimitModel};
 use super::looks::Looks;
 use super::outcome::{Outcome, SIGHTS_MAX};
 use super::witness::Witness;
@@ -170,6 +170,8 @@ impl<'a> World<'a> {
         self.work(ends_s);
         self.step(ends_s);
         self.account(ends_s);
+        // What is over is written down here at once.
+        self.room.kept(&self.room.unkept());
         self.beat += 1;
     }
 
@@ -255,7 +257,8 @@ impl<'a> World<'a> {
 
     fn work(&mut self, until_s: f64) {
         let slots = self.day.pool.slots_at(until_s);
-        let staff = Staff { slots, limit: self.limit.limit(), thrash: self.day.pool.thrash };
+        let useful = limit::useful(&self.day.limit, slots);
+        let staff = Staff { slots, limit: self.limit.limit(), thrash: self.day.pool.thrash, useful };
         let Self { works, room, crowd, out, people, day, places, stock, .. } = self;
         works.work(at(until_s), staff, |session: &Session, turn, now| {
             let Session { who, number, .. } = *session;

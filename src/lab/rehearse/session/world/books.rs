@@ -4,6 +4,7 @@ use super::{Place, State, World};
 use crate::admission::policy::RoomPolicy;
 use crate::admission::room::RoomState;
 use crate::lab::rehearse::session::binding::{Binding, Signs};
+use crate::lab::rehearse::session::limit;
 use crate::lab::rehearse::session::outcome::{Outcome, Sight};
 
 impl World<'_> {
@@ -24,7 +25,7 @@ impl World<'_> {
         let scale = policy.poll.scale(self.facts.issued - self.facts.cursor, self.facts.rate);
         self.out.scale_peak = self.out.scale_peak.max(scale);
         self.out.wanted_s += slots as f64 * beat_s;
-        self.out.wanted_busy_s += used_s;
+        self.out.wanted_busy_s += used_s * limit::useful(&self.day.limit, slots);
         let signs = Signs {
             held: matches!(self.facts.state, RoomState::Held(_)),
             sold_out: self.stock.is_some_and(|units| units <= self.facts.active as u64),

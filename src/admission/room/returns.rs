@@ -1,0 +1,268 @@
+//! Those who take a slot: they go away, and come back at the time that they were told.
+
+use std::time::Duration;
+
+use super::{Claim, PassId, Room, RoomState};
+use crate::admission::lane::LaneId;
+use crate::admission::moment::Moment;
+use crate::admission::policy::RoomPolicy;
+use crate::admission::slots::{Outlook, Slot, SlotChanges, SlotRule, Window};
+
+impl Room {
+    /// The slot that the holder of a waiting number would get now. None once it has one: see [`Room::slot`].
+    #[must_use]
+    pub fn slot_offer(
+        &self,
+        policy: &RoomPolicy,
+        rule: &SlotRule,
+        number: u64,
+        pass: &PassId,
+        now: Moment,
+    ) -> Option<Slot> {
+        let clock = self.clock(now);
+        self.window(policy, rule, number, pass, clock).map(|window| window.told(clock))
+    }
+
+    /// The holder of a waiting number takes a slot. Idempotent: whoever has one keeps it. `None` if none
+    /// is offered.
+    pub fn take_slot(
+        &mut self,
+        policy: &RoomPolicy,
+        rule: &SlotRule,
+        number: u64,
+        pass: &PassId,
+        now: Moment,
+    ) -> Option<Slot> {
+        let clock = self.clock(now);
+        if let Some(window) = self.window(policy, rule, number, pass, clock) {
+            self.slots.take(number, window);
+            self.lanes.of_mut(number).numbers.pass_over(number);
+        }
+        self.slot(number, now)
+    }
+
+    /// The slot of a number that has not come in by it.
+    #[must_use]
+    pub fn slot(&self, number: u64, now: Moment) -> Option<Slot> {
+        self.slots.slot(number, self.clock(now)).filter(|_| !self.lanes.of(number).numbers.is_spent(number))
+    }
+
+    /// How many slots are taken and not over.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Somebody waits to be called, now or again, or is called and has not come.
+    #[must_use]
+    pub fn is_waited_in(&self) -> bool {
+        self.lanes.waiting() > 0 || self.lanes.late().0 > 0 || self.calls.outstanding() > 0
+    }
+
+    /// A number's turn has come, or its slot: its holder is let in, or stands in the front row, when it is
+    /// claimed.
+    #[must_use]
+    pub fn may_come(&self, number: u64, now: Moment) -> bool {
+        self.is_up(number, self.clock(now))
+    }
+
+    /// Slots as they were left, each with its time from `now` on. As a restart burns no call, so it burns
+    /// no slot.
+    pub fn restore_slots(&mut self, policy: &RoomPolicy, left: &[(u64, Slot)], now: Moment) {
+        let clock = self.clock(now);
+        for (number, slot) in left {
+            self.slots.restore(*number, *slot, policy.call, clock);
+            self.lanes.of_mut(*number).numbers.pass_over(*number);
+        }
+    }
+
+    /// What must be made durable of the slots.
+    #[must_use]
+    pub fn unkept_slots(&self) -> SlotChanges {
+        self.slots.unkept()
+    }
+
+    /// This of the slots is durable.
+    pub fn kept_slots(&mut self, changes: &SlotChanges) {
+        self.slots.kept(changes);
+    }
+
+    /// How many changes of slots there were in this life.
+    #[must_use]
+    pub fn slot_changes(&self) -> u64 {
+        self.slots.changes()
+    }
+
+    /// For how long this room's clocks have stood still.
+    #[must_use]
+    pub fn stood_still(&self) -> Duration {
+        self.stood_still
+    }
+
+    pub(super) fn is_up(&self, number: u64, clock: Moment) -> bool {
+        let has_time = || self.slots.has_begun(number, clock) || self.extensions.until(number).is_some();
+        self.lanes.of(number).numbers.is_called(number) || has_time()
+    }
+
+    /// Slots that are over. Whose turn has come by now missed it, though not before a call would have ended;
+    /// whose turn has not waits for it like anybody.
+    pub(super) fn miss_slots(&mut self, policy: &RoomPolicy, clock: Moment) {
+        while let Some(number) = self.slots.next_over(clock) {
+            if self.extensions.until(number).is_some() || self.lanes.of(number).numbers.is_spent(number) {
+                continue;
+            }
+            let called = self.calls.called_at(number).map(|called| called.after(policy.call));
+            match called.filter(|until| *until > clock) {
+                Some(until) => self.slots.stand_until(number, until, clock),
+                None => self.miss_turn(number),
+            }
+        }
+    }
+
+    /// The time of a number is over: if its turn has come it is late, else it waits for it.
+    pub(super) fn miss_turn(&mut self, number: u64) {
+        let lane = self.lanes.of_mut(number);
+        if lane.numbers.is_called(number) {
+            lane.late.miss(number);
+        } else {
+            lane.numbers.wait_for(number);
+        }
+    }
+
+    fn window(
+        &self,
+        policy: &RoomPolicy,
+        rule: &SlotRule,
+        number: u64,
+        pass: &PassId,
+        clock: Moment,
+    ) -> Option<Window> {
+        let Claim::Waiting { ahead } = self.look(number, pass) else { return None };
+        let lane = self.lanes.of(number);
+        let uncalled = number > 0 && !lane.numbers.is_called(number) && !self.slots.contains(number);
+        // No time is promised in one of several lines: what each takes changes what falls to the others.
+        let several = !policy.lanes.is_empty() || lane.id != LaneId::FIRST;
+        if !uncalled || several || self.state(policy) != RoomState::Queueing {
+            return None;
+        }
+        let (rate, spread) = (lane.forecast.rate(), lane.forecast.spread()?);
+        let wait = Duration::try_from_secs_f64((ahead as f64 + 1.0) / rate).ok()?;
+        // What the line passes is not who comes in where it passes over many, and who has left was not always in
+        // the line: neither alone is what falls free for those who come back.
+        let seats = self.passes.departures().min(rate * self.calls.shows().rate());
+        let outlook = Outlook { wait: (wait, wait.mul_f64(1.0 + spread)), seats };
+        self.slots.offer(rule, &outlook, clock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Bench, pass};
+    use super::super::{CallTime, HoldReason};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// One is inside, and of a hundred who wait number 50 has a slot from the fifth to the tenth minute.
+    fn away() -> Bench {
+        let mut bench = Bench::waiting(1, 100);
+        bench.call(1);
+        assert_eq!(bench.claim(1), Claim::Admitted);
+        bench.room.slots.take(50, Window { begins_s: 300, ends_s: 600 });
+        bench.room.lanes.of_mut(50).numbers.pass_over(50);
+        bench
+    }
+
+    fn wait(bench: &mut Bench, seconds: u64) {
+        for _ in 0..seconds {
+            bench.step(SECOND);
+            bench.touch(1);
+        }
+    }
+
+    #[test]
+    fn in_its_slot_a_number_stands_in_front_wherever_the_line_is_and_before_it_waits() {
+        let mut bench = away();
+        wait(&mut bench, 290);
+        assert!(bench.room.marks().cursor < 50, "{:?}", bench.room.marks());
+        assert!(matches!(bench.claim(50), Claim::Waiting { .. }), "too early");
+        wait(&mut bench, 20);
+        assert_eq!(bench.claim(50), Claim::FrontRow { ahead: 0 });
+        let called = bench.claim(2);
+        bench.room.end(&pass(1), bench.now);
+        bench.step(SECOND);
+        let (low, high) = (bench.look(2), bench.look(50));
+        match called {
+            Claim::FrontRow { .. } => {
+                assert_eq!((low, high), (Claim::Admitted, Claim::FrontRow { ahead: 0 }))
+            }
+            _ => assert_eq!(high, Claim::Admitted),
+        }
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn who_comes_too_late_is_late_if_the_line_has_come_and_waits_for_it_if_not() {
+        let mut bench = away();
+        wait(&mut bench, 620);
+        assert!(
+            !bench.room.lanes.of_mut(50).numbers.is_passed_over(50)
+                && bench.room.slot(50, bench.now).is_none()
+        );
+        assert!(matches!(bench.claim(50), Claim::Waiting { .. }), "{:?}", bench.room.marks());
+        let mut bench = away();
+        bench.room.call_up_to(60, bench.now);
+        wait(&mut bench, 590);
+        let left = bench.room.call_time(&bench.policy, 50, bench.now).unwrap().left;
+        assert!(left <= SECOND * 11, "{left:?}");
+        wait(&mut bench, 30);
+        assert_eq!(bench.look(50), Claim::Late { ahead: 0 });
+        assert_eq!(bench.room.lanes.of(50).late.misses(50), 1, "a slot and a call are one turn");
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn a_slot_that_ends_when_the_line_has_just_come_stands_as_long_as_a_call() {
+        let mut bench = away();
+        wait(&mut bench, 550);
+        bench.room.call_up_to(60, bench.now);
+        wait(&mut bench, 500);
+        let time = bench.room.call_time(&bench.policy, 50, bench.now);
+        assert!(time.is_some_and(|CallTime { left, .. }| left > SECOND * 90), "{time:?}");
+        wait(&mut bench, 120);
+        assert_eq!(bench.look(50), Claim::Late { ahead: 0 });
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn a_hold_moves_slots_and_an_extension_counts_in_them() {
+        let mut bench = away();
+        wait(&mut bench, 200);
+        bench.load.hold = Some(HoldReason::Quiet);
+        wait(&mut bench, 1_000);
+        bench.load.hold = None;
+        let slot = bench.room.slot(50, bench.now).unwrap();
+        assert!((SECOND * 99..=SECOND * 101).contains(&slot.from), "{slot:?}");
+        wait(&mut bench, 120);
+        let more = bench.room.extend_call(&bench.policy, 50, bench.now).unwrap();
+        assert_eq!((more.left, more.extensions), (SECOND * 600, 9));
+        wait(&mut bench, 590);
+        assert_eq!(bench.room.slot(50, bench.now), None, "that is over");
+        assert_eq!(bench.claim(50), Claim::FrontRow { ahead: 0 }, "and the time that was asked for is not");
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn who_gives_a_place_up_gives_the_slot_up_and_a_restart_burns_none() {
+        let mut bench = away();
+        bench.room.leave(50, &pass(50), bench.now);
+        assert_eq!((bench.look(50), bench.room.slots()), (Claim::Done, 0));
+        let mut bench = Bench::waiting(1, 100);
+        let over = Slot { from: Duration::ZERO, until: Duration::ZERO };
+        bench.room.restore_slots(&bench.policy, &[(50, over)], bench.now);
+        bench.step(SECOND);
+        assert_eq!(bench.claim(50), Claim::Admitted, "its seat is free and its slot stands");
+        assert!(bench.room.is_waited_in());
+        bench.room.check().unwrap();
+    }
+}

@@ -1,0 +1,176 @@
+//! Times to come back at: what is offered, what was taken, and its entry for a calendar.
+
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::answers::{json_answer, problem_answer};
+use super::form::Form;
+use super::{NOT_DURABLE, Standing, Visit, millis, own};
+use crate::admission::lane::place;
+use crate::admission::room::Claim;
+use crate::admission::slots::Slot;
+use crate::admission::ticket::Claims;
+use crate::config::quiet;
+use crate::pages::{CalendarFacts, Language, Reason, ReturnPath, SlotTimes, query_value};
+use crate::proof::hex;
+use crate::proxy::body::Answer;
+use crate::proxy::record::Record;
+use crate::proxy::refuse;
+
+/// Whoever has a slot need not ask before it; who does, is asked to come again in time.
+const POLL_MAX_MS: u64 = 3_600_000;
+
+/// The slot of a place: taken, or to be had.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PlaceSlot {
+    /// It is there for the asking.
+    Offered(Slot),
+    /// Its holder may go away.
+    Taken(Slot),
+}
+
+impl PlaceSlot {
+    fn slot(self) -> Slot {
+        match self {
+            Self::Offered(slot) | Self::Taken(slot) => slot,
+        }
+    }
+}
+
+impl Standing {
+    /// It has a slot and is not up yet.
+    pub(super) fn is_away(&self) -> bool {
+        let waits = matches!(self.claim, Claim::Waiting { .. }) && !self.called;
+        waits && matches!(self.slot, Some(PlaceSlot::Taken(_)))
+    }
+}
+
+impl Visit<'_> {
+    /// The slot of a ticket, if it has one or may have one.
+    pub(super) fn slot_of(&self, ticket: &Claims) -> Option<PlaceSlot> {
+        let (settings, number) = (&self.room.settings, ticket.number);
+        let pass = ticket.pass(&self.proxy.ring, ticket.time);
+        self.room.line.with(|line| {
+            let taken = line.slot(number, self.now).map(PlaceSlot::Taken);
+            taken.or_else(|| {
+                let (policy, slots) = (&settings.policy, &settings.slots);
+                let offer = line.slot_offer(policy, &slots.rule, number, &pass.id, self.now);
+                offer.filter(|_| slots.offer).map(PlaceSlot::Offered)
+            })
+        })
+    }
+
+    /// A slot is taken. Asked twice, it is the same.
+    pub(super) async fn take_slot(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+        let Some(ticket) = self.who.ticket else {
+            return match form {
+                Some(form) => own(record, "no_ticket", self.to_place(form)),
+                None => refuse::problem(self.live, self.asked, record, Reason::NoTicket, None),
+            };
+        };
+        let (settings, number) = (&self.room.settings, ticket.number);
+        let pass = ticket.pass(&self.proxy.ring, ticket.time);
+        let slot = self.room.line.with(|line| {
+            let (policy, slots) = (&settings.policy, &settings.slots);
+            if slots.offer {
+                line.take_slot(policy, &slots.rule, number, &pass.id, self.now)
+            } else {
+                line.slot(number, self.now)
+            }
+        });
+        if slot.is_some() && !self.room.line.slots_kept().await {
+            return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
+        }
+        let room = &self.room.line.name;
+        match (form, slot) {
+            (Some(form), _) if self.coded => self.place_of(Some(form), record),
+            (Some(form), _) => own(record, "slot", self.to_place(form)),
+            (None, Some(slot)) => {
+                let slot = self.told_slot(PlaceSlot::Taken(slot));
+                let body = json!({ "room": room, "state": "slot", "number": place(number), "slot": slot });
+                own(record, "slot", json_answer(StatusCode::OK, &body))
+            }
+            (None, None) => {
+                let body = json!({
+                    "type": "about:blank", "title": "There is no time to book at the moment", "status": 409,
+                    "reason": "no_slot", "room": room,
+                });
+                own(record, "no_slot", problem_answer(StatusCode::CONFLICT, &body))
+            }
+        }
+    }
+
+    /// The slot as an entry for a calendar.
+    pub(super) fn calendar(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+        let ticket = self.who.ticket;
+        let Some((ticket, PlaceSlot::Taken(slot))) =
+            ticket.and_then(|ticket| Some((ticket, self.slot_of(&ticket)?)))
+        else {
+            return refuse::problem(self.live, self.asked, record, Reason::NoTicket, None);
+        };
+        let query = self.asked.query.as_deref().unwrap_or_default();
+        let back = || query_value(query, "return").and_then(|path| ReturnPath::parse(&path));
+        let back = form.map(|form| form.back.clone()).or_else(back).unwrap_or_default();
+        let named = || query_value(query, "lang").and_then(|tag| Language::from_tag(&tag));
+        let language = form.and_then(|form| form.language).or_else(named).unwrap_or(self.asked.language);
+        let (scheme, host) = (if self.asked.secure { "https" } else { "http" }, &self.asked.host);
+        let port = self.asked.port.map_or_else(String::new, |port| format!(":{port}"));
+        let mut uid = Sha256::new();
+        uid.update(b"tornello-slot-v1");
+        uid.update(ticket.room.0.to_le_bytes());
+        uid.update(ticket.id);
+        let uid = uid.finalize();
+        let facts = CalendarFacts {
+            title: &self.room.settings.title,
+            uid: &format!("{}@tornello", hex(uid.get(..16).unwrap_or_default())),
+            times_ms: self.times_ms(slot),
+            now_ms: self.proxy.clock.unix().0,
+            url: &format!("{scheme}://{host}{port}{}", back.as_str()),
+            language,
+        };
+        let entry = self.live.pages.calendar(&facts);
+        own(record, "calendar", entry.map(|body| Answer::Own(Some(body))))
+    }
+
+    /// What programs are told of a slot, by the clock of the wall.
+    pub(super) fn told_slot(&self, slot: PlaceSlot) -> Value {
+        let (from_ms, until_ms) = self.times_ms(slot.slot());
+        let taken = matches!(slot, PlaceSlot::Taken(_));
+        json!({ "state": if taken { "taken" } else { "offered" }, "from_ms": from_ms, "until_ms": until_ms })
+    }
+
+    /// What people without scripts are told of a slot, by the clocks of the room's zone.
+    pub(super) fn written_slot(&self, slot: PlaceSlot) -> SlotTimes {
+        let zone = &self.room.settings.slots.zone;
+        let at = |ms: u64| {
+            let moment = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+            moment.unwrap_or_default().to_zoned(zone.clone())
+        };
+        let today = at(self.proxy.clock.unix().0).date();
+        let written = |ms: u64| {
+            let time = at(ms);
+            let format = if time.date() == today { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+            time.strftime(format).to_string()
+        };
+        let (from_ms, until_ms) = self.times_ms(slot.slot());
+        let zone = zone.iana_name().unwrap_or_default();
+        SlotTimes {
+            from: written(from_ms),
+            until: format!("{} ({zone})", written(until_ms)),
+            taken: matches!(slot, PlaceSlot::Taken(_)),
+        }
+    }
+
+    /// How long whoever has a slot may stay away.
+    pub(super) fn away_ms(&self, slot: PlaceSlot) -> u64 {
+        let least = millis(self.room.settings.policy.poll.min);
+        millis(slot.slot().from).clamp(least, POLL_MAX_MS.max(least))
+    }
+
+    fn times_ms(&self, slot: Slot) -> (u64, u64) {
+        let (now, quiet) = (self.proxy.clock.unix(), &self.room.settings.quiet);
+        (quiet::over(quiet, now, slot.from).0, quiet::over(quiet, now, slot.until).0)
+    }
+}
