@@ -9,8 +9,6 @@ pub(crate) enum Standing {
     Met,
     /// Not as demanded.
     Missed,
-    /// The feature does not exist.
-    Absent,
 }
 
 impl fmt::Display for Standing {
@@ -18,7 +16,6 @@ impl fmt::Display for Standing {
         f.pad(match self {
             Self::Met => "met",
             Self::Missed => "missed",
-            Self::Absent => "absent",
         })
     }
 }
@@ -27,17 +24,13 @@ impl fmt::Display for Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Judged {
     pub(crate) standing: Standing,
-    /// What was measured, or what is missing.
+    /// What was measured.
     pub(crate) measured: String,
 }
 
 impl Judged {
     pub(crate) fn new(met: bool, measured: String) -> Self {
         Self { standing: if met { Standing::Met } else { Standing::Missed }, measured }
-    }
-
-    pub(crate) fn absent(missing: &str) -> Self {
-        Self { standing: Standing::Absent, measured: missing.to_owned() }
     }
 }
 

@@ -1,32 +1,35 @@
 //! Quiet hours: who waits when they begin sleeps, and nobody is called until they are over. Whoever comes in
 //! them is awake: once nobody waits any more who came before, the line moves as by day.
 
+use super::lanes::Lane;
 use super::{HoldReason, Room};
 
 impl Room {
     /// The reason for a hold, as far as it holds this room.
     pub(super) fn wake(&mut self, hold: Option<HoldReason>) -> Option<HoldReason> {
         if hold.is_none() {
-            self.asleep_up_to = None;
+            self.lanes.all_mut().for_each(|lane| lane.asleep_up_to = None);
         }
         // Before it opens nobody is called anyway: who came before the opening came before these hours.
         if hold != Some(HoldReason::Quiet) || self.shut.is_some() {
             return hold;
         }
-        let last = *self.asleep_up_to.get_or_insert(self.marks().issued);
-        // Numbers that were given up, that have a slot or that nobody may hold wait for nothing, and who missed
-        // a call and is silent does not, either.
-        let sleeps = self.numbers.first_waiting().is_some_and(|first| first <= last)
-            || self.late.ahead_of(last + 1) > 0;
+        // Of all lanes: what one does not want at night would else go to another in which all sleep.
+        let sleeps = self.lanes.all_mut().fold(false, |sleeps, lane| lane.sleeps() || sleeps);
         if !sleeps {
-            self.asleep_up_to = Some(0);
+            self.lanes.all_mut().for_each(|lane| lane.asleep_up_to = Some(0));
         }
         sleeps.then_some(HoldReason::Quiet)
     }
+}
 
-    /// How many may be called again at this hour: who is silent may be asleep.
-    pub(super) fn late_at(&self, hold: Option<HoldReason>) -> u64 {
-        if hold == Some(HoldReason::Quiet) { self.late.back() } else { u64::MAX }
+impl Lane {
+    /// Somebody waits here from before these quiet hours.
+    fn sleeps(&mut self) -> bool {
+        let last = *self.asleep_up_to.get_or_insert(self.numbers.marks().issued);
+        // Numbers that were given up, that have a slot or that nobody may hold wait for nothing, and who missed
+        // a call and is silent does not, either.
+        self.numbers.first_waiting().is_some_and(|first| first <= last) || self.late.ahead_of(last + 1) > 0
     }
 }
 

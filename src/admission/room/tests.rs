@@ -16,6 +16,7 @@ fn policy(seats: u32) -> RoomPolicy {
         poll: PollRule { min: SECOND, max: SECOND * 10, divisor: 10, budget: 1_000 },
         hold: false,
         open: false,
+        lanes: Vec::new(),
     }
 }
 
@@ -184,7 +185,7 @@ fn a_call_is_extended_ten_times_and_stands_still_while_the_room_is_held() {
         bench.step(SECOND);
         bench.touch(1);
         bench.room.extend_call(&bench.policy, 2, bench.now);
-        bench.room.late.misses(2) == 0
+        bench.room.lanes.first().late.misses(2) == 0
     });
     assert_eq!(seconds.count(), 599, "ten times, not more");
     bench.room.check().unwrap();
@@ -212,14 +213,16 @@ type Plant = (&'static str, fn(&mut Bench));
 fn the_checker_finds_what_is_planted() {
     let plants: [Plant; 7] = [
         ("let in uncalled", |bench| bench.room.passes.begin(&bench.policy, pass(90), 90, SECOND, bench.now)),
-        ("in front and inside", |bench| bench.room.front.insert(1, pass(1), None, bench.now)),
+        ("in front and inside", |bench| {
+            bench.room.lanes.first_mut().front.insert(1, pass(1), None, bench.now)
+        }),
         ("inside twice", |bench| bench.room.passes.begin(&bench.policy, pass(77), 1, SECOND, bench.now)),
         ("away and in front", |bench| _ = bench.room.absent.insert(7, bench.now)),
         ("late and in front", |bench| {
-            bench.room.late.miss(7);
-            bench.room.late.come_back(7);
+            bench.room.lanes.first_mut().late.miss(7);
+            bench.room.lanes.first_mut().late.come_back(7);
         }),
-        ("late and uncalled", |bench| bench.room.late.miss(99)),
+        ("late and uncalled", |bench| bench.room.lanes.first_mut().late.miss(99)),
         ("extended and inside", |bench| _ = bench.room.extensions.extend(1, bench.now)),
     ];
     for (name, plant) in plants {
