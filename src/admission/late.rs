@@ -173,6 +173,12 @@ impl LateLane {
         self.back.len()
     }
 
+    /// How many are called again, and the time of their calls is not over.
+    #[must_use]
+    pub fn called(&self) -> usize {
+        self.called.len()
+    }
+
     /// How many wait to be called, there or not.
     #[must_use]
     pub fn len(&self) -> u64 {

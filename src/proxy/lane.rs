@@ -9,6 +9,7 @@ use super::asked::Asked;
 use super::identify::Identity;
 use super::live::{Live, Room};
 use crate::admission::lane::{LaneFacts, LaneId};
+use crate::admission::room::Room as Line;
 use crate::config::settings::{Belongs, LaneSettings};
 
 /// The lane that a request proves its sender to belong in; the first one of the policy for everybody else.
@@ -34,10 +35,8 @@ pub(super) fn lane(live: &Live, room: &Room, who: &Identity, asked: &Asked, fiel
 }
 
 /// What the lane of a number is called; `None` where there is one line.
-pub(super) fn name(room: &Room, number: u64) -> Option<String> {
-    let (named, others) =
-        room.line.with(|line| (line.lane_name(number).map(str::to_owned), line.lane_facts().len() > 1));
-    named.or_else(|| first(room, others))
+pub(super) fn name(room: &Room, line: &Line, number: u64) -> Option<String> {
+    line.lane_name(number).map(str::to_owned).or_else(|| first(room, line.has_lanes()))
 }
 
 /// One look at each lane, with its name; none where there is one line.

@@ -301,6 +301,12 @@ impl Room {
         }
     }
 
+    /// It has more lanes than the first.
+    #[must_use]
+    pub fn has_lanes(&self) -> bool {
+        !self.lanes.others.is_empty()
+    }
+
     /// One look at each lane, the first one first.
     #[must_use]
     pub fn lane_facts(&self) -> Vec<LaneFacts> {
@@ -325,7 +331,10 @@ impl Room {
         let away =
             self.slots.numbers().filter(|number| of(number) && lane.numbers.is_called(*number)).count();
         let open = self.calls.open(lane.id);
-        let here = passes + absent + lane.front.len() + away;
+        let extended = self.extensions.numbers().filter(|number| {
+            of(number) && self.calls.called_at(*number).is_none() && lane.late.called_at(*number).is_none()
+        });
+        let here = passes + absent + lane.front.len() + away + lane.late.called() + extended.count();
         (lane.numbers.perhaps_people() + lane.late.len(), here as u64 + open)
     }
 

@@ -214,7 +214,7 @@ mod tests {
             assert_eq!(bench.claim(50), Claim::FrontRow { ahead: 0 });
         }
         assert!(bench.room.slots.has_begun(50, bench.room.clock(bench.now)), "a restart would find it");
-        assert!(!bench.room.numbers.is_called(50), "{:?}", bench.room.marks());
+        assert!(!bench.room.lanes.first().numbers.is_called(50), "{:?}", bench.room.marks());
         bench.room.end(&pass(1), bench.now);
         wait(&mut bench, 1);
         assert_eq!(bench.look(50), Claim::Admitted, "it was never absent");
@@ -254,7 +254,7 @@ mod tests {
         let time = bench.room.extend_call(&bench.policy, 50, bench.now).unwrap();
         assert_eq!(time.left, SECOND * 600);
         bench.step(SECOND * 1_000);
-        assert_eq!(bench.room.late.misses(50), 1, "both were over in one step");
+        assert_eq!(bench.room.lanes.first().late.misses(50), 1, "both were over in one step");
         assert_eq!(bench.look(50), Claim::Late { ahead: 0 });
         bench.room.check().unwrap();
     }

@@ -450,9 +450,10 @@ fn before_its_opening_a_room_calls_and_seats_nobody() {
 fn who_is_called_again_and_silent_keeps_no_unit_longer_than_who_is_called_first() {
     let mut bench = Bench::waiting(10, 100);
     bench.call(20);
-    (1..=3).for_each(|number| bench.room.late.miss(number));
+    (1..=3).for_each(|number| bench.room.lanes.first_mut().late.miss(number));
     bench.step(SECOND * 30);
-    bench.room.late.call(3, bench.room.clock(bench.now));
+    let clock = bench.room.clock(bench.now);
+    bench.room.lanes.first_mut().late.call(3, clock);
     bench.room.remain(3, bench.now, bench.now);
     let cursor = bench.room.marks().cursor;
     bench.step(SECOND);

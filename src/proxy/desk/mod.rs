@@ -90,6 +90,8 @@ struct Standing {
     facts: RoomFacts,
     /// Of its lane.
     line: LaneFacts,
+    /// What that is called, where there are several.
+    lane: Option<String>,
 }
 
 impl Standing {
@@ -482,15 +484,16 @@ impl Visit<'_> {
     fn stand(&self, ticket: Claims) -> Standing {
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
         let policy = &self.room.settings.policy;
-        let (claim, called, facts, lane, time, visit, slot) = self.room.line.with(|line| {
+        self.room.line.with(|line| {
             let time = line.call_time(policy, ticket.number, self.now);
             let visit = line.visit_time(policy, &pass.id, self.now);
             let called = ticket.number > 0 && line.may_come(ticket.number, self.now);
             let slot = self.slot_in(line, ticket.number, &pass.id);
-            let (claim, lane) = (line.look(ticket.number, &pass.id), line.facts_of_lane(ticket.number));
-            (claim, called, line.facts(policy), lane, time, visit, slot)
-        });
-        Standing { ticket, claim, called, time, visit, slot, facts, line: lane }
+            let (claim, facts) = (line.look(ticket.number, &pass.id), line.facts(policy));
+            let lane = lane::name(self.room, line, ticket.number);
+            let line = line.facts_of_lane(ticket.number);
+            Standing { ticket, claim, called, time, visit, slot, facts, line, lane }
+        })
     }
 
     /// The state of a ticket, as JSON.
@@ -522,10 +525,8 @@ impl Visit<'_> {
             "visit": standing.visit.map(told_visit),
             "slot": standing.slot.map(|slot| self.told_slot(slot)),
         });
-        if let (Some(lane), Some(body)) =
-            (lane::name(self.room, standing.ticket.number), body.as_object_mut())
-        {
-            body.insert("lane".to_owned(), lane.into());
+        if let (Some(lane), Some(body)) = (&standing.lane, body.as_object_mut()) {
+            body.insert("lane".to_owned(), lane.as_str().into());
         }
         json_answer(status, &body)
     }
@@ -630,13 +631,12 @@ impl Visit<'_> {
         };
         let visit = if state == PlaceState::Admitted { self.visit_time() } else { None };
         let time = standing.and_then(|standing| standing.time);
-        let lane = standing.and_then(|standing| lane::name(self.room, standing.ticket.number));
         let slot = standing.and_then(|standing| standing.slot).map(|slot| self.written_slot(slot));
         let place = PlaceFacts {
             room: &self.room.line.name,
             state,
             number: standing.map_or(0, |standing| place(standing.ticket.number)),
-            lane: lane.as_deref(),
+            lane: standing.and_then(|standing| standing.lane.as_deref()),
             ahead,
             wait: standing
                 .and_then(|standing| Estimate::of(ahead, standing.line.rate, standing.line.spread))
