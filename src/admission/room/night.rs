@@ -138,7 +138,7 @@ mod tests {
         let silent = joins(&mut bench, "desk");
         (0..700).for_each(|_| {
             step(&mut bench);
-            [awake, new].into_iter().for_each(|number| bench.touch(number));
+            [awake, new].into_iter().for_each(|number| _ = bench.touch(number));
         });
         assert_eq!(bench.room.lanes.of(silent).late.misses(silent), 1);
         assert!(bench.room.lanes.of(silent).late.called_at(silent).is_none());
