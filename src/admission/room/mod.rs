@@ -191,6 +191,7 @@ impl Room {
     pub fn leave(&mut self, number: u64, pass: &PassId, now: Moment) {
         self.extensions.forget(number);
         let lane = self.lanes.of_mut(number);
+        lane.late.forget(number);
         if !lane.numbers.is_called(number) && !lane.numbers.is_spent(number) {
             lane.numbers.give_up(number);
         } else if lane.front.remove(number).is_none()
@@ -415,14 +416,17 @@ impl Room {
     /// What the board and the metrics show; of all lanes together. How long a wait is can be said of one line only.
     #[must_use]
     pub fn facts(&self, policy: &RoomPolicy) -> RoomFacts {
-        let lanes = || self.lanes.all().map(Lane::facts);
-        let spread = if lanes().count() == 1 { lanes().find_map(|alone| alone.spread) } else { None };
+        let (mut cursor, mut issued, mut rate, mut spread) = (0, 0, 0.0, None);
+        for lane in self.lanes.all().map(Lane::facts) {
+            (cursor, issued, rate) = (cursor + lane.cursor, issued + lane.issued, rate + lane.rate);
+            spread = lane.spread.filter(|_| !self.has_lanes());
+        }
         RoomFacts {
             state: self.state(policy),
             epoch: self.marks().epoch,
-            cursor: lanes().map(|lane| lane.cursor).sum(),
-            issued: lanes().map(|lane| lane.issued).sum(),
-            rate: lanes().map(|lane| lane.rate).sum(),
+            cursor,
+            issued,
+            rate,
             spread,
             show_rate: self.calls.shows().rate(),
             active: self.passes.len(),
