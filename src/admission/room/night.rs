@@ -15,7 +15,10 @@ impl Room {
             return hold;
         }
         // Of all lanes: what one does not want at night would else go to another in which all sleep.
-        let sleeps = self.lanes.all_mut().fold(false, |sleeps, lane| lane.sleeps() || sleeps);
+        let mut sleeps = false;
+        for lane in self.lanes.all_mut() {
+            sleeps |= lane.sleeps();
+        }
         if !sleeps {
             self.lanes.all_mut().for_each(|lane| lane.asleep_up_to = Some(0));
         }
