@@ -107,7 +107,11 @@ pub(crate) const ROWS: [Row; 25] = [
         Takes::Long,
         "S-IN after the outage: ≤ 1.1 × capacity in every second, direct again in ≤ 10 s",
     ),
-    row("M23", Takes::Long, "bots' share ≤ that of identities; 500 behind one address lose nothing"),
+    row(
+        "M23",
+        Takes::Long,
+        "until all are let in bots' share ≤ that of identities; 500 behind one address lose nothing",
+    ),
     row("M24", Takes::Short, "signed receipt of arrival verifies offline, no forgery does"),
     row("M25", Takes::Short, "seeded identifiers occur 0 times in logs, metrics, journal, tickets, answers"),
 ];
