@@ -44,6 +44,8 @@ pub struct Metrics {
     pub queued: IntGaugeVec,
     /// How long those waited there who got through, by class.
     pub permit_wait: HistogramVec,
+    /// By route, way and whether the budget allowed it.
+    pub bypassed: IntCounterVec,
     /// Those who did not, by class and reason.
     pub permit_refused: IntCounterVec,
     /// 1 if an upstream takes requests.
@@ -62,6 +64,16 @@ pub struct Metrics {
     pub room_active: IntGaugeVec,
     /// Claims without a seat yet.
     pub room_front_row: IntGaugeVec,
+    /// By room and lane, where there are several.
+    pub lane_waiting: IntGaugeVec,
+    /// By room and lane.
+    pub lane_front_row: IntGaugeVec,
+    /// By room and lane.
+    pub lane_late: IntGaugeVec,
+    /// By room and lane.
+    pub lane_called: IntCounterVec,
+    /// By room and lane.
+    pub lane_seated: IntCounterVec,
     /// Missed calls that will be made again.
     pub room_late: IntGaugeVec,
     /// Slots taken that are not over.
@@ -111,6 +123,7 @@ pub const NAMES: &[&str] = &[
     "tornello_permit_queue_length",
     "tornello_permit_wait_seconds",
     "tornello_permit_refused_total",
+    "tornello_bypass_total",
     "tornello_upstream_up",
     "tornello_retries_total",
     "tornello_room_state",
@@ -123,6 +136,11 @@ pub const NAMES: &[&str] = &[
     "tornello_room_slots",
     "tornello_room_show_rate",
     "tornello_room_kappa",
+    "tornello_lane_waiting",
+    "tornello_lane_front_row",
+    "tornello_lane_late",
+    "tornello_lane_called_total",
+    "tornello_lane_seated_total",
     "tornello_announced_total",
     "tornello_bucket_keys",
     "tornello_bucket_table_full_total",
@@ -251,6 +269,11 @@ impl Metrics {
                 "How long those waited for a permit who got one and had to wait.",
                 &["upstream", "class"],
             )?,
+            bypassed: counters(
+                "tornello_bypass_total",
+                "Requests that might pass by a room, and whether the budget allowed it.",
+                &["route", "way", "result"],
+            )?,
             permit_refused: counters(
                 "tornello_permit_refused_total",
                 "Requests that got no permit.",
@@ -268,6 +291,27 @@ impl Metrics {
             room_seats: gauges("tornello_room_seats", "Seats.", &["room"])?,
             room_active: gauges("tornello_room_active_passes", "Passes in use.", &["room"])?,
             room_front_row: gauges("tornello_room_front_row", "Claims without a seat yet.", &["room"])?,
+            lane_waiting: gauges("tornello_lane_waiting", "Numbers of a lane that wait.", &["room", "lane"])?,
+            lane_front_row: gauges(
+                "tornello_lane_front_row",
+                "Claims of a lane without a seat yet.",
+                &["room", "lane"],
+            )?,
+            lane_late: gauges(
+                "tornello_lane_late",
+                "Missed calls of a lane that will be made again.",
+                &["room", "lane"],
+            )?,
+            lane_called: counters(
+                "tornello_lane_called_total",
+                "Calls of a lane, those of its late lane too.",
+                &["room", "lane"],
+            )?,
+            lane_seated: counters(
+                "tornello_lane_seated_total",
+                "Seats that people of a lane took.",
+                &["room", "lane"],
+            )?,
             room_late: gauges("tornello_room_late", "Missed calls that will be made again.", &["room"])?,
             room_slots: gauges("tornello_room_slots", "Slots taken that are not over.", &["room"])?,
             room_show_rate: floats("tornello_room_show_rate", "Part of those called that come.", &["room"])?,

@@ -29,9 +29,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admission::knee::{KneeFacts, Verdict};
+use crate::admission::lane::LaneFacts;
 use crate::app::reload::Reloader;
 use crate::proxy::Proxy;
 use crate::proxy::board::state;
+use crate::proxy::lane;
+use crate::proxy::live::Room;
 
 /// What the operators' side can see and do.
 #[derive(Clone, Debug)]
@@ -113,7 +116,7 @@ async fn status(State((desk, _)): Shared) -> Json<Value> {
                 "issued": facts.issued, "waiting": facts.issued - facts.cursor, "seats": facts.seats,
                 "active": facts.active, "front_row": facts.front_row, "outstanding_calls": facts.outstanding,
                 "calls_per_second": facts.rate, "show_rate": facts.show_rate, "kappa": facts.kappa,
-                "late": facts.late, "remaining": facts.remaining,
+                "late": facts.late, "remaining": facts.remaining, "lanes": lanes(room),
             });
             (name.clone(), told)
         })
@@ -143,6 +146,22 @@ async fn status(State((desk, _)): Shared) -> Json<Value> {
         "connections": desk.proxy.witness.metrics.connections.get(),
         "rooms": rooms, "upstreams": upstreams, "last_reload": desk.reloader.last(),
     }))
+}
+
+/// The lanes of a room, none where there is one line.
+fn lanes(room: &Room) -> Value {
+    let weight = |name: &str| {
+        let lanes = &room.settings.policy.lanes;
+        lanes.iter().find(|lane| lane.name == name).map_or(1, |lane| lane.weight)
+    };
+    let told = |(name, facts): (String, LaneFacts)| {
+        json!({
+            "name": name, "weight": weight(&name), "cursor": facts.cursor, "issued": facts.issued,
+            "waiting": facts.issued - facts.cursor, "calls_per_second": facts.rate,
+            "front_row": facts.front_row, "late": facts.late, "called": facts.called, "seated": facts.seated,
+        })
+    };
+    lane::lanes(room).into_iter().map(told).collect()
 }
 
 /// What the law of a limit believes.

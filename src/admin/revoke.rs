@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::{Shared, is_from_a_page};
+use crate::admission::lane::place;
 use crate::admission::ticket::{Claims, Kind};
 
 /// The ticket, or the pass that it turned into, of `room`: the session ends, the number is not called.
@@ -47,5 +48,5 @@ pub(super) async fn revoke(
         return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     }
     tracing::warn!(room = room.line.name, number = pass.number, "revoked by an operator");
-    Json(json!({ "room": room.line.name, "number": pass.number, "state": "revoked" })).into_response()
+    Json(json!({ "room": room.line.name, "number": place(pass.number), "state": "revoked" })).into_response()
 }

@@ -9,10 +9,11 @@
 //! Invariants: `outstanding` is the sum of the open calls of all batches, `fresh` that of the batches
 //! not judged.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::lane::LaneId;
 use super::moment::Moment;
 use super::shows::ShowRate;
 
@@ -36,7 +37,8 @@ struct Batch {
 /// The calls of one room.
 #[derive(Debug)]
 pub struct Calls {
-    batches: VecDeque<Batch>,
+    /// Of each lane that was called.
+    batches: BTreeMap<LaneId, VecDeque<Batch>>,
     outstanding: u64,
     fresh: u64,
     shows: ShowRate,
@@ -46,14 +48,15 @@ impl Calls {
     /// No calls yet; claims are expected `delay` after their calls until measured.
     #[must_use]
     pub fn new(delay: Duration) -> Self {
-        Self { batches: VecDeque::new(), outstanding: 0, fresh: 0, shows: ShowRate::new(delay) }
+        Self { batches: BTreeMap::new(), outstanding: 0, fresh: 0, shows: ShowRate::new(delay) }
     }
 
     /// These numbers were called, `people` of them to somebody.
     pub fn call(&mut self, numbers: RangeInclusive<u64>, people: u64, clock: Moment) {
         self.outstanding += people;
         self.fresh += people;
-        self.batches.push_back(Batch { numbers, called: clock, people, open: people, came: 0, judged: None });
+        let line = self.batches.entry(LaneId::of(*numbers.end())).or_default();
+        line.push_back(Batch { numbers, called: clock, people, open: people, came: 0, judged: None });
     }
 
     /// The holder of a number claims, for the first time.
@@ -83,7 +86,7 @@ impl Calls {
     /// numbers of those.
     pub fn judge(&mut self, expiry: Duration, looks: Duration, clock: Moment) -> Vec<RangeInclusive<u64>> {
         let judged_after = self.judged_within(looks).min(expiry);
-        for batch in self.batches.iter_mut().filter(|batch| batch.judged.is_none()) {
+        for batch in self.batches.values_mut().flatten().filter(|batch| batch.judged.is_none()) {
             if clock.since(batch.called) >= judged_after {
                 // Who was called and gave the number up did not come, either.
                 self.shows.judge(batch.came, batch.people.saturating_sub(batch.came));
@@ -92,9 +95,11 @@ impl Calls {
             }
         }
         let mut over = Vec::new();
-        while let Some(oldest) = self.batches.pop_front_if(|batch| clock.since(batch.called) >= expiry) {
-            self.outstanding -= oldest.open;
-            over.push(oldest.numbers);
+        for line in self.batches.values_mut() {
+            while let Some(oldest) = line.pop_front_if(|batch| clock.since(batch.called) >= expiry) {
+                self.outstanding -= oldest.open;
+                over.push(oldest.numbers);
+            }
         }
         over
     }
@@ -102,8 +107,9 @@ impl Calls {
     /// When a number was called, if its call is not past its time.
     #[must_use]
     pub fn called_at(&self, number: u64) -> Option<Moment> {
-        let at = self.batches.partition_point(|batch| *batch.numbers.end() < number);
-        self.batches.get(at).filter(|batch| batch.numbers.contains(&number)).map(|batch| batch.called)
+        let line = self.batches.get(&LaneId::of(number))?;
+        let at = line.partition_point(|batch| *batch.numbers.end() < number);
+        line.get(at).filter(|batch| batch.numbers.contains(&number)).map(|batch| batch.called)
     }
 
     /// Closes a step of `elapsed`.
@@ -127,9 +133,18 @@ impl Calls {
     #[must_use]
     pub fn on_their_way(&self, clock: Moment) -> f64 {
         let oldest = self.shows.delay() * HOPELESS_AFTER_DELAYS;
-        let recent = self.batches.iter().rev().map(|batch| (batch.open, clock.since(batch.called)));
         let expected = |(open, age)| open as f64 * self.shows.still_expected(age);
-        recent.take_while(|(_, age)| *age <= oldest).map(expected).sum()
+        let of_line = |line: &VecDeque<Batch>| -> f64 {
+            let recent = line.iter().rev().map(|batch| (batch.open, clock.since(batch.called)));
+            recent.take_while(|(_, age)| *age <= oldest).map(expected).sum()
+        };
+        self.batches.values().map(of_line).sum()
+    }
+
+    /// Calls of one lane not claimed and not expired.
+    #[must_use]
+    pub fn open(&self, lane: LaneId) -> u64 {
+        self.batches.get(&lane).map_or(0, |line| line.iter().map(|batch| batch.open).sum())
     }
 
     /// What part of those called come, and how soon.
@@ -149,10 +164,11 @@ impl Calls {
         self.shows.delay() * JUDGED_AFTER_DELAYS
     }
 
-    /// Batches follow one another in number order.
-    fn batch(batches: &mut VecDeque<Batch>, number: u64) -> Option<&mut Batch> {
-        let at = batches.partition_point(|batch| *batch.numbers.end() < number);
-        batches.get_mut(at).filter(|batch| batch.numbers.contains(&number))
+    /// Batches of a lane follow one another in number order.
+    fn batch(batches: &mut BTreeMap<LaneId, VecDeque<Batch>>, number: u64) -> Option<&mut Batch> {
+        let line = batches.get_mut(&LaneId::of(number))?;
+        let at = line.partition_point(|batch| *batch.numbers.end() < number);
+        line.get_mut(at).filter(|batch| batch.numbers.contains(&number))
     }
 }
 

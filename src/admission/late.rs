@@ -78,7 +78,12 @@ impl LateLane {
 
     /// So many were called in the line: a tenth as many may be called here.
     pub fn earn(&mut self, called: u64) {
-        self.credit += SHARE * called as f64;
+        self.earn_part(called as f64);
+    }
+
+    /// The same for calls that are counted in parts.
+    pub fn earn_part(&mut self, called: f64) {
+        self.credit += SHARE * called;
         // What nobody asks for is not saved up against those who come later.
         self.credit = self.credit.min((self.len() as f64).max(1.0));
     }
@@ -89,6 +94,15 @@ impl LateLane {
         #[expect(clippy::cast_possible_truncation, reason = "not negative, rounds down, saturates")]
         let credit = self.credit as u64;
         credit.max(wanted.saturating_sub(line)).min(wanted).min(self.len())
+    }
+
+    /// How many calls it asks for where others wait elsewhere: for all who came back, and for the silent what it has
+    /// earned.
+    #[must_use]
+    pub fn asks(&self) -> u64 {
+        #[expect(clippy::cast_possible_truncation, reason = "not negative, rounds down, saturates")]
+        let credit = self.credit as u64;
+        (self.back() + credit).min(self.len())
     }
 
     /// Calls so many again: those who came back, then those who are silent, each in order of number.
@@ -157,6 +171,12 @@ impl LateLane {
     #[must_use]
     pub fn back(&self) -> u64 {
         self.back.len()
+    }
+
+    /// How many are called again, and the time of their calls is not over.
+    #[must_use]
+    pub fn called(&self) -> usize {
+        self.called.len()
     }
 
     /// How many wait to be called, there or not.

@@ -16,6 +16,7 @@ pub mod extensions;
 pub mod forecast;
 pub mod front_row;
 pub mod knee;
+pub mod lane;
 pub mod late;
 pub mod law;
 pub mod limiter;
@@ -40,6 +41,7 @@ pub mod slots;
 pub mod tempo;
 pub mod ticket;
 pub mod token_bucket;
+pub mod turns;
 
 pub use moment::{Moment, UnixTime};
 pub use refusal::Refusal;

@@ -177,6 +177,21 @@ impl Numbers {
         self.marks.issued - self.marks.cursor
     }
 
+    /// Those of them that were not given up: people who wait or are away, and numbers that were perhaps never given.
+    #[must_use]
+    pub fn perhaps_people(&self) -> u64 {
+        self.waiting() - self.passed.values().filter(|why| **why == Passed::Left).count() as u64
+    }
+
+    /// People who wait: those numbers, without the ones that the line passes over or that were perhaps never given.
+    #[must_use]
+    pub fn people(&self) -> u64 {
+        let unsure = overlap(&self.uncertain, self.marks.cursor + 1, self.marks.issued);
+        let gone = self.passed.len() as u64;
+        let both = if unsure > 0 { self.passed.range(self.uncertain.clone()).count() as u64 } else { 0 };
+        (self.waiting() + both).saturating_sub(unsure + gone)
+    }
+
     /// Its turn has come.
     #[must_use]
     pub fn is_called(&self, number: u64) -> bool {

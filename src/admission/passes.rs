@@ -495,6 +495,7 @@ mod tests {
             poll: PollRule { min: SECOND, max: SECOND * 10, divisor: 10, budget: 1_000 },
             hold: false,
             open: false,
+            lanes: Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::lane::LaneId;
 use super::number_set::NumberSet;
 use super::ticket::{Claims, Kind, RoomId};
 use super::{PersonKey, UnixTime};
@@ -65,7 +66,12 @@ pub fn keep(held: &Place, held_is: Stage, shown: &Claims, shown_is: Stage) -> Ke
         (_, Stage::Over) | (Stage::Inside, _) => Keep::Held,
         (Stage::Waits, Stage::Inside) => Keep::Shown,
         // What was inside once may be so still: a process that was killed knows of no visits.
-        (Stage::Waits, Stage::Waits) if held.entered.is_none() && shown.number < held.claims.number => {
+        // Numbers of two lanes tell nothing of who was first.
+        (Stage::Waits, Stage::Waits)
+            if held.entered.is_none()
+                && LaneId::of(shown.number) == LaneId::of(held.claims.number)
+                && shown.number < held.claims.number =>
+        {
             Keep::Shown
         }
         (Stage::Waits, Stage::Waits) => Keep::Held,

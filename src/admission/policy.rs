@@ -148,4 +148,24 @@ pub struct RoomPolicy {
     pub hold: bool,
     /// Emergency: everybody passes through, counted and logged.
     pub open: bool,
+    /// Its lanes; the first one takes everybody whom no other does. Empty where there is one line.
+    pub lanes: Vec<LanePolicy>,
+}
+
+/// A lane of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanePolicy {
+    /// Its name.
+    pub name: String,
+    /// Its part of all calls and seats, in proportion to the others'; at least 1.
+    pub weight: u32,
+}
+
+impl RoomPolicy {
+    /// The weight of a lane, 1 if the policy does not name it; that of everybody else for `None`.
+    #[must_use]
+    pub fn weight(&self, lane: Option<&str>) -> u32 {
+        let named = |name: &str| self.lanes.iter().find(|lane| lane.name == name);
+        lane.map_or_else(|| self.lanes.first(), named).map_or(1, |lane| lane.weight)
+    }
 }

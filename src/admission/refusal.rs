@@ -36,6 +36,11 @@ pub enum Refusal {
         /// The request carried something that was not sent on.
         not_sent: bool,
     },
+    /// It might pass by the room, and as many as may do so are under way.
+    BypassSpent {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The event is over.
     Ended,
     /// No permit within the time that the short queue allows.
@@ -62,6 +67,7 @@ impl Refusal {
             Self::Waiting { held: Some(_), .. } => "held",
             Self::Waiting { held: None, .. } => "waiting",
             Self::Closed { .. } => "closed",
+            Self::BypassSpent { .. } => "bypass_spent",
             Self::Ended => "ended",
             Self::Saturated { .. } => "saturated",
             Self::UpstreamDown => "upstream_down",

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::lane::LaneId;
+
 /// Longest token, in bytes.
 pub const TOKEN_MAX: usize = 256;
 /// Most numbers that are registered at once.
@@ -54,18 +56,21 @@ impl Reminders {
         self.tokens.remove(&number);
     }
 
-    /// At most `most` numbers that are called, or will be within `ahead` while `rate` are called a second
+    /// At most `most` numbers of the lane of `cursor` that are called, or will be within `ahead` while `rate` are called a second
     /// (0: not known, then nobody's turn can be foreseen); lowest first, each once.
     pub fn due(&mut self, cursor: u64, rate: f64, ahead: Duration, most: usize) -> Vec<Turn> {
-        self.told = self.told.split_off(&(cursor + 1));
+        let origin = LaneId::of(cursor).origin();
+        while let Some(number) = self.told.range(origin..=cursor).next().copied() {
+            self.told.remove(&number);
+        }
         #[expect(clippy::cast_possible_truncation, reason = "not negative, rounds down, saturates")]
         let soon = if rate > 0.0 { (rate * ahead.as_secs_f64()) as u64 + 1 } else { 0 };
         let last = cursor.saturating_add(soon);
         let mut due = Vec::new();
         while due.len() < most
-            && let Some(entry) = self.tokens.first_entry().filter(|entry| *entry.key() <= last)
+            && let Some(number) = self.tokens.range(origin..=last).next().map(|(number, _)| *number)
+            && let Some(token) = self.tokens.remove(&number)
         {
-            let (number, token) = entry.remove_entry();
             if number > cursor {
                 self.told.insert(number);
             }

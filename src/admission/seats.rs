@@ -223,6 +223,7 @@ mod tests {
             poll: PollRule { min: SECOND, max: SECOND, divisor: 10, budget: 1_000 },
             hold: false,
             open: false,
+            lanes: Vec::new(),
         }
     }
 

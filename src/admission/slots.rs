@@ -194,6 +194,11 @@ impl Slots {
         self.taken.get(&number).map(|window| self.told(*window, clock))
     }
 
+    /// The numbers that have one.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.taken.keys().copied()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher13;
 use tokio::sync::Notify;
 
+use super::lanes;
 use crate::admission::extensions::EXTENSIONS;
 use crate::admission::late::{CALLS_UNASKED, SHARE};
 use crate::admission::policy::RoomPolicy;
@@ -348,12 +349,13 @@ fn build_room(
             workshop.random.fill(&mut random);
             let people = workshop.journal.people(name, random);
             let (secret, people) = people.map_err(AssembleError::Journal)?;
+            let lanes = workshop.journal.lanes(name, marks.epoch.max(1)).map_err(AssembleError::Journal)?;
             let book = Book::open(&workshop.journal, name)
                 .map_err(|why| AssembleError::Log { room: name.to_owned(), why: why.to_string() })?;
             let ending = workshop.journal.ending(name).map_err(AssembleError::Journal)?;
             let slots =
                 workshop.journal.slots(name, workshop.clock.unix()).map_err(AssembleError::Journal)?;
-            let left = Left { marks, over, secret, people, book, ending, slots };
+            let left = Left { marks, lanes, over, secret, people, book, ending, slots };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);
             line.set_lots(lottery(workshop, name, room, marks)?);
@@ -375,7 +377,7 @@ fn build_room(
     let messages = serde_json::json!({ "id": message_id, "text": room.messages });
     let rules = rules(name, room);
     let webhook = if workshop.upstreams == Upstreams::Real { webhook(name, room)? } else { None };
-    Ok(Room {
+    let built = Room {
         line,
         settings: room.clone(),
         clusters,
@@ -385,7 +387,11 @@ fn build_room(
         rules_hash: hex(&Sha256::digest(&rules)),
         rules: Bytes::from(rules),
         webhook,
-    })
+    };
+    if old.is_none() {
+        lanes::begin(&built);
+    }
+    Ok(built)
 }
 
 /// The draw of a room that is taken up again. What was frozen stands in the store; the configuration must agree.
@@ -451,6 +457,9 @@ fn rules(name: &str, room: &RoomSettings) -> String {
             serde_json::json!({ "after_ms": rule.after.as_millis(), "length_ms": rule.length.as_millis(), "share": slots::SHARE })
         }),
     });
+    if let (false, Some(rules)) = (room.policy.lanes.is_empty(), rules.as_object_mut()) {
+        rules.insert("lanes".to_owned(), lanes::told(room));
+    }
     if let (Some(opening), Some(rules)) = (&room.opening, rules.as_object_mut()) {
         rules.insert("opens_at_ms".to_owned(), opening.at.0.into());
         rules.insert("places_from_ms".to_owned(), opening.first_place().0.into());
@@ -488,6 +497,7 @@ fn room_pages(settings: &Settings) -> Vec<RoomPage> {
         title: room.title.clone(),
         messages: room.messages.clone(),
         status: room.status,
+        lanes: !room.policy.lanes.is_empty(),
         asks: room.page_asks,
         idle: room.policy.idle,
         slots: room.slots.offer.then_some(room.slots.rule.after),

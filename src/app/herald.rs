@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::admission::lane::{LaneFacts, place};
 use crate::admission::reminders::Turn;
 use crate::admission::room::Claim;
 use crate::edge::stopped;
@@ -65,19 +66,25 @@ async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
         else {
             return;
         };
-        let facts = room.line.facts(&room.settings.policy);
+        let lanes = room.line.with(|line| line.lane_facts());
         let ahead = webhook.settings.ahead;
-        let due = room.line.reminders(|all| all.due(facts.cursor, facts.rate, ahead, BATCH));
+        let mut due: Vec<(Turn, LaneFacts)> = Vec::new();
+        for lane in lanes {
+            let (cursor, most) = (lane.id.origin() + lane.cursor, BATCH - due.len());
+            let turns = room.line.reminders(|all| all.due(cursor, lane.rate, ahead, most));
+            due.extend(turns.into_iter().map(|turn| (turn, lane)));
+        }
         if due.is_empty() {
             return;
         }
         let turns: Vec<_> = due
             .iter()
-            .filter(|turn| is_awaited(&room, turn))
-            .map(|turn| {
-                let people = turn.number.saturating_sub(facts.cursor + 1);
-                let state = if turn.number <= facts.cursor { "called" } else { "soon" };
-                let wait = (facts.rate > 0.0).then(|| (people as f64 / facts.rate * 1000.0).round());
+            .filter(|(turn, _)| is_awaited(&room, turn))
+            .map(|(turn, lane)| {
+                let number = place(turn.number);
+                let people = number.saturating_sub(lane.cursor + 1);
+                let state = if number <= lane.cursor { "called" } else { "soon" };
+                let wait = (lane.rate > 0.0).then(|| (people as f64 / lane.rate * 1000.0).round());
                 json!({ "token": turn.token, "state": state, "ahead": people, "wait_ms": wait })
             })
             .collect();

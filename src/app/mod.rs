@@ -5,6 +5,7 @@ pub mod certificates;
 mod chronicle;
 mod ending;
 pub mod herald;
+mod lanes;
 pub mod machine;
 pub mod pulse;
 pub mod reload;

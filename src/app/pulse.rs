@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::chronicle;
 use crate::admission::knee::{self, KneeFacts, PhaseName};
+use crate::admission::lane::LaneFacts;
 use crate::admission::room::{Load, RoomFacts, RoomMarks};
 use crate::admission::{Class, Moment};
 use crate::config::quiet;
@@ -23,6 +24,7 @@ use crate::edge::stopped;
 use crate::proxy::Proxy;
 use crate::proxy::board::{Notice, state};
 use crate::proxy::cluster::Cluster;
+use crate::proxy::lane;
 use crate::proxy::live::{Live, Room};
 use crate::store::book;
 use crate::store::journal::{Entry, Journal, Pages};
@@ -152,9 +154,9 @@ impl Pulse {
             return;
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
-            let (room, Pending { marks, ends, lots, people, slots, .. }) =
-                (line.name.clone(), pending.clone());
-            Entry { room, marks, ends, lots, people, slots }
+            let (room, pending) = (line.name.clone(), pending.clone());
+            let Pending { marks, lanes, ends, lots, people, slots, .. } = pending;
+            Entry { room, marks, lanes, ends, lots, people, slots }
         };
         let entries = plans.iter().map(entry).collect();
         let written = write(&self.journal, entries, lessons.clone(), to_write(&pages));
@@ -232,6 +234,7 @@ impl Pulse {
         for (name, room) in &live.rooms {
             let policy = &room.settings.policy;
             let commitment = room.line.with_lots(|lots| lots.commitment()).flatten();
+            let lanes = lane::lanes(room);
             let notice = Notice {
                 room: name,
                 poll: &policy.poll,
@@ -240,6 +243,7 @@ impl Pulse {
                 time: self.proxy.clock.unix(),
                 opens: room.opens(self.proxy.clock.unix()),
                 draw: commitment.as_deref(),
+                lanes: &lanes,
                 log: room.line.book.head(),
                 quiet: quiet::next(&room.settings.quiet, self.proxy.clock.unix()),
             };
@@ -267,6 +271,7 @@ impl Pulse {
         }
         for (name, room) in &live.rooms {
             self.measure_room(name, &room.line.facts(&room.settings.policy));
+            self.measure_lanes(name, &lane::lanes(room));
             let slots = room.line.with(|line| line.slots());
             metrics.room_slots.with_label_values(&[name.as_str()]).set(count(slots));
         }
@@ -300,6 +305,22 @@ impl Pulse {
         let (now, _) = state(facts.state);
         for known in ["closed", "prequeue", "open", "queueing", "held", "ended"] {
             metrics.room_state.with_label_values(&[name, known]).set(i64::from(known == now));
+        }
+    }
+
+    fn measure_lanes(&self, name: &str, lanes: &[(String, LaneFacts)]) {
+        let metrics = &self.proxy.witness.metrics;
+        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        for (lane, facts) in lanes {
+            let label = [name, lane];
+            metrics.lane_waiting.with_label_values(&label).set(gauge(facts.issued - facts.cursor));
+            metrics.lane_front_row.with_label_values(&label).set(count(facts.front_row));
+            metrics.lane_late.with_label_values(&label).set(gauge(facts.late));
+            for (counter, now) in [(&metrics.lane_called, facts.called), (&metrics.lane_seated, facts.seated)]
+            {
+                let counter = counter.with_label_values(&label);
+                counter.inc_by(now.saturating_sub(counter.get()));
+            }
         }
     }
 

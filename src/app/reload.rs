@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::assemble::{Workshop, assemble, govern};
-use super::{certificates, chronicle};
+use super::{certificates, chronicle, lanes};
 use crate::config::settings::{RoomSettings, Settings, TlsSettings};
 use crate::config::{Diagnostic, Severity, difference, needs_restart, parse, render};
 use crate::edge::key_files::KeyFiles;
@@ -166,6 +166,7 @@ impl Reloader {
             ));
         }
         lost_rooms(&old, &settings)?;
+        lanes::keep(&old, &settings)?;
         moved_openings(&old, &settings)?;
         self.new_rooms(&old, &settings)?;
         let files = KeyFiles::read(&settings.tls);
@@ -181,8 +182,10 @@ impl Reloader {
         let new = assemble(&self.workshop, settings, Some(&old)).await.map_err(|error| error.to_string())?;
         // While it was built somebody may have come.
         lost_rooms(&old, &new.settings)?;
+        lanes::keep(&old, &new.settings)?;
         moved_openings(&old, &new.settings)?;
         self.close_rooms(&old, &new).await;
+        lanes::name(&new);
         let new = Arc::new(new);
         self.proxy.live.store(Arc::clone(&new));
         self.tls.put(tls);

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{CONFIGURATION, Failure, OK, RUNTIME, complain};
+use crate::admission::lane::{LaneId, place};
 use crate::proof::draw::document::{self, Kept};
 use crate::proof::log::verify as log;
 use crate::proof::{receipt, sealed};
@@ -110,9 +111,16 @@ impl What {
                 let rules = rules.as_deref().map(read).transpose()?;
                 let told = receipt::verify(&read(&file)?, &key.read()?, rules.as_deref())?;
                 let time = jiff::Timestamp::from_millisecond(i64::try_from(told.time_ms)?)?;
+                let lane = match LaneId::of(told.number) {
+                    LaneId::FIRST => String::new(),
+                    lane => format!(" in lane {}", lane.index()),
+                };
                 Ok(format!(
-                    "good: number {} of room {} (epoch {}), taken at {time}; rules {}",
-                    told.number, told.room, told.epoch, told.rules
+                    "good: number {}{lane} of room {} (epoch {}), taken at {time}; rules {}",
+                    place(told.number),
+                    told.room,
+                    told.epoch,
+                    told.rules
                 ))
             }
             Self::Draw { file, rules, commitment, receipt, key } => {

@@ -9,15 +9,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::settings::{
-    AddressSettings, Boot, CertificateFiles, Credential, DrawSettings, EdgeSettings, ForwardedHeader,
-    HealthSettings, IdentitySettings, JwtSettings, KeySource, Listener, OnClientGone, Protocol,
-    QuotaSettings, RoomSettings, RouteSettings, Settings, SlotSettings, TlsSettings, TraceRule,
-    UpstreamSettings, UpstreamTls, WebhookSettings,
+    AddressSettings, Belongs, Boot, CertificateFiles, ClaimProof, Credential, DrawSettings, EdgeSettings,
+    ForwardedHeader, HealthSettings, IdentitySettings, JwtSettings, KeySource, LaneSettings, Listener,
+    OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings, SlotSettings, TlsSettings,
+    TraceRule, UpstreamSettings, UpstreamTls, WebhookSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::opening::Opening;
 use crate::admission::pace::PacePolicy;
-use crate::admission::policy::{LawPolicy, LimitPolicy, PollRule, QueuePolicy, Quota, RoomPolicy};
+use crate::admission::policy::{
+    LanePolicy, LawPolicy, LimitPolicy, PollRule, QueuePolicy, Quota, RoomPolicy,
+};
 use crate::admission::slots::SlotRule;
 use crate::admission::{Class, UnixTime};
 use crate::pages::Look;
@@ -187,7 +189,8 @@ impl Values {
     fn identity(&mut self, identity: &IdentitySettings) {
         let IdentitySettings { jwt, header, credential, forwarded } = identity;
         if let Some(jwt) = jwt {
-            let JwtSettings { keys, issuer, audience, cookie, claim, leeway, refuses } = jwt;
+            // The claims of lanes are said there.
+            let JwtSettings { keys, issuer, audience, cookie, claim, proofs: _, leeway, refuses } = jwt;
             let keys = match keys {
                 KeySource::File(file) => file.display().to_string(),
                 KeySource::Address(address) => address.clone(),
@@ -286,9 +289,23 @@ impl Values {
         self.put_time(format!("{path}.stall"), *stall);
     }
 
+    fn lanes(&mut self, path: &str, weights: &[LanePolicy], lanes: &[LaneSettings]) {
+        for LanePolicy { name, weight } in weights {
+            let path = format!("{path}.lanes[{name}]");
+            self.put(format!("{path}.weight"), weight);
+            let belongs = lanes.iter().find(|lane| lane.name == *name).map(|lane| match &lane.belongs {
+                Belongs::Claim(ClaimProof { claim, value }) => format!("claim {claim} = {value:?}"),
+                Belongs::Header { name, value } => format!("header {name} = {value:?}"),
+                Belongs::Addresses(addresses) => format!("addresses {addresses:?}"),
+            });
+            self.put(format!("{path}.belongs"), belongs.as_deref().unwrap_or("everybody else"));
+        }
+    }
+
     fn room(&mut self, path: &str, room: &RoomSettings) {
         let RoomSettings {
             policy,
+            lanes,
             opening,
             draw,
             one_place_per,
@@ -304,7 +321,19 @@ impl Values {
         } = room;
         self.put_text(format!("{path}.one_place_per"), Some(one_place_per.word()));
         self.put(format!("{path}.require_identity"), require_identity);
-        let RoomPolicy { seats_floor, seats_ceiling, share, call, idle, session, poll, hold, open } = policy;
+        let RoomPolicy {
+            seats_floor,
+            seats_ceiling,
+            share,
+            call,
+            idle,
+            session,
+            poll,
+            hold,
+            open,
+            lanes: weights,
+        } = policy;
+        self.lanes(path, weights, lanes);
         if let Some(Opening { at: UnixTime(at_ms), prequeue }) = opening {
             let at = i64::try_from(*at_ms).ok().and_then(|at_ms| Timestamp::from_millisecond(at_ms).ok());
             self.put(format!("{path}.opens_at"), at.unwrap_or(Timestamp::MAX));
@@ -369,6 +398,8 @@ impl Values {
             body_limit,
             on_client_gone,
             bypass_paths,
+            bypass_addresses,
+            bypass_header,
             bypass_limit,
             shared,
         } = route;
@@ -395,6 +426,10 @@ impl Values {
         };
         self.put_text(format!("{path}.on_client_gone"), Some(gone));
         self.put(format!("{path}.bypass_paths"), format!("{bypass_paths:?}"));
+        self.put(format!("{path}.bypass_addresses"), format!("{bypass_addresses:?}"));
+        if let Some((name, value)) = bypass_header {
+            self.put(format!("{path}.bypass_header"), format!("{name}: {value}"));
+        }
         self.put(format!("{path}.bypass_limit"), bypass_limit);
         self.put(format!("{path}.shared"), shared);
     }

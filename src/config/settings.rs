@@ -174,6 +174,8 @@ pub struct JwtSettings {
     pub cookie: Option<String>,
     /// The claim that names the person.
     pub claim: String,
+    /// Claims that prove something else of them: at most 32.
+    pub proofs: Vec<ClaimProof>,
     /// How far the issuer's clock may be off.
     pub leeway: Duration,
     /// A token that is not good is refused; else it counts as none.
@@ -322,6 +324,8 @@ impl OnePlacePer {
 pub struct RoomSettings {
     /// The rules of the line.
     pub policy: RoomPolicy,
+    /// Who belongs in each lane but the first, in this order; empty where there is one line.
+    pub lanes: Vec<LaneSettings>,
     /// When it opens; `None` is always open.
     pub opening: Option<Opening>,
     /// How the order of those who are there at the opening is drawn; `None` is by arrival.
@@ -357,6 +361,40 @@ pub struct SlotSettings {
     pub rule: SlotRule,
     /// By whose clocks times are told where a browser does not know its own.
     pub zone: TimeZone,
+}
+
+/// A lane that somebody must prove to belong in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneSettings {
+    /// Its name.
+    pub name: String,
+    /// What proves it.
+    pub belongs: Belongs,
+}
+
+/// What proves that somebody belongs in a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// Their signed token says so.
+    Claim(ClaimProof),
+    /// A trusted proxy says so.
+    Header {
+        /// The header.
+        name: http::HeaderName,
+        /// What it says.
+        value: String,
+    },
+    /// They come from one of these.
+    Addresses(Vec<ipnet::IpNet>),
+}
+
+/// A claim of a signed token that proves something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimProof {
+    /// Its name.
+    pub claim: String,
+    /// What it is, or what the list holds that it is.
+    pub value: String,
 }
 
 /// Where those who asked for it are announced before their turn.
@@ -418,6 +456,10 @@ pub struct RouteSettings {
     pub on_client_gone: OnClientGone,
     /// Prefixes below `path` that skip room and quota (login callbacks, payment returns, health).
     pub bypass_paths: Vec<String>,
+    /// Clients from here skip room and quota.
+    pub bypass_addresses: Vec<ipnet::IpNet>,
+    /// Requests of which a trusted proxy says this skip room and quota.
+    pub bypass_header: Option<(http::HeaderName, String)>,
     /// Most bypassing requests at once, inside the upstream's limit.
     pub bypass_limit: u32,
     /// The answers may be stored by shared caches. Refused on routes with a room or an identity.

@@ -40,6 +40,9 @@ pub struct Tick {
     /// Requests that the pools received.
     #[serde(default)]
     pub received: u64,
+    /// Pages that programs got.
+    #[serde(default)]
+    pub bots_served: u64,
     /// Answers of the pools that were of use.
     pub useful: u64,
     /// Worker time of the pools, in seconds, whose answer was of use.

@@ -153,6 +153,7 @@ mod tests {
             title: "Titolo".into(),
             messages: [].into(),
             status: http::StatusCode::OK,
+            lanes: false,
             asks: false,
             idle: std::time::Duration::from_secs(600),
             slots: None,

@@ -92,6 +92,8 @@ pub struct PlaceFacts<'a> {
     pub state: PlaceState,
     /// Its number.
     pub number: u64,
+    /// Its lane, where there are several.
+    pub lane: Option<&'a str>,
     /// People in front.
     pub ahead: u64,
     /// The wait, if it is known.
@@ -202,6 +204,7 @@ fn pane(
             waiting_now,
             ahead => texts.figure(facts.ahead),
             number => texts.figure(facts.number),
+            lane => facts.lane,
             wait => wait(texts, facts),
             note,
             asks_code => code.is_some(),

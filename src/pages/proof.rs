@@ -38,6 +38,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
         title: "Room".into(),
         messages: [("it".to_owned(), "Messaggio".to_owned())].into(),
         status: StatusCode::OK,
+        lanes: false,
         asks: false,
         slots: None,
         idle: Duration::from_secs(600),
@@ -70,6 +71,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
             slots: Some((Duration::from_secs(900), Duration::from_secs(1_800))),
             quiet: "22:00-07:00 Europe/Rome",
             person: true,
+            lanes: &[],
             lots: true,
             language,
         })?;
@@ -84,6 +86,7 @@ fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) 
             room: &room.name,
             state,
             number: 2,
+            lane: None,
             ahead: 1,
             wait: None,
             call: Some(CallMinutes { minutes: 2, more: true }),

@@ -9,6 +9,8 @@ pub enum Reason {
     Waiting,
     /// The room stands still.
     Held,
+    /// As many pass by the room as may.
+    BypassSpent,
     /// The upstream holds as many requests as it can.
     Saturated,
     /// The upstream cannot be reached.
@@ -47,9 +49,10 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Waiting,
         Self::Held,
+        Self::BypassSpent,
         Self::Saturated,
         Self::UpstreamDown,
         Self::OverQuota,
@@ -75,6 +78,7 @@ impl Reason {
         match self {
             Self::Waiting => "waiting",
             Self::Held => "held",
+            Self::BypassSpent => "bypass_spent",
             Self::Saturated => "saturated",
             Self::UpstreamDown => "upstream_down",
             Self::OverQuota => "over_quota",
@@ -102,6 +106,7 @@ impl Reason {
         match self {
             Self::Waiting
             | Self::Held
+            | Self::BypassSpent
             | Self::Saturated
             | Self::UpstreamDown
             | Self::NotSent
@@ -130,7 +135,7 @@ impl Reason {
     /// waiting page instead; this is what remains when a request cannot show it.
     pub(super) fn notice(self) -> &'static str {
         match self {
-            Self::Waiting | Self::Held => "saturated",
+            Self::Waiting | Self::Held | Self::BypassSpent => "saturated",
             Self::NotCalled | Self::NoTicket | Self::MethodNotAllowed => "not_found",
             Self::Misdirected => "bad_request",
             other => other.code(),
@@ -143,6 +148,7 @@ impl Reason {
             self,
             Self::Waiting
                 | Self::Held
+                | Self::BypassSpent
                 | Self::Saturated
                 | Self::UpstreamDown
                 | Self::OverQuota

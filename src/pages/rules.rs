@@ -11,6 +11,7 @@ use super::layout::{Layout, Page, Switch};
 use super::prepared::{Prepared, page_headers};
 use super::return_path::encoded;
 use super::text::{Texts, value};
+use crate::admission::policy::LanePolicy;
 
 /// The rules of a room in force.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,8 @@ pub struct RuleFacts<'a> {
     pub quiet: &'a str,
     /// Whether those who are there at the opening are drawn by lot.
     pub lots: bool,
+    /// The lines and their weights, if there are several.
+    pub lanes: &'a [LanePolicy],
     /// Whether a trusted proxy names the person.
     pub person: bool,
     /// The language of the page.
@@ -79,6 +82,11 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
         item("data_heading", rule("data").to_owned()),
         item("books_heading", rule("books").to_owned()),
     ];
+    if !facts.lanes.is_empty() {
+        let lane = |lane: &LanePolicy| format!("{} ({})", lane.name, texts.figure(lane.weight.into()));
+        let lanes: Vec<String> = facts.lanes.iter().map(lane).collect();
+        items.insert(1, item("lanes_heading", filled("lanes", &[("lanes", lanes.join(", "))])));
+    }
     if let Some((after, length)) = facts.slots {
         let text = filled("slots", &[("after", span(after)), ("length", span(length))]);
         items.insert(3, item("slots_heading", text));

@@ -29,6 +29,8 @@ pub struct RoomPage {
     pub messages: BTreeMap<String, String>,
     /// Status of the waiting page: 503, 429, 202 or 200.
     pub status: StatusCode,
+    /// There are several lines, and the page says in which one somebody is.
+    pub lanes: bool,
     /// Whoever is called is asked, and not taken in by the page.
     pub asks: bool,
     /// How long whoever is inside may do nothing while somebody waits; at most the longest visit.
@@ -131,6 +133,7 @@ fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codin
                 page => value(&texts.page),
                 waiting => value(&texts.waiting),
                 live => value(&texts.live),
+                lanes => room.lanes,
                 message,
                 message_language,
             },

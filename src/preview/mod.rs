@@ -57,6 +57,7 @@ fn room(sheet: &Sheet) -> RoomPage {
             .map(|(tag, text)| ((*tag).to_owned(), (*text).to_owned()))
             .collect::<BTreeMap<_, _>>(),
         status: StatusCode::SERVICE_UNAVAILABLE,
+        lanes: false,
         asks: sheet.name == "call",
         idle: Duration::from_secs(600),
         slots: (sheet.name == "waiting").then_some(Duration::from_secs(600)),
@@ -128,6 +129,7 @@ impl Preview {
                     slots: Some((Duration::from_secs(900), Duration::from_secs(1_800))),
                     quiet: "22:00-07:00 Europe/Rome",
                     person,
+                    lanes: &[],
                     lots: person,
                     language,
                 };
@@ -141,6 +143,7 @@ impl Preview {
                     room: sheet.name,
                     state,
                     number: 4711,
+                    lane: None,
                     ahead: 1032,
                     wait: Some(Estimate { low: 12, high: 18 }),
                     call: Some(CallMinutes { minutes: 7, more: true }),

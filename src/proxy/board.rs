@@ -10,6 +10,7 @@ use ed25519_dalek::SigningKey;
 use serde::Serialize;
 
 use crate::admission::UnixTime;
+use crate::admission::lane::LaneFacts;
 use crate::admission::policy::PollRule;
 use crate::admission::room::{HoldReason, RoomFacts, RoomState};
 use crate::admission::ticket::Claims;
@@ -48,9 +49,21 @@ struct Board<'a> {
     opens_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     draw: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lanes: Vec<Lane<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
     quiet_ms: Option<(u64, u64)>,
+}
+
+/// A line of its own. Its numbers are the places within it.
+#[derive(Serialize)]
+struct Lane<'a> {
+    name: &'a str,
+    cursor: u64,
+    issued: u64,
+    rate: f64,
+    spread: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -78,6 +91,8 @@ pub struct Notice<'a> {
     pub opens: Option<UnixTime>,
     /// The hash of the commitment to those who are drawn, from then on.
     pub draw: Option<&'a str>,
+    /// Its lanes, if it has several.
+    pub lanes: &'a [(String, LaneFacts)],
     /// The last line of the public log.
     pub log: Option<Head>,
     /// When nobody is called, now or next.
@@ -130,6 +145,7 @@ impl BoardKey {
             time_ms: notice.time.0,
             opens_ms: notice.opens.map(|UnixTime(opens_ms)| opens_ms),
             draw: notice.draw,
+            lanes: notice.lanes.iter().map(lane).collect(),
             log: notice.log.map(|head| head.to_string()),
             quiet_ms: notice.quiet.map(|(begins, ends)| (begins.0, ends.0)),
         };
@@ -168,6 +184,16 @@ pub fn reason_name(reason: HoldReason) -> &'static str {
         HoldReason::Store => "recovery",
         HoldReason::Draw => "draw",
         HoldReason::Quiet => "quiet",
+    }
+}
+
+fn lane((name, facts): &(String, LaneFacts)) -> Lane<'_> {
+    Lane {
+        name,
+        cursor: facts.cursor,
+        issued: facts.issued,
+        rate: hundredths(facts.rate),
+        spread: facts.spread.map(hundredths),
     }
 }
 
@@ -216,6 +242,7 @@ mod tests {
             opens: None,
             quiet: None,
             draw: Some(&hash),
+            lanes: &[],
             log: Some(Head { index: 525_600, hash: [9; 32] }),
         };
         let bytes = key.board(&facts, &notice);
@@ -226,6 +253,7 @@ mod tests {
             (&parsed["board"]["state"], &parsed["board"]["reason"]),
             (&"held".into(), &"upstream".into())
         );
+        assert_eq!(parsed["board"]["lanes"], serde_json::Value::Null, "one line has no lanes");
         let board = &text[text.find(":{").unwrap() + 1..text.find(r#","key""#).unwrap()];
         let signature = STANDARD.decode(parsed["sig"].as_str().unwrap()).unwrap();
         let verifying = key.0.verifying_key();

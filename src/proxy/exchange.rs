@@ -17,9 +17,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
 use super::address::Visit;
+use super::bypass::Bypass;
 use super::connection::Connection;
 use super::forward::says_overload;
-use super::live::Bypass;
 use super::tunnel::Place;
 use super::upload::{Upload, UploadState};
 use crate::admission::{Moment, Outcome};

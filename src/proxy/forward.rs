@@ -13,11 +13,11 @@ use hyper::upgrade::OnUpgrade;
 
 use super::address::Visit;
 use super::body::{Answer, Relay};
+use super::bypass::Bypass;
 use super::cluster::Cluster;
 use super::connection::Connection;
 use super::exchange::{Awaiting, Exchange};
 use super::headers;
-use super::live::Bypass;
 use super::pool::Need;
 use super::record::Record;
 use super::transport::Transport;

@@ -12,12 +12,12 @@ const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// The status code of gRPC for a reason, by which its libraries decide whether to try again.
 fn status(reason: Reason) -> u16 {
     match reason {
-        Reason::OverQuota | Reason::TooLarge => 8,     // RESOURCE_EXHAUSTED
-        Reason::NotBelieved => 16,                     // UNAUTHENTICATED
-        Reason::BadRequest | Reason::BadGateway => 13, // INTERNAL
-        Reason::NotFound | Reason::MethodNotAllowed => 12, // UNIMPLEMENTED
-        Reason::GatewayTimeout => 4,                   // DEADLINE_EXCEEDED
-        Reason::Ended | Reason::NoTicket | Reason::NotCalled => 9, // FAILED_PRECONDITION
+        Reason::OverQuota | Reason::BypassSpent | Reason::TooLarge => 8, // RESOURCE_EXHAUSTED
+        Reason::NotBelieved => 16,                                       // UNAUTHENTICATED
+        Reason::BadRequest | Reason::BadGateway => 13,                   // INTERNAL
+        Reason::NotFound | Reason::MethodNotAllowed => 12,               // UNIMPLEMENTED
+        Reason::GatewayTimeout => 4,                                     // DEADLINE_EXCEEDED
+        Reason::Ended | Reason::NoTicket | Reason::NotCalled => 9,       // FAILED_PRECONDITION
         Reason::Waiting
         | Reason::Held
         | Reason::Saturated

@@ -16,13 +16,14 @@ use hyper::body::{Body, Incoming};
 use super::Proxy;
 use super::asked::{Asked, reference};
 use super::body::Answer;
+use super::bypass::{self, Bypass};
 use super::caching::{self, Storing};
 use super::desk;
 use super::forward::{self, Head, Sending};
 use super::headers::{self, Origin};
 use super::identify::{Identity, Sources, identify};
 use super::isolate::Step;
-use super::live::{Bypass, Live, Quota, Route};
+use super::live::{Live, Quota, Route};
 use super::peer::Peer;
 use super::person;
 use super::record::{Decision, Label, Record};
@@ -132,11 +133,13 @@ fn admit(
     if declared_length(fields) > route.settings.body_limit {
         return Err(Refusal::BodyTooLong);
     }
-    let bypass = if may_bypass { route.bypass() } else { None };
+    let way = bypass::way(route, may_bypass, asked, fields);
+    let bypass = way.and_then(|way| bypass::take(proxy, route, way));
     let (mut user, mut personal) = (None, false);
-    let entry = if bypass.is_some() {
-        Entry::past(Class::Finish)
+    let entry = if let (Some(way), true) = (way, bypass.is_some()) {
+        Entry::past(way.class())
     } else {
+        let told = |refusal| if way.is_some() { bypass::spent(refusal) } else { refusal };
         let room = route.room.as_deref();
         let sources = sources(proxy, live, asked);
         let named = room.map(|room| (room.line.name.as_str(), room.line.id));
@@ -146,16 +149,16 @@ fn admit(
         }
         record.user = who.user;
         if who.not_believed {
-            return Err(Refusal::NotBelieved);
+            return Err(told(Refusal::NotBelieved));
         }
-        take_token(proxy, live, route, &who, asked, now)?;
+        take_token(proxy, live, route, &who, asked, now).map_err(told)?;
         let entry = match room {
             Some(room) => {
                 if person::must_say_who(room, &who) {
-                    return Err(Refusal::NotBelieved);
+                    return Err(told(Refusal::NotBelieved));
                 }
                 person::settle(proxy, room, &mut who, None, now);
-                session::check_in(proxy, room, route, &who, asked, now)?
+                session::check_in(proxy, room, route, &who, asked, now).map_err(told)?
             }
             None => Entry::past(route.settings.class),
         };

@@ -106,6 +106,8 @@ pub struct Identity {
     pub network: PrefixKey,
     /// Whom a trusted source names.
     pub person: Option<PersonKey>,
+    /// What a signed token proves of them besides, see [`Jwt::person`].
+    pub proofs: u32,
     /// Shows a proof of who asks that is not good, where that is refused.
     pub not_believed: bool,
     /// Known by the address alone, which many may share.
@@ -154,14 +156,16 @@ pub fn identify(
         (token(Kind::Ticket, TICKET_HEADER, "ticket"), token(Kind::Pass, PASS_HEADER, "pass"));
     let signed = signed(headers, sources);
     let not_believed = signed == Err(NotBelieved) && sources.jwt.is_some_and(|(jwt, _)| jwt.settings.refuses);
-    let person = signed.ok().flatten().or_else(|| named(headers, peer, sources));
+    let signed = signed.ok().flatten();
+    let proofs = signed.map_or(0, |(_, proofs)| proofs);
+    let person = signed.map(|(person, _)| person).or_else(|| named(headers, peer, sources));
     let known = person
         .map(|person| person.user())
         .or_else(|| pass.or(ticket).map(|claims| sources.event.keyed(claims.user_key())))
         .or_else(|| credential(headers, sources));
     let user = known.unwrap_or(UserKey(sources.event.subscriber(client).0));
     let (network, shared) = (sources.event.network(client), known.is_none());
-    Identity { user, network, person, not_believed, shared, ticket, pass }
+    Identity { user, network, person, proofs, not_believed, shared, ticket, pass }
 }
 
 /// Apps that hold no cookies send their ticket in this header.
@@ -181,7 +185,7 @@ fn is_ours(found: &[u8], kind: &str, room: &str, secure: bool) -> bool {
 }
 
 /// Whom a signed token names; `None` where there is none.
-fn signed(headers: &HeaderMap, sources: &Sources<'_>) -> Result<Option<PersonKey>, NotBelieved> {
+fn signed(headers: &HeaderMap, sources: &Sources<'_>) -> Result<Option<(PersonKey, u32)>, NotBelieved> {
     let Some((jwt, now)) = sources.jwt else { return Ok(None) };
     let person = |token: &[u8]| jwt.person(token, sources.event, now);
     let Some(name) = &jwt.settings.cookie else {

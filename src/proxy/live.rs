@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 use super::board::BoardKey;
 use super::cluster::Cluster;
@@ -160,16 +160,6 @@ pub struct Route {
     pub bypassing: Arc<AtomicU32>,
 }
 
-/// A request under way on a bypass path; counts until dropped.
-#[derive(Debug)]
-pub struct Bypass(Arc<AtomicU32>);
-
-impl Drop for Bypass {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Route {
     /// Whether the path is one of the route's bypass paths.
     #[must_use]
@@ -186,15 +176,6 @@ impl Route {
             _ if self.settings.optional => Class::Bulk,
             _ => entry,
         }
-    }
-
-    /// Takes one of the route's bypassing places; `None` if the budget is used up.
-    #[must_use]
-    pub fn bypass(&self) -> Option<Bypass> {
-        let taken = self.bypassing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
-            (now < self.settings.bypass_limit).then_some(now + 1)
-        });
-        taken.is_ok().then(|| Bypass(Arc::clone(&self.bypassing)))
     }
 }
 

@@ -225,6 +225,7 @@ fn reason(refusal: &Refusal) -> Reason {
         Refusal::Ended => Reason::Ended,
         Refusal::Waiting { held: Some(_), .. } => Reason::Held,
         Refusal::Waiting { held: None, .. } => Reason::Waiting,
+        Refusal::BypassSpent { .. } => Reason::BypassSpent,
         Refusal::Saturated { .. } => Reason::Saturated,
         Refusal::UpstreamDown => Reason::UpstreamDown,
         Refusal::BodyTooLong => Reason::TooLarge,
@@ -233,7 +234,9 @@ fn reason(refusal: &Refusal) -> Reason {
 
 fn retry_after(refusal: &Refusal, room: Option<&Room>) -> Option<RetryAfter> {
     match refusal {
-        Refusal::Saturated { retry_after } => Some(RetryAfter::after(*retry_after)),
+        Refusal::Saturated { retry_after } | Refusal::BypassSpent { retry_after } => {
+            Some(RetryAfter::after(*retry_after))
+        }
         Refusal::Waiting { .. } => room.map(|room| RetryAfter::after(room.settings.policy.poll.min)),
         Refusal::Closed { .. } => room.map(|room| RetryAfter::after(room.settings.policy.poll.max)),
         _ => None,

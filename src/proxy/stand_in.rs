@@ -15,11 +15,11 @@ use hyper::body::Body;
 
 use super::Proxy;
 use super::body::Answer;
+use super::bypass::Bypass;
 use super::cluster::Cluster;
 use super::forward::{Fault, Head, REACH_ATTEMPTS};
 use super::handle::{Judged, judge, make_fit, permit, storing, take_in};
 use super::headers;
-use super::live::Bypass;
 use super::peer::Peer;
 use super::refuse;
 use crate::admission::{Moment, Outcome};

@@ -24,12 +24,16 @@ use super::line::Line;
 use super::lots::LotsNews;
 use super::slots::SlotNews;
 use crate::admission::draw::log::Leaf;
+use crate::admission::lane::{LaneId, LaneMarks};
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, PlaceBytes, RoomKey};
 use crate::admission::room::{Ends, RoomMarks};
 
 const SECRETS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("secrets");
 const ROOMS: TableDefinition<'_, &str, (u32, u64, u64, u64)> = TableDefinition::new("rooms");
+
+/// The lanes of a room beside the first, by index: name, issued, reserved, cursor.
+const LANES: TableDefinition<'_, (&str, u8), (&str, u64, u64, u64)> = TableDefinition::new("lanes");
 
 /// Which numbers of a room are over: words of 64, by room and place.
 const OVER: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("over");
@@ -72,6 +76,8 @@ pub struct Entry {
     pub room: String,
     /// How far it is.
     pub marks: RoomMarks,
+    /// How far its lanes are beside the first.
+    pub lanes: Vec<LaneMarks>,
     /// What is over since the last time.
     pub ends: Ends,
     /// What is new of its draw.
@@ -96,7 +102,8 @@ impl Entry {
     #[must_use]
     pub fn last(room: &str, line: &Line) -> Self {
         let (marks, ends, people, slots) = line.final_marks();
-        Self { room: room.to_owned(), marks, ends, lots: LotsNews::default(), people, slots }
+        let lanes = line.final_lanes();
+        Self { room: room.to_owned(), marks, lanes, ends, lots: LotsNews::default(), people, slots }
     }
 }
 
@@ -268,6 +275,25 @@ impl Journal {
                 reserved,
                 cursor,
             }))
+        })
+    }
+
+    /// The lanes of `room` beside the first, whose epoch is the room's.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn lanes(&self, room: &str, epoch: u32) -> Result<Vec<LaneMarks>, JournalError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(LANES)?;
+            let mut lanes = Vec::new();
+            for entry in table.range((room, 0)..=(room, u8::MAX))? {
+                let (key, value) = entry?;
+                let (name, issued, reserved, cursor) = value.value();
+                let marks = RoomMarks { epoch, issued, reserved, cursor };
+                let id = LaneId::new(key.value().1);
+                lanes.extend(id.map(|id| LaneMarks { id, name: name.to_owned(), marks }));
+            }
+            Ok(lanes)
         })
     }
 
@@ -443,9 +469,14 @@ impl Journal {
                 let mut leaves = transaction.open_table(LEAVES)?;
                 let mut statements = transaction.open_table(STATEMENTS)?;
                 let mut places = transaction.open_table(PEOPLE)?;
+                let mut lines = transaction.open_table(LANES)?;
                 let ended = transaction.open_table(ENDED)?;
                 for entry in entries {
-                    let Entry { room, marks, ends, lots, people, .. } = entry;
+                    let Entry { room, marks, lanes, ends, lots, people, .. } = entry;
+                    for LaneMarks { id, name, marks } in lanes {
+                        let value = (name.as_str(), marks.issued, marks.reserved, marks.cursor);
+                        lines.insert((room.as_str(), id.index()), value)?;
+                    }
                     let is_over = ended.get(room.as_str())?.is_some();
                     if !is_over {
                         slots::write(&transaction, entry)?;
@@ -477,6 +508,7 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(SECRETS)?;
     transaction.open_table(ROOMS)?;
+    transaction.open_table(LANES)?;
     transaction.open_table(OVER)?;
     transaction.open_table(LESSONS)?;
     transaction.open_table(LEAVES)?;

@@ -17,6 +17,7 @@ use super::book::Book;
 use super::journal::Ending;
 use super::lots::{Drawn, Lots, LotsNews};
 use super::slots::{LeftSlots, SlotBook, SlotNews};
+use crate::admission::lane::{LaneId, LaneMarks};
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, People, PlaceBytes, RoomKey, room_key};
 use crate::admission::policy::RoomPolicy;
@@ -42,6 +43,8 @@ pub struct Line {
     /// Its public log.
     pub book: Book,
     room: Mutex<Room>,
+    /// What is durable of the lanes beside the first.
+    pub(super) lanes: Mutex<Vec<LaneMarks>>,
     lots: Mutex<Lottery>,
     /// So many of those who came before the opening are durable, and so many statements of their draw.
     told: watch::Sender<(u32, usize)>,
@@ -90,6 +93,8 @@ pub enum Entered {
 pub struct Left {
     /// How far it was.
     pub marks: RoomMarks,
+    /// And its other lanes.
+    pub lanes: Vec<LaneMarks>,
     /// Which of its numbers were over.
     pub over: NumberSet,
     /// The key of its people, and where they stood.
@@ -109,6 +114,8 @@ pub struct Left {
 pub struct Pending {
     /// What must be durable first.
     pub marks: RoomMarks,
+    /// And these of its other lanes.
+    pub lanes: Vec<LaneMarks>,
     /// And these ends.
     pub ends: Ends,
     /// And this of its draw.
@@ -137,13 +144,16 @@ impl Line {
         now: Moment,
     ) -> Arc<Self> {
         let mut room = Room::restore(policy, left.marks, now);
-        room.restore_over(left.over);
+        room.restore_lanes(left.lanes, now);
+        room.restore_over(&left.over);
         room.restore_slots(policy, &SlotBook::slots(&left.slots), now);
+        let lanes = Mutex::new(room.lane_marks());
         let line = Self {
             name: name.to_owned(),
             id: RoomId::of(name),
             book: left.book,
             room: Mutex::new(room),
+            lanes,
             lots: Mutex::default(),
             told: watch::Sender::new((0, 0)),
             drawn: OnceLock::new(),
@@ -188,12 +198,12 @@ impl Line {
         step(&mut self.reminders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Gives the next number; waits for a durable block if need be. `None` if none came in time.
-    pub async fn join(&self) -> Option<u64> {
+    /// Gives the next number of a lane; waits for a durable block if need be. `None` if none came in time.
+    pub async fn join(&self, lane: LaneId) -> Option<u64> {
         let given = async {
             loop {
                 let more = self.more.notified();
-                match self.with(Room::join) {
+                match self.with(|room| room.join_in(lane)) {
                     Ok(number) => return number,
                     Err(BlockUsedUp) => {
                         self.hungry.notify_one();
@@ -270,26 +280,24 @@ impl Line {
         if let Some(drawn) = lots.closes {
             marks.issued = marks.issued.max(drawn.into());
         }
-        let spare = durable.reserved.saturating_sub(marks.issued);
         // Those who are drawn come once.
-        let used = if lots.closes.is_some() { 0 } else { marks.issued.saturating_sub(durable.issued) };
-        let block = BLOCK.max(used.saturating_mul(4));
+        let issued = if lots.closes.is_some() { marks.issued } else { durable.issued };
         // Nobody has a number before those who are drawn.
         let reserved = if undrawn && lots.closes.is_none() {
             durable.reserved
-        } else if spare < block / 2 {
-            marks.issued + block
         } else {
-            durable.reserved
+            reserved(&marks, &RoomMarks { issued, ..durable })
         };
         let wanted = RoomMarks { epoch: marks.epoch, issued: marks.issued, reserved, cursor };
+        let lanes = self.plan_lanes(&room);
         let (ends, slots) = (room.unkept(), self.slots.unkept(&room));
         let is_news = wanted != durable
+            || !lanes.is_empty()
             || !ends.words.is_empty()
             || !lots.is_empty()
             || !people.places.is_empty()
             || !slots.is_empty();
-        is_news.then_some(Pending { marks: wanted, ends, lots, people, slots, cursor })
+        is_news.then_some(Pending { marks: wanted, lanes, ends, lots, people, slots, cursor })
     }
 
     /// Second half: the marks are on the disk.
@@ -301,9 +309,11 @@ impl Line {
         }
         room.reserve(pending.marks.reserved);
         room.call_up_to(pending.cursor, now);
+        room.call_lanes(&pending.lanes, now);
         room.kept(&pending.ends);
         self.slots.keep(&mut room, &pending.slots);
         drop(room);
+        self.keep_lanes(&pending.lanes);
         self.lock_people().kept(&pending.people);
         raise(&self.kept, pending.ends.count);
         raise(&self.people_kept, pending.people.count);
@@ -501,6 +511,13 @@ impl Line {
     fn lock(&self) -> MutexGuard<'_, Room> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Up to where numbers should be durable, with a block ahead of those that were given since.
+pub(super) fn reserved(marks: &RoomMarks, durable: &RoomMarks) -> u64 {
+    let spare = durable.reserved.saturating_sub(marks.issued);
+    let block = BLOCK.max(marks.issued.saturating_sub(durable.issued).saturating_mul(4));
+    if spare < block / 2 { marks.issued + block } else { durable.reserved }
 }
 
 pub(super) fn raise(kept: &watch::Sender<u64>, count: u64) {

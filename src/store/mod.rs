@@ -7,6 +7,7 @@ pub mod book;
 pub mod buckets;
 pub mod gate;
 pub mod journal;
+mod lanes;
 pub mod learnt;
 pub mod line;
 pub mod lots;

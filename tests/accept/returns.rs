@@ -175,6 +175,7 @@ fn policy(seats: u32) -> RoomPolicy {
         poll: PollRule { min: SECOND * 5, max: SECOND * 120, divisor: 10, budget: 5_000 },
         hold: false,
         open: false,
+        lanes: Vec::new(),
     }
 }
 

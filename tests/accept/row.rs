@@ -9,8 +9,6 @@ pub(crate) enum Standing {
     Met,
     /// Not as demanded.
     Missed,
-    /// The feature does not exist.
-    Absent,
 }
 
 impl fmt::Display for Standing {
@@ -18,7 +16,6 @@ impl fmt::Display for Standing {
         f.pad(match self {
             Self::Met => "met",
             Self::Missed => "missed",
-            Self::Absent => "absent",
         })
     }
 }
@@ -27,17 +24,13 @@ impl fmt::Display for Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Judged {
     pub(crate) standing: Standing,
-    /// What was measured, or what is missing.
+    /// What was measured.
     pub(crate) measured: String,
 }
 
 impl Judged {
     pub(crate) fn new(met: bool, measured: String) -> Self {
         Self { standing: if met { Standing::Met } else { Standing::Missed }, measured }
-    }
-
-    pub(crate) fn absent(missing: &str) -> Self {
-        Self { standing: Standing::Absent, measured: missing.to_owned() }
     }
 }
 
@@ -114,7 +107,11 @@ pub(crate) const ROWS: [Row; 25] = [
         Takes::Long,
         "S-IN after the outage: ≤ 1.1 × capacity in every second, direct again in ≤ 10 s",
     ),
-    row("M23", Takes::Long, "bots' share ≤ that of identities; 500 behind one address lose nothing"),
+    row(
+        "M23",
+        Takes::Long,
+        "until all are let in bots' share ≤ that of identities; 500 behind one address lose nothing",
+    ),
     row("M24", Takes::Short, "signed receipt of arrival verifies offline, no forgery does"),
     row("M25", Takes::Short, "seeded identifiers occur 0 times in logs, metrics, journal, tickets, answers"),
 ];

@@ -33,6 +33,7 @@ mod injection;
 mod isolation;
 mod isolation_marks;
 mod kills;
+mod lanes;
 mod limits;
 mod nginx;
 mod opening;

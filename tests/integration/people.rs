@@ -13,22 +13,22 @@ use crate::process::{Process, configuration};
 use crate::stage::{Got, Origin, ask, until};
 
 const ROOM: &str = "/.tornello/v1/rooms/main";
-const ISSUER: &str = "https://login.example";
+pub(crate) const ISSUER: &str = "https://login.example";
 
 /// Whoever signs people in.
-struct Issuer(Ed25519KeyPair);
+pub(crate) struct Issuer(Ed25519KeyPair);
 
 impl Issuer {
-    fn new(seed: u8) -> Self {
+    pub(crate) fn new(seed: u8) -> Self {
         Self(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap())
     }
 
-    fn keys(&self) -> String {
+    pub(crate) fn keys(&self) -> String {
         let key = URL_SAFE_NO_PAD.encode(self.0.public_key());
         json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": key }] }).to_string()
     }
 
-    fn signed(&self, claims: &Value) -> String {
+    pub(crate) fn signed(&self, claims: &Value) -> String {
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", encode(&json!({ "alg": "EdDSA", "kid": "k1" })), encode(claims));
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(self.0.sign(message.as_bytes())))
@@ -40,7 +40,7 @@ impl Issuer {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tokens carry wall time")]
-fn unix() -> u64 {
+pub(crate) fn unix() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 

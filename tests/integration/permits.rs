@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::stage::{Gate, Origin, get, try_ask, until};
+use crate::stage::{Gate, Origin, ask, get, try_ask, until};
 
 fn limited(origin: &Origin, limit: u32, wait: &str, more: &str) -> String {
     format!(
@@ -135,6 +135,57 @@ async fn a_bypass_budget_counts_what_is_unfinished_upstream() {
         tokio::time::sleep(Duration::from_millis(60)).await;
     }
     assert_eq!(origin.truth.in_flight_max.load(Ordering::SeqCst), 1);
+}
+
+/// Staff, by address or by what the trusted proxy says, and nobody who only says so; all of them counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_pass_by_within_a_budget_and_nobody_else_does() {
+    let origin = Origin::echo().await;
+    let ways = |trusted: &str, ways: &str| {
+        let more = format!(
+            "room = \"main\"\nbypass_limit = 2\n{ways}\n[room.main]\nhold = true\n[edge]\n{trusted}\n"
+        );
+        limited(&origin, 10, "10ms", &more)
+    };
+    let said = "bypass_header = { name = \"x-staff\", value = \"yes\" }";
+    let gate = Gate::start(&ways("trusted_proxies = [\"10.0.0.7\"]", said)).await;
+    let staff = [("x-staff", "yes")];
+    let asked = async || ask(gate.site(), Method::GET, "/a", &staff).await;
+    assert_eq!(asked().await.json()["reason"], "held", "whoever says so is nobody");
+    gate.apply(&ways("trusted_proxies = [\"127.0.0.1\"]", said)).await;
+    assert_eq!(asked().await.status, StatusCode::OK);
+    assert_eq!(ask(gate.site(), Method::GET, "/a", &[("x-staff", "no")]).await.json()["reason"], "held");
+    let twice = [("x-staff", "yes"), ("x-staff", "no")];
+    assert_eq!(ask(gate.site(), Method::GET, "/a", &twice).await.json()["reason"], "held", "said twice");
+    gate.apply(&ways("", "bypass_addresses = [\"127.0.0.0/8\"]")).await;
+    assert_eq!(get(gate.site(), "/a").await.status, StatusCode::OK);
+    // The budget is two at once; the third is told so at once, and the limit holds all of them.
+    origin.delay(700);
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let site = gate.site();
+        crowd.spawn(async move { get(site, "/a").await });
+    }
+    until("two are under way", || async { (gate.in_flight("app") == 2).then_some(()) }).await;
+    let third = get(gate.site(), "/a").await;
+    assert_eq!(
+        (third.status, third.json()["reason"].as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("bypass_spent"))
+    );
+    assert_eq!(third.headers["content-type"], "application/problem+json");
+    assert!(third.headers.contains_key("retry-after"));
+    assert!(crowd.join_all().await.iter().all(|got| got.status == StatusCode::OK));
+    origin.delay(0);
+    assert_eq!(get(gate.site(), "/a").await.status, StatusCode::OK, "what was spent comes back");
+    let metrics = String::from_utf8(gate.running.proxy.witness.metrics.text()).unwrap();
+    let counted = |way: &str, result: &str, count: u32| {
+        let line =
+            format!("tornello_bypass_total{{result=\"{result}\",route=\"all\",way=\"{way}\"}} {count}");
+        assert!(metrics.contains(&line), "{line}");
+    };
+    counted("header", "passed", 1);
+    counted("address", "passed", 4);
+    counted("address", "spent", 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@
 )]
 
 mod dice;
+mod lanes;
 mod limit;
 mod person;
 mod queue;
@@ -153,6 +154,7 @@ fn plain(people: u64, no_show: f64) -> Setting {
             poll: PollRule { min: second, max: second * 10, divisor: 10, budget: 1_000 },
             hold: false,
             open: false,
+            lanes: Vec::new(),
         },
         limits: LimitPolicy {
             // Here it is about the room: a law would find what the upstream bears, of which the room

@@ -123,6 +123,7 @@ impl Setting {
                 },
                 hold: false,
                 open: false,
+                lanes: Vec::new(),
             },
             limits: LimitPolicy {
                 law: any_law(dice),
@@ -915,7 +916,7 @@ impl World {
         self.life += 1;
         self.tally.kills += 1;
         self.room = Room::restore(&self.setting.policy, found, self.now);
-        self.room.restore_over(self.over.clone());
+        self.room.restore_over(&self.over);
         let left = |time: Duration| time.saturating_sub(clock);
         let slots: Vec<(u64, Slot)> = (self.slots.iter())
             .map(|(number, (from, until))| (*number, Slot { from: left(*from), until: left(*until) }))

@@ -12,9 +12,10 @@ impl Room {
     pub fn end_for_good(&mut self) {
         self.shut = Some(Shut::Ended);
         self.passes.end_all();
-        self.front = FrontRow::default();
+        for lane in self.lanes.all_mut() {
+            (lane.front, lane.late) = (FrontRow::default(), LateLane::default());
+        }
         self.absent.clear();
-        self.late = LateLane::default();
         self.extensions = Extensions::default();
         // One after the other: each counts as a change, for whoever waits until it is durable.
         while self.slots.next_over(Moment(u64::MAX)).is_some() {}

@@ -20,9 +20,9 @@ pub(super) struct LeftCalled {
 }
 
 impl LeftCalled {
-    /// All up to `cursor`.
-    pub(super) fn up_to(cursor: u64, now: Moment) -> Option<Self> {
-        (cursor > 0).then_some(Self { next: 1, last: cursor, since: now })
+    /// All from the one after `origin` up to `cursor`.
+    pub(super) fn up_to(origin: u64, cursor: u64, now: Moment) -> Option<Self> {
+        (cursor > origin).then_some(Self { next: origin + 1, last: cursor, since: now })
     }
 }
 
@@ -42,21 +42,23 @@ impl Room {
         let clock = self.clock(now);
         let until = self.call_ends(policy, number, clock)?.max(clock.after(policy.call));
         if self.extensions.extend(number, until) {
-            self.late.extend(number, clock);
+            self.lanes.of_mut(number).late.extend(number, clock);
         }
         self.call_time(policy, number, now)
     }
 
     /// Nobody else wants the seat that somebody late would take.
     pub(super) fn nobody_competes(&self, policy: &RoomPolicy) -> bool {
-        let alone = self.numbers.waiting() == 0 && self.front.is_empty() && self.late.back() == 0;
+        let alone = self.lanes.waiting() == 0 && self.lanes.front() == 0 && self.lanes.late().1 == 0;
         policy.open || (alone && self.hold.is_none() && self.free() > 0)
     }
 
-    /// Calls that are out of time, `over` in the line: their numbers go to the late lane.
+    /// Calls that are out of time, `over` in the lines: their numbers go to the late lanes.
     pub(super) fn miss_calls(&mut self, policy: &RoomPolicy, over: Vec<RangeInclusive<u64>>, clock: Moment) {
-        for number in self.late.expire(policy.call, clock) {
-            self.extensions.forget(number);
+        for lane in self.lanes.all_mut() {
+            for number in lane.late.expire(policy.call, clock) {
+                self.extensions.forget(number);
+            }
         }
         while let Some(number) = self.extensions.next_over(clock) {
             // The time of a slot is one with the time that was asked for in it: who misses both missed one turn.
@@ -64,37 +66,37 @@ impl Room {
                 self.miss_turn(number);
             }
         }
-        let left = self.calls_left_over(policy, clock);
-        for number in over.into_iter().chain(left).flatten() {
-            // Whoever had a slot missed that, and no call besides.
-            let has_time = self.extensions.until(number).is_some() || self.slots.contains(number);
-            if self.numbers.is_unclaimed(number) && !has_time && self.late.misses(number) == 0 {
-                self.late.miss(number);
-            }
-        }
-    }
-
-    /// Those of an earlier process that are out of time, some at each step.
-    fn calls_left_over(&mut self, policy: &RoomPolicy, clock: Moment) -> Option<RangeInclusive<u64>> {
-        let left = self.left_called.as_mut().filter(|left| clock.since(left.since) >= policy.call)?;
-        let range = left.next..=left.last.min(left.next + LOOKS_A_STEP - 1);
-        left.next = range.end() + 1;
-        if left.next > left.last {
-            self.left_called = None;
-        }
-        Some(range)
+        let left = self.lanes.all_mut().filter_map(|lane| left_over(&mut lane.left_called, policy, clock));
+        let left: Vec<_> = left.collect();
+        self.miss_all(over.into_iter().chain(left));
     }
 
     fn call_ends(&self, policy: &RoomPolicy, number: u64, clock: Moment) -> Option<Moment> {
-        if !self.is_up(number, clock) || self.numbers.is_spent(number) || self.late.is_late(number) {
+        let lane = self.lanes.of(number);
+        if !self.is_up(number, clock) || lane.numbers.is_spent(number) || lane.late.is_late(number) {
             return None;
         }
         if let Some(ends) = self.slots.ends(number) {
             return self.extensions.until(number).or(Some(ends));
         }
-        let left = self.left_called.as_ref().filter(|left| (left.next..=left.last).contains(&number));
-        let called = self.late.called_at(number).or_else(|| self.calls.called_at(number));
+        let left = lane.left_called.as_ref().filter(|left| (left.next..=left.last).contains(&number));
+        let called = lane.late.called_at(number).or_else(|| self.calls.called_at(number));
         let called = called.or_else(|| left.map(|left| left.since));
         self.extensions.until(number).or_else(|| called.map(|called| called.after(policy.call)))
     }
+}
+
+/// Those of an earlier process that are out of time, some at each step.
+fn left_over(
+    called: &mut Option<LeftCalled>,
+    policy: &RoomPolicy,
+    clock: Moment,
+) -> Option<RangeInclusive<u64>> {
+    let left = called.as_mut().filter(|left| clock.since(left.since) >= policy.call)?;
+    let range = left.next..=left.last.min(left.next + LOOKS_A_STEP - 1);
+    left.next = range.end() + 1;
+    if left.next > left.last {
+        *called = None;
+    }
+    Some(range)
 }

@@ -5,10 +5,11 @@
 //! finds no seat joins the front row, in number order, and gets the next one. A call that its holder
 //! misses is lost, the number is not: it is called again in the late lane. A call can be extended. Whoever
 //! takes a slot goes away until then, and the line passes over the number.
+//! All this holds within a lane; between the lanes of a room calls and seats go by weight.
 //!
 //! Memory: counters, some bits per *called* number, a record per pass, extension and slot. Nothing per waiting
-//! person. The parts: [`Numbers`] (given, called, used), [`Calls`] (on their way), [`LateLane`] (missed),
-//! [`FrontRow`] (here), [`Passes`] (inside), [`Seats`], and [`Forecast`] (how long it may take).
+//! person. The parts: of each lane its numbers (given, called, used), its late lane (missed), its front
+//! row (here) and its forecast (how long it may take); [`Calls`] (on their way), [`Passes`] (inside), [`Seats`].
 //!
 //! Calls go ahead of the free seats by the time that people take to come, so that the next of the front row
 //! is there when a seat falls free. Where what people wait for is counted, passes, front row and calls
@@ -22,6 +23,7 @@ mod calling;
 mod ending;
 mod facts;
 mod invariants;
+mod lanes;
 mod lateness;
 mod night;
 mod returns;
@@ -33,12 +35,10 @@ use std::time::Duration;
 
 use super::calls::Calls;
 use super::extensions::Extensions;
-use super::forecast::Forecast;
-use super::front_row::{FrontRow, Next};
-use super::late::LateLane;
+use super::front_row::Next;
+use super::lane::LaneId;
 use super::moment::{Moment, UnixTime, nanos};
 use super::number_set::NumberSet;
-use super::numbers::Numbers;
 use super::opening::Shut;
 use super::passes::Passes;
 use super::policy::RoomPolicy;
@@ -47,7 +47,7 @@ use super::slots::Slots;
 
 use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
-use lateness::LeftCalled;
+use lanes::{Lane, Lanes};
 pub use tally::Tally;
 
 pub use super::extensions::{CallTime, VisitTime};
@@ -57,26 +57,19 @@ pub use super::passes::{PassId, ShownPass, Touch};
 /// The state of one room. The policy is an argument of each step.
 #[derive(Debug)]
 pub struct Room {
-    numbers: Numbers,
+    lanes: Lanes,
     calls: Calls,
-    /// Calls of an earlier process, whose times are not known.
-    left_called: Option<LeftCalled>,
     extensions: Extensions,
-    late: LateLane,
     slots: Slots,
-    front: FrontRow,
     /// Numbers that were heard and whose holders were not there when it was their turn, and when they
     /// looked last.
     absent: BTreeMap<u64, Moment>,
     passes: Passes,
     seats: Seats,
-    forecast: Forecast,
     /// Units that are left, and when that was heard.
     remaining: Option<u64>,
     remaining_heard: Moment,
     hold: Option<HoldReason>,
-    /// The last number given before these quiet hours; none is, once nobody waits any more from before.
-    asleep_up_to: Option<u64>,
     /// It has not opened yet.
     shut: Option<Shut>,
     opening: Option<UnixTime>,
@@ -88,26 +81,21 @@ pub struct Room {
 const LOOKS_BEFORE_MISSING: u32 = 4;
 
 impl Room {
-    /// A room as it was left, at `now`; see [`Numbers::restore`].
+    /// A room as it was left, at `now`; see [`Numbers::restore`](super::numbers::Numbers). These are the marks of
+    /// its first lane, see [`Room::restore_lanes`] for others.
     #[must_use]
     pub fn restore(policy: &RoomPolicy, marks: RoomMarks, now: Moment) -> Self {
-        let numbers = Numbers::restore(marks);
         Self {
-            left_called: LeftCalled::up_to(numbers.marks().cursor, now),
-            numbers,
+            lanes: Lanes::restore(marks, now),
             calls: Calls::new(policy.poll.min),
             extensions: Extensions::default(),
-            late: LateLane::default(),
             slots: Slots::default(),
-            front: FrontRow::default(),
             absent: BTreeMap::new(),
             passes: Passes::default(),
             seats: Seats::default(),
-            forecast: Forecast::default(),
             remaining: None,
             remaining_heard: now,
             hold: None,
-            asleep_up_to: None,
             shut: None,
             opening: None,
             stood_still: Duration::ZERO,
@@ -118,12 +106,15 @@ impl Room {
     /// What must be durable for [`Room::restore`].
     #[must_use]
     pub fn marks(&self) -> RoomMarks {
-        self.numbers.marks()
+        self.lanes.first().numbers.marks()
     }
 
     /// These numbers were over when the room was left: given up, or their sessions ended for good.
-    pub fn restore_over(&mut self, over: NumberSet) {
-        self.numbers.restore_over(over);
+    pub fn restore_over(&mut self, over: &NumberSet) {
+        for lane in self.lanes.all_mut() {
+            let own = over.words().filter(|(at, _)| LaneId::of(at.saturating_mul(64)) == lane.id);
+            lane.numbers.restore_over(NumberSet::of_words(own));
+        }
     }
 
     /// What was learnt of the people inside, and what may be taken up of it after a restart.
@@ -140,33 +131,38 @@ impl Room {
     /// What must be durable of the numbers that are over, besides the marks.
     #[must_use]
     pub fn unkept(&self) -> Ends {
-        self.numbers.unkept()
+        let mut all = Ends::default();
+        for ends in self.lanes.all().map(|lane| lane.numbers.unkept()) {
+            all.words.extend(ends.words);
+            all.count += ends.count;
+        }
+        all
     }
 
     /// These ends are durable.
     pub fn kept(&mut self, ends: &Ends) {
-        self.numbers.kept(ends);
+        self.lanes.all_mut().for_each(|lane| lane.numbers.kept(ends));
     }
 
     /// How many numbers went over in this life.
     #[must_use]
     pub fn ended(&self) -> u64 {
-        self.numbers.ended()
+        self.lanes.all().map(|lane| lane.numbers.ended()).sum()
     }
 
     /// Numbers up to `reserved` are durably ours to give.
     pub fn reserve(&mut self, reserved: u64) {
-        self.numbers.reserve(reserved);
+        self.lanes.first_mut().numbers.reserve(reserved);
     }
 
-    /// See [`Numbers::begin_after`].
+    /// See [`Numbers::begin_after`](super::numbers::Numbers::begin_after).
     pub fn begin_after(&mut self, drawn: u64) {
-        self.numbers.begin_after(drawn);
+        self.lanes.first_mut().numbers.begin_after(drawn);
     }
 
-    /// See [`Numbers::close_block`].
+    /// See [`Numbers::close_block`](super::numbers::Numbers::close_block).
     pub fn close_block(&mut self) {
-        self.numbers.close_block();
+        self.lanes.all_mut().for_each(|lane| lane.numbers.close_block());
     }
 
     /// Whether it has opened. A room in which somebody has come in is never shut again: a clock that goes
@@ -177,38 +173,36 @@ impl Room {
         if self.shut == Some(Shut::Ended) {
             return;
         }
-        let came_in = !self.passes.is_empty() || !self.front.is_empty();
+        let came_in = !self.passes.is_empty() || self.lanes.front() > 0;
         if self.shut.is_some() || !came_in || self.opening != opening {
             (self.shut, self.opening) = (shut, opening);
         }
     }
 
-    /// Gives the next number.
+    /// Gives the next number of the first lane.
     ///
     /// # Errors
     /// [`BlockUsedUp`] until the store has reserved more, and when the event is over.
     pub fn join(&mut self) -> Result<u64, BlockUsedUp> {
-        if self.shut == Some(Shut::Ended) {
-            return Err(BlockUsedUp);
-        }
-        self.numbers.give()
+        self.join_in(LaneId::FIRST)
     }
 
     /// A holder gives the number up.
     pub fn leave(&mut self, number: u64, pass: &PassId, now: Moment) {
-        self.late.forget(number);
         self.extensions.forget(number);
-        if !self.numbers.is_called(number) && !self.numbers.is_spent(number) {
-            self.numbers.give_up(number);
-        } else if self.front.remove(number).is_none()
+        let lane = self.lanes.of_mut(number);
+        lane.late.forget(number);
+        if !lane.numbers.is_called(number) && !lane.numbers.is_spent(number) {
+            lane.numbers.give_up(number);
+        } else if lane.front.remove(number).is_none()
             && self.absent.remove(&number).is_none()
             && !self.end(pass, now)
-            && self.numbers.mark_used(number)
+            && self.lanes.of_mut(number).numbers.mark_used(number)
         {
             self.close_call(number);
         }
         self.slots.forget(number);
-        self.numbers.end(number);
+        self.lanes.of_mut(number).numbers.end(number);
     }
 
     /// An operator takes a place away: whatever became of it, it is over, and a pass of it as well.
@@ -229,25 +223,27 @@ impl Room {
         if self.passes.tell(&pass, clock) {
             return Claim::Admitted;
         }
-        if !self.front.look(number, clock) {
+        if !self.lanes.of_mut(number).front.look(number, clock) {
             let seen = self.absent.get(&number).copied();
-            if self.numbers.is_spent(number) && seen.is_none() {
+            if self.lanes.of(number).numbers.is_spent(number) && seen.is_none() {
                 return Claim::Done;
             }
             if self.is_sold_out() {
                 return Claim::SoldOut;
             }
-            if self.late.is_late(number) && !self.nobody_competes(policy) {
-                self.late.come_back(number);
-                return Claim::Late { ahead: self.late.ahead_of(number) };
+            if self.lanes.of(number).late.is_late(number) && !self.nobody_competes(policy) {
+                let late = &mut self.lanes.of_mut(number).late;
+                late.come_back(number);
+                return Claim::Late { ahead: late.ahead_of(number) };
             }
-            if self.numbers.mark_used(number) {
+            if self.lanes.of_mut(number).numbers.mark_used(number) {
                 self.take_up_call(number, clock);
             }
-            self.late.forget(number);
             self.extensions.forget(number);
             self.absent.remove(&number);
-            self.front.insert(number, pass, seen, clock);
+            let lane = self.lanes.of_mut(number);
+            lane.late.forget(number);
+            lane.front.insert(number, pass, seen, clock);
         }
         self.seat_front_row(policy, clock);
         self.passes.tell(&pass, clock);
@@ -257,18 +253,19 @@ impl Room {
     /// Where a number stands, changing nothing.
     #[must_use]
     pub fn look(&self, number: u64, pass: &PassId) -> Claim {
+        let lane = self.lanes.of(number);
         if self.passes.contains(pass) {
             Claim::Admitted
-        } else if self.front.contains(number) {
+        } else if lane.front.contains(number) {
             self.front_place(number)
-        } else if self.numbers.is_spent(number) && !self.absent.contains_key(&number) {
+        } else if lane.numbers.is_spent(number) && !self.absent.contains_key(&number) {
             Claim::Done
         } else if self.is_sold_out() {
             Claim::SoldOut
-        } else if self.late.is_late(number) {
-            Claim::Late { ahead: self.late.ahead_of(number) }
+        } else if lane.late.is_late(number) {
+            Claim::Late { ahead: lane.late.ahead_of(number) }
         } else {
-            Claim::Waiting { ahead: number.saturating_sub(self.marks().cursor + 1) }
+            Claim::Waiting { ahead: number.saturating_sub(lane.numbers.marks().cursor + 1) }
         }
     }
 
@@ -298,12 +295,12 @@ impl Room {
             return Touch::Over;
         }
         if let Some(seen) = self.absent.remove(&shown.number) {
-            self.front.insert(shown.number, shown.id, Some(seen), clock);
+            self.lanes.of_mut(shown.number).front.insert(shown.number, shown.id, Some(seen), clock);
         }
-        let in_front = self.front.pass(shown.number) == Some(&shown.id);
+        let in_front = self.lanes.of(shown.number).front.pass(shown.number) == Some(&shown.id);
         if in_front && !shown.older_than_we {
             // Its seat went back because it was never used. It stands by its number, as others do.
-            self.front.look(shown.number, clock);
+            self.lanes.of_mut(shown.number).front.look(shown.number, clock);
             self.seat_front_row(policy, clock);
             return self.passes.touch(shown, clock).unwrap_or(Touch::Over);
         }
@@ -313,12 +310,13 @@ impl Room {
         if at_the_door && self.state(policy) != RoomState::Open {
             return Touch::Over;
         }
-        if !(in_front || self.numbers.mark_used(shown.number)) {
+        let lane = self.lanes.of_mut(shown.number);
+        if !(in_front || lane.numbers.mark_used(shown.number)) {
             return Touch::Over;
         }
-        self.numbers.pass_over(shown.number);
-        self.front.remove(shown.number);
-        self.late.forget(shown.number);
+        lane.numbers.pass_over(shown.number);
+        lane.front.remove(shown.number);
+        lane.late.forget(shown.number);
         self.extensions.forget(shown.number);
         self.passes.take_up(policy, shown, clock);
         Touch::Live
@@ -353,13 +351,15 @@ impl Room {
     }
 
     /// One step of the room, a few times a second: clocks, seats, front row. Returns the cursor that
-    /// should be published; the store makes it durable and then says [`Room::call_up_to`].
+    /// should be published; the store makes it durable and then says [`Room::call_up_to`]. That one is of the
+    /// first lane: [`Room::lane_marks`] says the same of others, and [`Room::call_lanes`] calls there.
     ///
     /// A hold stops calls and clocks. Seats that are free go to those who were called before it. An
     /// open room calls and seats everybody, in order, whatever the seats.
     pub fn step(&mut self, policy: &RoomPolicy, load: Load, now: Moment) -> u64 {
         let elapsed = now.since(self.last_step);
         self.last_step = now;
+        self.lanes.stand_still();
         self.hold = match (policy.hold, policy.open) {
             (true, _) => Some(HoldReason::Operator),
             (false, true) => None,
@@ -385,51 +385,54 @@ impl Room {
         self.passes.step(elapsed);
         self.calls.step(elapsed);
         let clock = self.clock(now);
-        let line = self.numbers.waiting() > 0;
-        let needed = !self.front.is_empty() || line || self.late.back() > 0;
+        let waits = self.lanes.waiting() > 0;
+        let needed = self.lanes.front() > 0 || waits || self.lanes.late().1 > 0;
         self.absent.extend(self.passes.expire(policy, needed, clock));
         self.note_ends();
         let over = self.calls.judge(policy.call, policy.poll.max * LOOKS_BEFORE_MISSING, clock);
         self.miss_calls(policy, over, clock);
         self.miss_slots(policy, clock);
         self.seat_front_row(policy, clock);
-        self.forecast.step(elapsed, line, self.free() == 0);
-        if policy.open {
-            return self.numbers.reach(self.numbers.waiting());
+        let full = self.free() == 0;
+        for lane in self.lanes.all_mut() {
+            let line = lane.numbers.waiting() > 0;
+            lane.forecast.step(elapsed, line, full);
         }
-        let wanted = self.demand(policy, clock).calls(self.calls.shows());
-        let late = self.late.part(wanted, self.numbers.waiting()).min(self.late_at(load.hold));
-        self.late.call(late, clock);
-        self.numbers.reach(wanted - late)
+        if policy.open {
+            self.lanes.call_all();
+        } else {
+            let wanted = self.demand(policy, clock).calls(self.calls.shows());
+            self.lanes.call(policy, wanted, load.hold == Some(HoldReason::Quiet), clock);
+        }
+        self.lanes.wanted()
     }
 
-    /// Calls all numbers up to `cursor`, which is durable by now.
+    /// Calls all numbers of the first lane up to `cursor`, which is durable by now.
     pub fn call_up_to(&mut self, cursor: u64, now: Moment) {
-        let before = self.marks().cursor;
-        if let Some((numbers, people)) = self.numbers.call_up_to(cursor) {
-            self.forecast.called(cursor - before);
-            self.late.earn(people);
-            self.calls.call(numbers, people, self.clock(now));
-        }
+        self.call_in(LaneId::FIRST.origin(), cursor, now);
         self.check_invariants();
     }
 
-    /// What the board and the metrics show.
+    /// What the board and the metrics show; of all lanes together. How long a wait is can be said of one line only.
     #[must_use]
     pub fn facts(&self, policy: &RoomPolicy) -> RoomFacts {
-        let RoomMarks { epoch, issued, cursor, .. } = self.marks();
+        let (mut cursor, mut issued, mut rate, mut spread) = (0, 0, 0.0, None);
+        for lane in self.lanes.all().map(Lane::facts) {
+            (cursor, issued, rate) = (cursor + lane.cursor, issued + lane.issued, rate + lane.rate);
+            spread = lane.spread.filter(|_| !self.has_lanes());
+        }
         RoomFacts {
             state: self.state(policy),
-            epoch,
+            epoch: self.marks().epoch,
             cursor,
             issued,
-            rate: self.forecast.rate(),
-            spread: self.forecast.spread(),
+            rate,
+            spread,
             show_rate: self.calls.shows().rate(),
             active: self.passes.len(),
-            front_row: self.front.len(),
+            front_row: self.lanes.front(),
             outstanding: self.calls.outstanding(),
-            late: self.late.len(),
+            late: self.lanes.late().0,
             seats: self.seats.seats(),
             kappa: self.seats.kappa(),
             remaining: self.remaining,
@@ -458,7 +461,7 @@ impl Room {
         if let Some(reason) = self.hold {
             return RoomState::Held(reason);
         }
-        let nobody_waits = self.numbers.waiting() == 0 && self.front.is_empty() && self.late.back() == 0;
+        let nobody_waits = self.lanes.waiting() == 0 && self.lanes.front() == 0 && self.lanes.late().1 == 0;
         if policy.open || nobody_waits && self.free() > self.calls.fresh() {
             RoomState::Open
         } else {
@@ -468,7 +471,7 @@ impl Room {
 
     fn note_ends(&mut self) {
         for number in self.passes.take_over() {
-            self.numbers.end(number);
+            self.lanes.of_mut(number).numbers.end(number);
         }
     }
 
@@ -492,37 +495,43 @@ impl Room {
         // Nothing is kept for a call that was judged missing, be it the first or another: the last units
         // would wait for its end.
         let judged = self.calls.judged_within(policy.poll.max * LOOKS_BEFORE_MISSING);
-        let again = self.late.fresh(judged, clock);
-        let taken = self.passes.len() as u64 + self.front.len() as u64 + self.calls.fresh() + again;
+        let shows = self.calls.shows();
+        let again: u64 = self.lanes.all().map(|lane| lane.late.fresh(judged, clock)).sum();
+        let late_coming: f64 = self.lanes.all().map(|lane| lane.late.on_their_way(shows, clock)).sum();
+        let front = self.lanes.front() as u64;
+        let taken = self.passes.len() as u64 + front + self.calls.fresh() + again;
         Demand {
             seats: u64::from(self.seats.seats()),
             free: self.free(),
             departures: self.passes.departures(),
-            front: self.front.len() as u64,
-            on_their_way: self.calls.on_their_way(clock) + self.late.on_their_way(self.calls.shows(), clock),
+            front,
+            on_their_way: self.calls.on_their_way(clock) + late_coming,
             fresh: self.calls.fresh() + again,
-            waiting: self.numbers.waiting() + self.late.len(),
+            waiting: self.lanes.waiting() + self.lanes.late().0,
             unclaimed: self.remaining.map(|units| units.saturating_sub(taken)),
         }
     }
 
     fn front_place(&self, number: u64) -> Claim {
-        if !self.front.contains(number) {
+        let front = &self.lanes.of(number).front;
+        if !front.contains(number) {
             Claim::Admitted
         } else if self.is_sold_out() {
             Claim::SoldOut
         } else {
-            Claim::FrontRow { ahead: self.front.ahead_of(number) }
+            Claim::FrontRow { ahead: front.ahead_of(number) }
         }
     }
 
-    /// Free seats go to the lowest numbers of those who are there.
+    /// Free seats go to the lowest numbers of those who are there, of each lane by its weight.
     fn seat_front_row(&mut self, policy: &RoomPolicy, clock: Moment) {
         while policy.open || self.free() > 0 {
-            match self.front.next(policy.poll.front_row(), clock) {
+            let Some(id) = self.lanes.next_seat(policy) else { break };
+            match self.lanes.of_mut(id.origin()).front.next(policy.poll.front_row(), clock) {
                 None => break,
                 Some(Next::Absent(number, seen)) => _ = self.absent.insert(number, seen),
                 Some(Next::Present(number, pass, heard_within)) => {
+                    self.lanes.seated(policy, id);
                     self.passes.begin(policy, pass, number, heard_within, clock);
                 }
             }
@@ -532,13 +541,13 @@ impl Room {
     /// Numbers that were perhaps never given stand in no account, whoever turns up, and no more do those
     /// with a slot.
     fn take_up_call(&mut self, number: u64, clock: Moment) {
-        if !self.numbers.is_uncertain(number) && !self.slots.contains(number) {
+        if !self.lanes.of(number).numbers.is_uncertain(number) && !self.slots.contains(number) {
             self.calls.claimed(number, clock);
         }
     }
 
     fn close_call(&mut self, number: u64) {
-        if !self.numbers.is_uncertain(number) && !self.slots.contains(number) {
+        if !self.lanes.of(number).numbers.is_uncertain(number) && !self.slots.contains(number) {
             self.calls.close(number);
         }
     }

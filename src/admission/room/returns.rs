@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Claim, PassId, Room, RoomState};
+use crate::admission::lane::LaneId;
 use crate::admission::moment::Moment;
 use crate::admission::policy::RoomPolicy;
 use crate::admission::slots::{Outlook, Slot, SlotChanges, SlotRule, Window};
@@ -35,7 +36,7 @@ impl Room {
         let clock = self.clock(now);
         if let Some(window) = self.window(policy, rule, number, pass, clock) {
             self.slots.take(number, window);
-            self.numbers.pass_over(number);
+            self.lanes.of_mut(number).numbers.pass_over(number);
         }
         self.slot(number, now)
     }
@@ -43,7 +44,7 @@ impl Room {
     /// The slot of a number that has not come in by it.
     #[must_use]
     pub fn slot(&self, number: u64, now: Moment) -> Option<Slot> {
-        self.slots.slot(number, self.clock(now)).filter(|_| !self.numbers.is_spent(number))
+        self.slots.slot(number, self.clock(now)).filter(|_| !self.lanes.of(number).numbers.is_spent(number))
     }
 
     /// How many slots are taken and not over.
@@ -65,7 +66,7 @@ impl Room {
         let clock = self.clock(now);
         for (number, slot) in left {
             self.slots.restore(*number, *slot, policy.call, clock);
-            self.numbers.pass_over(*number);
+            self.lanes.of_mut(*number).numbers.pass_over(*number);
         }
     }
 
@@ -93,22 +94,24 @@ impl Room {
     }
 
     pub(super) fn is_up(&self, number: u64, clock: Moment) -> bool {
-        let came_in = || self.numbers.is_passed_over(number) && self.numbers.is_spent(number);
+        let numbers = &self.lanes.of(number).numbers;
+        let came_in = || numbers.is_passed_over(number) && numbers.is_spent(number);
         let has_time = || self.slots.has_begun(number, clock) || self.extensions.until(number).is_some();
-        self.numbers.is_called(number) || came_in() || has_time()
+        numbers.is_called(number) || came_in() || has_time()
     }
 
     /// Slots that are over. Whose turn has come by now missed it, though not before a call would have ended;
     /// whose turn has not waits for it like anybody.
     pub(super) fn miss_slots(&mut self, policy: &RoomPolicy, clock: Moment) {
         while let Some(number) = self.slots.next_over(clock) {
-            if self.front.contains(number) || self.absent.contains_key(&number) {
+            let lane = self.lanes.of(number);
+            if lane.front.contains(number) || self.absent.contains_key(&number) {
                 // A restart finds the slot of whoever came in it and has no seat yet.
                 self.slots.stand_until(number, clock.after(policy.call), clock);
                 continue;
             }
-            let is_late = self.late.misses(number) > 0;
-            if is_late || self.extensions.until(number).is_some() || self.numbers.is_spent(number) {
+            let is_late = lane.late.misses(number) > 0;
+            if is_late || self.extensions.until(number).is_some() || lane.numbers.is_spent(number) {
                 continue;
             }
             let called = self.calls.called_at(number).map(|called| called.after(policy.call));
@@ -121,10 +124,11 @@ impl Room {
 
     /// The time of a number is over: if its turn has come it is late, else it waits for it.
     pub(super) fn miss_turn(&mut self, number: u64) {
-        if self.numbers.is_called(number) {
-            self.late.miss(number);
+        let lane = self.lanes.of_mut(number);
+        if lane.numbers.is_called(number) {
+            lane.late.miss(number);
         } else {
-            self.numbers.wait_for(number);
+            lane.numbers.wait_for(number);
         }
     }
 
@@ -137,11 +141,14 @@ impl Room {
         clock: Moment,
     ) -> Option<Window> {
         let Claim::Waiting { ahead } = self.look(number, pass) else { return None };
-        let uncalled = number > 0 && !self.numbers.is_called(number) && !self.slots.contains(number);
-        if !uncalled || self.state(policy) != RoomState::Queueing {
+        let lane = self.lanes.of(number);
+        let uncalled = number > 0 && !lane.numbers.is_called(number) && !self.slots.contains(number);
+        // No time is promised in one of several lines: what each takes changes what falls to the others.
+        let several = !policy.lanes.is_empty() || lane.id != LaneId::FIRST;
+        if !uncalled || several || self.state(policy) != RoomState::Queueing {
             return None;
         }
-        let (rate, spread) = (self.forecast.rate(), self.forecast.spread()?);
+        let (rate, spread) = (lane.forecast.rate(), lane.forecast.spread()?);
         let wait = Duration::try_from_secs_f64((ahead as f64 + 1.0) / rate).ok()?;
         // What the line passes is not who comes in where it passes over many, and who has left was not always in
         // the line: neither alone is what falls free for those who come back.
@@ -165,7 +172,7 @@ mod tests {
         bench.call(1);
         assert_eq!(bench.claim(1), Claim::Admitted);
         bench.room.slots.take(50, Window { begins_s: 300, ends_s: 600 });
-        bench.room.numbers.pass_over(50);
+        bench.room.lanes.of_mut(50).numbers.pass_over(50);
         bench
     }
 
@@ -207,7 +214,7 @@ mod tests {
             assert_eq!(bench.claim(50), Claim::FrontRow { ahead: 0 });
         }
         assert!(bench.room.slots.has_begun(50, bench.room.clock(bench.now)), "a restart would find it");
-        assert!(!bench.room.numbers.is_called(50), "{:?}", bench.room.marks());
+        assert!(!bench.room.lanes.first().numbers.is_called(50), "{:?}", bench.room.marks());
         bench.room.end(&pass(1), bench.now);
         wait(&mut bench, 1);
         assert_eq!(bench.look(50), Claim::Admitted, "it was never absent");
@@ -223,7 +230,10 @@ mod tests {
     fn who_comes_too_late_is_late_if_the_line_has_come_and_waits_for_it_if_not() {
         let mut bench = away();
         wait(&mut bench, 620);
-        assert!(!bench.room.numbers.is_passed_over(50) && bench.room.slot(50, bench.now).is_none());
+        assert!(
+            !bench.room.lanes.of_mut(50).numbers.is_passed_over(50)
+                && bench.room.slot(50, bench.now).is_none()
+        );
         assert!(matches!(bench.claim(50), Claim::Waiting { .. }), "{:?}", bench.room.marks());
         let mut bench = away();
         bench.room.call_up_to(60, bench.now);
@@ -232,7 +242,7 @@ mod tests {
         assert!(left <= SECOND * 11, "{left:?}");
         wait(&mut bench, 30);
         assert_eq!(bench.look(50), Claim::Late { ahead: 0 });
-        assert_eq!(bench.room.late.misses(50), 1, "a slot and a call are one turn");
+        assert_eq!(bench.room.lanes.of(50).late.misses(50), 1, "a slot and a call are one turn");
         bench.room.check().unwrap();
     }
 
@@ -244,7 +254,7 @@ mod tests {
         let time = bench.room.extend_call(&bench.policy, 50, bench.now).unwrap();
         assert_eq!(time.left, SECOND * 600);
         bench.step(SECOND * 1_000);
-        assert_eq!(bench.room.late.misses(50), 1, "both were over in one step");
+        assert_eq!(bench.room.lanes.first().late.misses(50), 1, "both were over in one step");
         assert_eq!(bench.look(50), Claim::Late { ahead: 0 });
         bench.room.check().unwrap();
     }

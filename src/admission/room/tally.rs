@@ -25,6 +25,7 @@ impl Room {
     /// What was counted so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        Tally { given: self.numbers.given(), ..self.passes.tally() }
+        let given = self.lanes.all().map(|lane| lane.numbers.given()).sum();
+        Tally { given, ..self.passes.tally() }
     }
 }

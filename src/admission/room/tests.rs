@@ -16,11 +16,12 @@ fn policy(seats: u32) -> RoomPolicy {
         poll: PollRule { min: SECOND, max: SECOND * 10, divisor: 10, budget: 1_000 },
         hold: false,
         open: false,
+        lanes: Vec::new(),
     }
 }
 
 pub(super) fn pass(number: u64) -> PassId {
-    [u8::try_from(number).unwrap(); 16]
+    u128::from(number).to_le_bytes()
 }
 
 /// A room in the hands of its store, its disk never failing.
@@ -184,7 +185,7 @@ fn a_call_is_extended_ten_times_and_stands_still_while_the_room_is_held() {
         bench.step(SECOND);
         bench.touch(1);
         bench.room.extend_call(&bench.policy, 2, bench.now);
-        bench.room.late.misses(2) == 0
+        bench.room.lanes.first().late.misses(2) == 0
     });
     assert_eq!(seconds.count(), 599, "ten times, not more");
     bench.room.check().unwrap();
@@ -212,14 +213,16 @@ type Plant = (&'static str, fn(&mut Bench));
 fn the_checker_finds_what_is_planted() {
     let plants: [Plant; 7] = [
         ("let in uncalled", |bench| bench.room.passes.begin(&bench.policy, pass(90), 90, SECOND, bench.now)),
-        ("in front and inside", |bench| bench.room.front.insert(1, pass(1), None, bench.now)),
+        ("in front and inside", |bench| {
+            bench.room.lanes.first_mut().front.insert(1, pass(1), None, bench.now)
+        }),
         ("inside twice", |bench| bench.room.passes.begin(&bench.policy, pass(77), 1, SECOND, bench.now)),
         ("away and in front", |bench| _ = bench.room.absent.insert(7, bench.now)),
         ("late and in front", |bench| {
-            bench.room.late.miss(7);
-            bench.room.late.come_back(7);
+            bench.room.lanes.first_mut().late.miss(7);
+            bench.room.lanes.first_mut().late.come_back(7);
         }),
-        ("late and uncalled", |bench| bench.room.late.miss(99)),
+        ("late and uncalled", |bench| bench.room.lanes.first_mut().late.miss(99)),
         ("extended and inside", |bench| _ = bench.room.extensions.extend(1, bench.now)),
     ];
     for (name, plant) in plants {
@@ -447,9 +450,10 @@ fn before_its_opening_a_room_calls_and_seats_nobody() {
 fn who_is_called_again_and_silent_keeps_no_unit_longer_than_who_is_called_first() {
     let mut bench = Bench::waiting(10, 100);
     bench.call(20);
-    (1..=3).for_each(|number| bench.room.late.miss(number));
+    (1..=3).for_each(|number| bench.room.lanes.first_mut().late.miss(number));
     bench.step(SECOND * 30);
-    bench.room.late.call(3, bench.room.clock(bench.now));
+    let clock = bench.room.clock(bench.now);
+    bench.room.lanes.first_mut().late.call(3, clock);
     bench.room.remain(3, bench.now, bench.now);
     let cursor = bench.room.marks().cursor;
     bench.step(SECOND);

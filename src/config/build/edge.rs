@@ -6,7 +6,8 @@ use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
 use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawOtherwise, RawTrace};
 use crate::config::settings::{
-    Credential, EdgeSettings, ForwardedHeader, IdentitySettings, JwtSettings, KeySource, TraceRule,
+    ClaimProof, Credential, EdgeSettings, ForwardedHeader, IdentitySettings, JwtSettings, KeySource,
+    TraceRule,
 };
 use crate::config::text::{Format, Size};
 
@@ -207,7 +208,7 @@ pub(super) fn edge(raw: &RawEdge) -> EdgeSettings {
     }
 }
 
-pub(super) fn identity(raw: &RawIdentity) -> IdentitySettings {
+pub(super) fn identity(raw: &RawIdentity, proofs: Vec<ClaimProof>) -> IdentitySettings {
     let credential = raw.credential.as_ref().map(|credential| match &credential.cookie {
         Some(name) => Credential::Cookie(name.0.0.clone()),
         None => Credential::Authorization,
@@ -222,6 +223,7 @@ pub(super) fn identity(raw: &RawIdentity) -> IdentitySettings {
         audience: jwt.audience.clone(),
         cookie: jwt.cookie.as_ref().map(|name| name.0.0.clone()),
         claim: jwt.claim.clone(),
+        proofs,
         leeway: jwt.leeway.0,
         refuses: jwt.otherwise == RawOtherwise::Refuse,
     });

@@ -4,6 +4,7 @@
 //! goes on; `build` is called only when nothing was wrong, and cannot fail.
 
 mod edge;
+mod lane;
 mod listen;
 mod pages;
 mod quota;
@@ -54,7 +55,7 @@ pub(super) fn settings(mut judge: Judge<'_, '_>) -> Option<Settings> {
         boot: listen::boot(&raw.listen),
         tls: listen::tls(&raw.tls),
         edge: edge::edge(&raw.edge),
-        identity: edge::identity(&raw.identity),
+        identity: edge::identity(&raw.identity, lane::claims(raw)),
         pages: pages::build(&raw.pages),
         upstreams: each(&raw.upstream, |_, upstream| upstream::build(upstream)),
         quotas: each(&raw.quota, |_, quota| quota::build(quota)),

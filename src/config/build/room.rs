@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Judge;
+use super::{Judge, lane};
 use crate::admission::opening::Opening;
 use crate::admission::policy::{PollRule, RoomPolicy};
 use crate::admission::slots::SlotRule;
@@ -32,6 +32,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
         quiet(judge, &path, room);
         opening(judge, &path, room);
         draw(judge, &path, room);
+        lane::judge(judge, &path, room);
         switches(judge, &path, room);
         people(judge, &path, room);
         messages(judge, &path, room);
@@ -44,6 +45,7 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
                 .about(at(&["route"]))
         });
     }
+    lane::judge_claims(judge);
     shares(judge);
 }
 
@@ -249,6 +251,7 @@ fn shares(judge: &mut Judge<'_, '_>) {
 }
 
 pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
+    let (policy_lanes, lanes) = lane::build(raw);
     RoomSettings {
         policy: RoomPolicy {
             seats_floor: raw.seats.floor,
@@ -265,7 +268,9 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
             },
             hold: raw.hold,
             open: raw.open,
+            lanes: policy_lanes,
         },
+        lanes,
         opening: raw.opens_at.as_ref().map(|opens| Opening {
             at: opens.0.at,
             prequeue: raw.prequeue.as_ref().map_or(PREQUEUE, |prequeue| prequeue.0),
@@ -290,7 +295,7 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
         }),
         quiet: raw.quiet.iter().map(|hours| hours.0.clone()).collect(),
         slots: SlotSettings {
-            offer: raw.slots.offer,
+            offer: raw.slots.offer && raw.lanes.is_empty(),
             rule: SlotRule { after: raw.slots.after.0, length: raw.slots.length.0 },
             zone: raw.slots.zone.0.0.clone(),
         },

@@ -117,17 +117,39 @@ fn paths(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
             );
         }
     }
-    judge.refuse_if(!route.bypass_paths.is_empty() && route.room.is_none() && route.quota.is_none(), || {
+    bypass(judge, path, route);
+}
+
+/// Who passes by, and in what number.
+fn bypass(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
+    let ways = [
+        ("bypass_paths", !route.bypass_paths.is_empty()),
+        ("bypass_addresses", !route.bypass_addresses.is_empty()),
+        ("bypass_header", route.bypass_header.is_some()),
+    ];
+    let first = ways.into_iter().find(|(_, is)| *is).map(|(key, _)| path.key(key));
+    let list = path.key("bypass_paths");
+    judge.refuse_if(route.bypass_header.is_some() && judge.raw.edge.trusted_proxies.is_empty(), || {
+        let help = "set `edge.trusted_proxies` to the proxies that set this header, or remove the key";
+        Finding::error(path.key("bypass_header"), "the header is believed from nobody", help)
+            .about(at(&["edge", "trusted_proxies"]))
+            .note("without trusted proxies anybody could send the header and pass by the room")
+    });
+    judge.refuse_if(first.is_some() && route.room.is_none() && route.quota.is_none(), || {
         let help = "remove the key, or give the route a room or a quota";
-        Finding::warning(list.clone(), format!("`{path}` has neither room nor quota to bypass"), help)
-            .about(path.key("room"))
-            .about(path.key("quota"))
+        Finding::warning(
+            first.clone().unwrap_or_else(|| list.clone()),
+            format!("`{path}` has neither room nor quota to bypass"),
+            help,
+        )
+        .about(path.key("room"))
+        .about(path.key("quota"))
     });
     let limit = path.key("bypass_limit");
     let says_limit = judge.says(&limit);
-    judge.refuse_if(says_limit && route.bypass_paths.is_empty(), || {
-        let help = "remove the key, or name the paths in `bypass_paths`";
-        Finding::warning(limit.clone(), "`bypass_limit` has no effect without `bypass_paths`", help)
+    judge.refuse_if(says_limit && first.is_none(), || {
+        let help = "remove the key, or name the paths in `bypass_paths`, or staff in `bypass_addresses`";
+        Finding::warning(limit.clone(), "`bypass_limit` has no effect while nothing bypasses", help)
             .about(list)
     });
     let ceiling = judge.raw.upstream.get(&route.upstream).map(|upstream| upstream.limit.ceiling);
@@ -209,6 +231,8 @@ pub(super) fn build(raw: &RawRoute) -> RouteSettings {
             RawOnClientGone::Cancel => OnClientGone::Cancel,
         },
         bypass_paths: raw.bypass_paths.iter().map(|path| path.0.0.clone()).collect(),
+        bypass_addresses: raw.bypass_addresses.iter().map(|net| net.0).collect(),
+        bypass_header: raw.bypass_header.as_ref().map(|header| (header.name.0.clone(), header.value.clone())),
         bypass_limit: raw.bypass_limit,
         shared: raw.shared,
     }

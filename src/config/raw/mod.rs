@@ -5,6 +5,7 @@
 //! *restart*). Bounds of texts stand in `x-minimum` and `x-maximum`, both included. What depends on
 //! more than one key is judged in `build`.
 
+mod lane;
 mod listen;
 mod pages;
 mod room;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{CookieName, Rate, Size, Text};
 
+pub(crate) use lane::RawLane;
 pub(crate) use listen::{RawCertificate, RawListen, RawListener, RawTls, RawTlsVersion};
 pub(crate) use pages::{RawPages, RawTheme};
 pub(crate) use room::{RawOnePlacePer, RawParty, RawRoom, RawSource};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Named;
+use super::{Named, RawLane};
 use crate::config::quiet::QuietHours;
 use crate::config::text::{Instant, Text, Zone};
 
@@ -53,6 +53,9 @@ pub(crate) struct RawRoom {
     /// Upstreams without which nobody inside gets on, such as a login: while one of them is out, the room is
     /// held and its clocks stand still. Default: none. Hot.
     pub(crate) depends_on: Vec<String>,
+    /// Lines of their own, each with a part of all calls and seats: `name`, `weight`, and what proves that somebody
+    /// belongs there; exactly one has no proof and takes everybody else. Default: one line. Hot.
+    pub(crate) lanes: Vec<RawLane>,
     /// Every day in these hours, nobody is called who waits when they begin, and all clocks of the room stand
     /// still. Where nobody waits from before, people come in as by day. Default: none. Hot.
     #[schemars(length(max = 8))]
@@ -112,6 +115,7 @@ impl Default for RawRoom {
             one_place_per: RawOnePlacePer::Browser,
             require_identity: false,
             depends_on: Vec::new(),
+            lanes: Vec::new(),
             quiet: Vec::new(),
             hold: false,
             open: false,
@@ -184,7 +188,7 @@ impl Default for RawSeats {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RawSlots {
-    /// Whether any are offered. Those who took one keep it. Hot.
+    /// Whether any are offered; where a room has lanes, none are. Those who took one keep it. Hot.
     pub(crate) offer: bool,
     /// Offered to whoever is expected to wait for longer. Hot.
     #[schemars(extend("x-minimum" = "1s", "x-maximum" = "12h"))]

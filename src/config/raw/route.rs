@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +52,14 @@ pub(crate) struct RawRoute {
     /// Paths below `path` that skip room and quota: login callbacks, payment returns, health. Hot.
     #[serde(default)]
     pub(crate) bypass_paths: Vec<Text<UrlPath>>,
-    /// Most bypassing requests at once; they count in the upstream's limit. Hot.
+    /// Addresses of clients that skip room and quota on this route, such as staff and monitors. Hot.
+    #[serde(default)]
+    pub(crate) bypass_addresses: Vec<Text<IpNet>>,
+    /// What a trusted proxy says of requests that skip room and quota on this route; needs
+    /// `edge.trusted_proxies`. Default: nothing. Hot.
+    pub(crate) bypass_header: Option<RawBypassHeader>,
+    /// Most bypassing requests at once, of all kinds together; they count in the upstream's limit. Who comes
+    /// beyond it and would have to wait is refused. Hot.
     #[serde(default = "bypass_limit")]
     #[schemars(range(min = 1, max = 100_000))]
     pub(crate) bypass_limit: u32,
@@ -59,6 +67,18 @@ pub(crate) struct RawRoute {
     /// `Authorization`). Refused with a room or an identity. Hot.
     #[serde(default)]
     pub(crate) shared: bool,
+}
+
+/// `route.NAME.bypass_header`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawBypassHeader {
+    /// The header. Hot.
+    #[schemars(extend("examples" = ["x-staff"]))]
+    pub(crate) name: Text<http::HeaderName>,
+    /// What it says. Hot.
+    #[schemars(length(min = 1, max = 200), extend("examples" = ["yes"]))]
+    pub(crate) value: String,
 }
 
 fn root() -> Text<UrlPath> {

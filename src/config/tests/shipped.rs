@@ -38,8 +38,15 @@ fn all_on() -> String {
 
 #[test]
 fn what_the_complete_file_comments_out_is_good_too() {
-    // Only one of the laws has a `latency`.
-    clean(&all_on().replace("law = \"knee\"", "law = \"aimd\""), "tornello.toml");
+    // Only one of the laws has a `latency`, and one line only has lots and slots.
+    let all = all_on().replace("law = \"knee\"", "law = \"aimd\"");
+    let without = |keys: &[&str]| -> String {
+        let kept = all.lines().filter(|line| !keys.iter().any(|key| line.starts_with(&format!("{key} = "))));
+        kept.map(|line| format!("{line}\n")).collect()
+    };
+    clean(&without(&["lanes"]), "tornello.toml");
+    let lanes = without(&["draw", "parties"]).replace("\noffer = true\n", "\noffer = false\n");
+    clean(&lanes, "tornello.toml");
 }
 
 /// A key of the complete file: what it says, and the comment above.
@@ -88,6 +95,8 @@ fn shown_inside(path: &str) -> Option<(&str, &str)> {
         "listen.https",
         "tls.certificates",
         "room.NAME.parties",
+        "room.NAME.lanes",
+        "route.NAME.bypass_header",
     ]
     .into_iter()
     .find_map(|table| Some((table, path.strip_prefix(table)?.strip_prefix('.')?)))

@@ -80,6 +80,7 @@ pub(super) fn tick(at: Duration, tally: &Tally, look: &Look, reading: Option<Rea
         limit: reading.limit,
         in_flight: look.in_flight,
         received: look.received,
+        bots_served: count.bots_served,
         useful: look.useful,
         useful_work_s: look.useful_work_s,
         capacity: look.slots as f64,

@@ -76,11 +76,11 @@ fn least_over_most(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 
 /// Share of bots in what was handed out, over their share of identities.
 #[must_use]
-pub fn bot_gain(bots_got: u64, all_got: u64, bot_identities: u64, identities: u64) -> Option<f64> {
-    if bot_identities == 0 || all_got == 0 || identities == 0 {
+pub fn bot_gain(bots_got: f64, all_got: f64, bot_identities: u64, identities: u64) -> Option<f64> {
+    if bot_identities == 0 || all_got <= 0.0 || identities == 0 {
         return None;
     }
-    Some((bots_got as f64 / all_got as f64) / (bot_identities as f64 / identities as f64))
+    Some((bots_got / all_got) / (bot_identities as f64 / identities as f64))
 }
 
 #[cfg(test)]
@@ -126,8 +126,8 @@ mod tests {
     #[test]
     fn bots_gain_what_their_numbers_do_not_give_them() {
         // A hundredth of the identities took half of it.
-        assert_eq!(bot_gain(500, 1_000, 10, 1_000), Some(50.0));
-        assert_eq!(bot_gain(0, 1_000, 10, 1_000), Some(0.0));
-        assert_eq!(bot_gain(5, 10, 0, 1_000), None);
+        assert_eq!(bot_gain(500.0, 1_000.0, 10, 1_000), Some(50.0));
+        assert_eq!(bot_gain(0.0, 1_000.0, 10, 1_000), Some(0.0));
+        assert_eq!(bot_gain(5.0, 10.0, 0, 1_000), None);
     }
 }

@@ -79,7 +79,7 @@ impl LegSummary {
             requests: outcome.count.requests,
             bot_requests: outcome.count.bot_requests,
             bots_served: outcome.count.bots_served,
-            bot_gain: bots(scenario, outcome.count.bots_served, truth.useful, people.len() as u64),
+            bot_gain: bots(scenario, contested(leg, &people), people.len() as u64),
             origin_requests: truth.requests,
             amplification: (needed > 0)
                 .then(|| received_by(ticks, &people, truth.pool_requests) / needed as f64),
@@ -150,10 +150,15 @@ impl LegSummary {
 /// ask of idle workers after that takes nothing from anybody.
 fn received_by(ticks: &[Tick], people: &[&PersonRecord], all: u64) -> f64 {
     let end_s = people.iter().map(|person| person.ended.as_secs_f64()).fold(0.0, f64::max);
+    counted_by(ticks, end_s, all, |tick| tick.received)
+}
+
+/// How much of `all` was counted by then; all of it where nobody looked any more.
+fn counted_by(ticks: &[Tick], end_s: f64, all: u64, count: impl Fn(&Tick) -> u64) -> f64 {
     let pair = ticks.windows(2).find(|pair| matches!(pair, [_, after] if after.at_s >= end_s));
     let Some([before, after]) = pair else { return all as f64 };
     let passed = ((end_s - before.at_s) / (after.at_s - before.at_s)).clamp(0.0, 1.0);
-    let (from, to) = (before.received as f64, after.received as f64);
+    let (from, to) = (count(before) as f64, count(after) as f64);
     (from + passed * (to - from)).min(all as f64)
 }
 
@@ -195,7 +200,17 @@ fn calm_p99_s(scenario: &Scenario) -> Option<f64> {
     percentile(&sorted(draws), 99)
 }
 
-fn bots(scenario: &Scenario, served: u64, useful: u64, people: u64) -> Option<f64> {
+/// What bots got, and what all got, until the last person was let in, or left: what they ask of a pool for
+/// which nobody waits any more is taken from nobody.
+fn contested(leg: &LegRecord, people: &[&PersonRecord]) -> (f64, f64) {
+    let ends = people.iter().map(|person| person.admitted.unwrap_or(person.ended).as_secs_f64());
+    let end_s = ends.fold(0.0, f64::max);
+    let (served, useful) = (leg.outcome.count.bots_served, leg.truth.useful);
+    let until = |all: u64, count: fn(&Tick) -> u64| counted_by(&leg.ticks, end_s, all, count);
+    (until(served, |tick| tick.bots_served), until(useful, |tick| tick.useful))
+}
+
+fn bots(scenario: &Scenario, (served, useful): (f64, f64), people: u64) -> Option<f64> {
     let identities = scenario.classes.iter().map(|class| match &class.conduct {
         Conduct::Bots(bots) => bots.identities as u64,
         Conduct::People(_) => 0,
@@ -316,6 +331,25 @@ mod tests {
         });
         let needed = 15.0;
         assert!((leg.amplification.unwrap() - 24.0 / needed).abs() < 1e-9, "{:?}", leg.amplification);
+    }
+
+    #[test]
+    fn what_bots_get_when_nobody_waits_any_more_is_taken_from_nobody() {
+        // Twelve owners of bots, four people; the last of them leaves without having been let in.
+        let last_s = 30.3;
+        let tick = |(at_s, bots_served, useful)| Tick { at_s, bots_served, useful, ..Tick::default() };
+        let gain = |ticks: &[(f64, u64, u64)]| {
+            let leg = leg(|record| {
+                (record.outcome.count.bots_served, record.truth.useful) = (900, 1_000);
+                record.ticks = ticks.iter().copied().map(tick).collect();
+            });
+            leg.bot_gain.unwrap()
+        };
+        let share = 12.0 / 16.0;
+        let until = gain(&[(0.0, 0, 0), (last_s - 1.0, 5, 50), (last_s + 1.0, 15, 150), (40.0, 900, 1_000)]);
+        assert!((until - 0.1 / share).abs() < 1e-9, "ten of a hundred: {until}");
+        let all = gain(&[]);
+        assert!((all - 0.9 / share).abs() < 1e-9, "where nobody looked all of it counts: {all}");
     }
 
     #[test]

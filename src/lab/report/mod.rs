@@ -194,6 +194,7 @@ mod tests {
                 limit: with.then_some(11 + u64::from(quarter % 3)),
                 in_flight: if with { 12 } else { count(1_000.0, 50_000.0) },
                 received: completed * 5,
+                bots_served: 0,
                 useful: completed * 5,
                 useful_work_s: completed as f64 * 0.26,
                 capacity: 12.0,

@@ -66,7 +66,7 @@ pub struct LegSummary {
     pub jain: Option<f64>,
     /// Chances by what must not matter.
     pub parity: Vec<Parity>,
-    /// Share of bots in what was handed out, over their share of identities.
+    /// Share of bots in what was handed out until the last person was let in, over their share of identities.
     pub bot_gain: Option<f64>,
     /// Requests that the pools received until the last person was done, over those that the ways of those
     /// who reached their goal need; a request that a person broke off and had to send again is needed.

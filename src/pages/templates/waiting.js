@@ -209,7 +209,9 @@ const look = async () => {
   const answer = await ask("GET", "/board");
   if (!answer.ok || !answer.body.board) throw failure(answer);
   const fresh = answer.body.board;
-  if (board && board.epoch === fresh.epoch) fresh.cursor = Math.max(fresh.cursor, board.cursor);
+  // Where there are lanes, mine is the line that counts.
+  Object.assign(fresh, (fresh.lanes || []).find(lane => lane.name === me.lane));
+  if (board && board.epoch === fresh.epoch && board.name === fresh.name) fresh.cursor = Math.max(fresh.cursor, board.cursor);
   board = fresh;
   if (board.message !== (message && message.id)) await read();
   if (board.state === "ended" || board.state === "closed") {

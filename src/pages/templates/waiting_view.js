@@ -126,6 +126,7 @@ const draw = () => {
   const estimate = waiting(r);
   put("ahead", figure(shown));
   put("number", figure(me.number));
+  put("lane", me.lane);
   put("cursor", board && board.epoch === me.epoch && board.cursor ? figure(board.cursor) : "–");
   put("wait", estimate);
   put("updated", board ? fits(t.updated, { time: clock(board.time_ms) }) : "");

@@ -8,6 +8,7 @@ use super::answers::{json_answer, personal_json, problem_answer, see_other};
 use super::form::Form;
 use super::{NOT_DURABLE, Visit, own, told_time, told_visit};
 use crate::admission;
+use crate::admission::lane::place;
 use crate::admission::room::{PassId, ShownPass, VisitTime};
 use crate::admission::ticket::Claims;
 use crate::pages::{Reason, place_link};
@@ -40,7 +41,7 @@ impl Visit<'_> {
         if !self.room.line.ends_kept().await {
             return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
         }
-        let body = json!({ "room": name, "state": "left", "number": ticket.number });
+        let body = json!({ "room": name, "state": "left", "number": place(ticket.number) });
         let mut answer = match form {
             Some(form) => see_other(&format!("{}&left=1", place_link(name, &form.back, form.language))),
             None => json_answer(StatusCode::OK, &body),

@@ -29,10 +29,12 @@ use super::body::Answer;
 use super::handle::{sources, spend};
 use super::headers::{cookie, set_cookie};
 use super::identify::{Identity, identify};
+use super::lane;
 use super::live::{Live, Room};
 use super::person;
 use super::record::{Decision, Label, Record};
 use super::refuse;
+use crate::admission::lane::{LaneFacts, LaneId, place};
 use crate::admission::late::SHARE;
 use crate::admission::room::{CallTime, Claim, HoldReason, RoomFacts, RoomState, VisitTime};
 use crate::admission::ticket::{Claims, Kind};
@@ -68,6 +70,8 @@ struct Visit<'a> {
     asked: &'a Asked,
     room: &'a Room,
     who: Identity,
+    /// Where it takes a place, if it takes one.
+    lane: LaneId,
     now: Moment,
     /// Its browser may keep no cookies, and has shown a code or wants one.
     coded: bool,
@@ -84,6 +88,10 @@ struct Standing {
     visit: Option<VisitTime>,
     slot: Option<PlaceSlot>,
     facts: RoomFacts,
+    /// Of its lane.
+    line: LaneFacts,
+    /// What that is called, where there are several.
+    lane: Option<String>,
 }
 
 impl Standing {
@@ -175,7 +183,8 @@ where
     if look && matches!(endpoint, "ticket" | "receipt" | "visit" | "place" | "slot.ics") {
         person::look(room, &mut who, &proxy.event);
     }
-    let visit = Visit { proxy, live, asked, room, who, now: proxy.clock.now(), coded: false };
+    let lane = if look { LaneId::FIRST } else { lane::lane(live, room, &who, asked, request.headers()) };
+    let visit = Visit { proxy, live, asked, room, who, lane, now: proxy.clock.now(), coded: false };
     match (endpoint, look) {
         ("board", true) => own(record, "board", shared_json(room.line.board())),
         ("messages", true) => own(record, "messages", shared_json(Bytes::clone(&room.messages))),
@@ -364,7 +373,7 @@ impl Visit<'_> {
                 Entered::Behind => {}
             }
         }
-        Some(self.give(line.join().await?, None, id))
+        Some(self.give(line.join(self.lane).await?, None, id))
     }
 
     fn give(&self, number: u64, index: Option<u32>, id: [u8; 16]) -> Standing {
@@ -393,9 +402,9 @@ impl Visit<'_> {
         };
         let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
         let policy = &self.room.settings.policy;
-        let (claim, facts) = self.room.line.with(|line| {
+        let (claim, facts, line) = self.room.line.with(|line| {
             let claim = line.claim(policy, ticket.number, pass.id, self.now);
-            (claim, line.facts(policy))
+            (claim, line.facts(policy), line.facts_of_lane(ticket.number))
         });
         let (mut answer, reason) = match (claim, form) {
             (Claim::Admitted, Some(form)) => (see_other(form.back.as_str()), "claimed"),
@@ -415,7 +424,7 @@ impl Visit<'_> {
             (Claim::Late { ahead }, None) => {
                 let body = json!({
                     "room": self.room.line.name, "state": "late", "ahead": ahead,
-                    "poll_after_ms": self.late_poll_ms(ahead, &facts),
+                    "poll_after_ms": self.late_poll_ms(ahead, &line),
                 });
                 (json_answer(StatusCode::ACCEPTED, &body), "late")
             }
@@ -430,7 +439,7 @@ impl Visit<'_> {
                     "type": "about:blank", "title": "Not called yet", "status": 409, "reason": "not_called",
                     "room": self.room.line.name, "state": state, "ahead": ahead,
                     "slot": slot.map(|slot| self.told_slot(slot)),
-                    "poll_after_ms": self.poll_after_ms(ahead, &facts),
+                    "poll_after_ms": self.poll_after_ms(ahead, &facts, &line),
                 });
                 (problem_answer(StatusCode::CONFLICT, &body), "not_called")
             }
@@ -475,14 +484,16 @@ impl Visit<'_> {
     fn stand(&self, ticket: Claims) -> Standing {
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
         let policy = &self.room.settings.policy;
-        let (claim, called, facts, time, visit, slot) = self.room.line.with(|line| {
+        self.room.line.with(|line| {
             let time = line.call_time(policy, ticket.number, self.now);
             let visit = line.visit_time(policy, &pass.id, self.now);
             let called = ticket.number > 0 && line.may_come(ticket.number, self.now);
             let slot = self.slot_in(line, ticket.number, &pass.id);
-            (line.look(ticket.number, &pass.id), called, line.facts(policy), time, visit, slot)
-        });
-        Standing { ticket, claim, called, time, visit, slot, facts }
+            let (claim, facts) = (line.look(ticket.number, &pass.id), line.facts(policy));
+            let lane = lane::name(self.room, line, ticket.number);
+            let line = line.facts_of_lane(ticket.number);
+            Standing { ticket, claim, called, time, visit, slot, facts, line, lane }
+        })
     }
 
     /// The state of a ticket, as JSON.
@@ -502,31 +513,34 @@ impl Visit<'_> {
         let waits = !standing.called || standing.claim == Claim::SoldOut;
         let poll = match standing.claim {
             _ if standing.is_undrawn() => millis(self.room.settings.policy.poll.max),
-            Claim::Late { .. } => self.late_poll_ms(ahead, &standing.facts),
+            Claim::Late { .. } => self.late_poll_ms(ahead, &standing.line),
             _ if let Some(slot) = standing.slot.filter(|_| standing.is_away()) => self.away_ms(slot),
-            _ if waits => self.poll_after_ms(ahead, &standing.facts),
+            _ if waits => self.poll_after_ms(ahead, &standing.facts, &standing.line),
             _ => self.front_row_poll_ms(),
         };
-        let body = json!({
+        let mut body = json!({
             "room": self.room.line.name, "state": state, "epoch": standing.ticket.epoch,
-            "number": standing.ticket.number, "ticket": self.proxy.ring.sign(&standing.ticket),
+            "number": place(standing.ticket.number), "ticket": self.proxy.ring.sign(&standing.ticket),
             "ahead": ahead, "poll_after_ms": poll, "call": standing.time.map(told_time),
             "visit": standing.visit.map(told_visit),
             "slot": standing.slot.map(|slot| self.told_slot(slot)),
         });
+        if let (Some(lane), Some(body)) = (&standing.lane, body.as_object_mut()) {
+            body.insert("lane".to_owned(), lane.as_str().into());
+        }
         json_answer(status, &body)
     }
 
     /// The poll rule of the board, applied for those who do not compute it themselves.
-    fn poll_after_ms(&self, ahead: u64, facts: &RoomFacts) -> u64 {
+    fn poll_after_ms(&self, ahead: u64, facts: &RoomFacts, line: &LaneFacts) -> u64 {
         let rule = &self.room.settings.policy.poll;
         let scale = rule.scale(facts.issued - facts.cursor, facts.rate);
-        millis(rule.pause(ahead, facts.rate, scale))
+        millis(rule.pause(ahead, line.rate, scale))
     }
 
     /// The lane of those who missed their call has a tenth of all calls.
-    fn late_poll_ms(&self, ahead: u64, facts: &RoomFacts) -> u64 {
-        millis(self.room.settings.policy.poll.pause(ahead, facts.rate * SHARE, 1.0))
+    fn late_poll_ms(&self, ahead: u64, line: &LaneFacts) -> u64 {
+        millis(self.room.settings.policy.poll.pause(ahead, line.rate * SHARE, 1.0))
     }
 
     fn front_row_poll_ms(&self) -> u64 {
@@ -621,9 +635,12 @@ impl Visit<'_> {
         let place = PlaceFacts {
             room: &self.room.line.name,
             state,
-            number: standing.map_or(0, |standing| standing.ticket.number),
+            number: standing.map_or(0, |standing| place(standing.ticket.number)),
+            lane: standing.and_then(|standing| standing.lane.as_deref()),
             ahead,
-            wait: Estimate::of(ahead, facts.rate, facts.spread).map(|wait| self.through_the_night(wait)),
+            wait: standing
+                .and_then(|standing| Estimate::of(ahead, standing.line.rate, standing.line.spread))
+                .map(|wait| self.through_the_night(wait)),
             call: time
                 .map(|time| CallMinutes { minutes: time.left.as_secs() / 60, more: time.extensions > 0 }),
             visit: visit

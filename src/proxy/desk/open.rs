@@ -103,6 +103,7 @@ pub(super) fn rules(live: &Live, asked: &Asked, room: &Room, record: Record) -> 
         extensions: EXTENSIONS,
         seats: (policy.seats_floor, policy.seats_ceiling),
         poll: (policy.poll.min, policy.poll.max),
+        lanes: &policy.lanes,
         slots: room.settings.slots.offer.then_some({
             let rule = &room.settings.slots.rule;
             (rule.after, rule.length)

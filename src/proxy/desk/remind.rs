@@ -9,6 +9,7 @@ use serde_json::json;
 use super::answers::{json_answer, problem_answer};
 use super::form::read_small;
 use super::{Visit, millis, own};
+use crate::admission::lane::place;
 use crate::admission::reminders::{Full, TOKEN_MAX};
 use crate::admission::room::Claim;
 use crate::pages::Reason;
@@ -48,7 +49,7 @@ impl Visit<'_> {
         }
         if forgets {
             self.room.line.reminders(|all| all.forget(number));
-            let body = json!({ "room": name, "number": number, "reminder": false });
+            let body = json!({ "room": name, "number": place(number), "reminder": false });
             return own(record, "forgotten", json_answer(StatusCode::OK, &body));
         }
         let wish = serde_json::from_slice::<Wish>(&body).ok();
@@ -68,7 +69,8 @@ impl Visit<'_> {
         match registered {
             Ok(()) => {
                 let ahead = millis(webhook.settings.ahead);
-                let body = json!({ "room": name, "number": number, "reminder": true, "ahead_ms": ahead });
+                let body =
+                    json!({ "room": name, "number": place(number), "reminder": true, "ahead_ms": ahead });
                 own(record, "reminder", json_answer(StatusCode::OK, &body))
             }
             Err(Full) => {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::answers::{json_answer, problem_answer};
 use super::form::Form;
 use super::{NOT_DURABLE, Standing, Visit, millis, own};
+use crate::admission::lane::place;
 use crate::admission::passes::PassId;
 use crate::admission::room::{Claim, Room};
 use crate::admission::slots::Slot;
@@ -92,7 +93,7 @@ impl Visit<'_> {
             (Some(form), _) => own(record, "slot", self.to_place(form)),
             (None, Some(slot)) => {
                 let slot = self.told_slot(PlaceSlot::Taken(slot));
-                let body = json!({ "room": room, "state": "slot", "number": number, "slot": slot });
+                let body = json!({ "room": room, "state": "slot", "number": place(number), "slot": slot });
                 own(record, "slot", json_answer(StatusCode::OK, &body))
             }
             (None, None) => {

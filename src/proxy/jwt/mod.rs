@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::identify::EventKey;
 use crate::admission::{PersonKey, UnixTime};
 use crate::clock::Clock;
-use crate::config::settings::{JwtSettings, KeySource};
+use crate::config::settings::{ClaimProof, JwtSettings, KeySource};
 use keys::{Key, KeySet};
 
 /// Longest token that is looked at, bytes.
@@ -45,6 +45,8 @@ pub struct Jwt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Good {
     person: PersonKey,
+    /// The proofs of the settings that it holds, a bit each, the first the lowest.
+    proofs: u32,
     from: u64,
     until: u64,
 }
@@ -87,11 +89,16 @@ impl Jwt {
         }
     }
 
-    /// Whom a token names.
+    /// Whom a token names, and which of the settings' proofs it holds: a bit each, the first the lowest.
     ///
     /// # Errors
     /// [`NotBelieved`], whatever is wrong with it.
-    pub fn person(&self, token: &[u8], event: &EventKey, now: UnixTime) -> Result<PersonKey, NotBelieved> {
+    pub fn person(
+        &self,
+        token: &[u8],
+        event: &EventKey,
+        now: UnixTime,
+    ) -> Result<(PersonKey, u32), NotBelieved> {
         if token.len() > TOKEN_MAX {
             return Err(NotBelieved);
         }
@@ -103,7 +110,7 @@ impl Jwt {
         if good.from > soonest || good.until <= latest {
             return Err(NotBelieved);
         }
-        Ok(good.person)
+        Ok((good.person, good.proofs))
     }
 
     /// Looks at a token that was not seen before. Remembers what took a signature to find out.
@@ -137,7 +144,9 @@ impl Jwt {
         };
         let identity = format!("{}\0{}\0{name}", self.settings.issuer, self.settings.claim);
         let person = event.person("jwt", identity.as_bytes());
-        Ok(Good { person, from: times.nbf.map_or(0, unix_ms), until: unix_ms(times.exp) })
+        let proofs = self.settings.proofs.iter().rev();
+        let proofs = proofs.fold(0, |bits, proof| bits << 1 | u32::from(holds(&claims, proof)));
+        Ok(Good { person, proofs, from: times.nbf.map_or(0, unix_ms), until: unix_ms(times.exp) })
     }
 
     /// Keeps the keys fresh for as long as anybody uses them. A file is read again when it changed, an
@@ -184,6 +193,16 @@ impl Jwt {
                 }
             }
         }
+    }
+}
+
+/// A claim is what is asked for, or a list that holds it.
+fn holds(claims: &serde_json::Value, proof: &ClaimProof) -> bool {
+    let is = |value: &serde_json::Value| value.as_str() == Some(proof.value.as_str());
+    match claims.get(&proof.claim) {
+        Some(serde_json::Value::Array(all)) => all.iter().any(is),
+        Some(one) => is(one),
+        None => false,
     }
 }
 

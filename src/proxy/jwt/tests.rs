@@ -89,6 +89,7 @@ impl Issuer {
     fn jwt(&self) -> Jwt {
         signature::install();
         let settings = JwtSettings {
+            proofs: Vec::new(),
             keys: KeySource::File("keys.json".into()),
             issuer: "https://login.example".to_owned(),
             audience: "bonus".to_owned(),

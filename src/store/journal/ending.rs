@@ -13,8 +13,8 @@ use redb::{Key, ReadTransaction, Value, WriteTransaction};
 
 use super::slots::SLOTS;
 use super::{
-    Database, Journal, JournalError, LEAVES, LESSONS, LOG, OVER, PEOPLE, PEOPLE_KEYS, Path, PoisonError,
-    ROOMS, ReadableDatabase, ReadableTable, SECRETS, STATEMENTS, TableDefinition, restrict,
+    Database, Journal, JournalError, LANES, LEAVES, LESSONS, LOG, OVER, PEOPLE, PEOPLE_KEYS, Path,
+    PoisonError, ROOMS, ReadableDatabase, ReadableTable, SECRETS, STATEMENTS, TableDefinition, restrict,
 };
 
 /// When rooms ended, in milliseconds since 1970, and whether the gateway's own keys went with them.
@@ -151,6 +151,7 @@ fn write_without(
     copy(&from, &to, PEOPLE, |(name, _)| others(name))?;
     copy(&from, &to, SLOTS, |(name, _)| others(name))?;
     copy(&from, &to, ROOMS, |_| true)?;
+    copy(&from, &to, LANES, |_| true)?;
     copy(&from, &to, OVER, |_| true)?;
     copy(&from, &to, LESSONS, |_| true)?;
     copy(&from, &to, LEAVES, |_| true)?;
@@ -236,6 +237,7 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::admission::UnixTime;
+    use crate::admission::lane::{LaneId, LaneMarks};
     use crate::admission::people::Changes;
     use crate::admission::room::{Ends, RoomMarks};
     use crate::store::journal::{Entry, Pages};
@@ -244,15 +246,23 @@ mod tests {
 
     const ENDING: Ending = Ending { at_ms: 7, keys: false };
 
+    fn lane() -> LaneMarks {
+        let id = LaneId::new(3).unwrap();
+        let [issued, cursor] = [70, 40].map(|place| id.origin() + place);
+        let marks = RoomMarks { epoch: 1, issued, reserved: issued, cursor };
+        LaneMarks { id, name: "offices".to_owned(), marks }
+    }
+
     /// Somebody has a place in `room`, by bytes that can be found again.
     fn place(journal: &Journal, room: &str, place: [u8; 28]) {
         let people = Changes { places: vec![(7, place)], count: 0 };
         let (marks, ends) = (RoomMarks { epoch: 1, issued: 9, reserved: 9, cursor: 4 }, Ends::default());
+        let lanes = vec![lane()];
         let (lots, slots) = (
             LotsNews::default(),
             SlotNews { spans: vec![(5, Some((1, 2)))], still_ms: None, ..SlotNews::default() },
         );
-        let entry = Entry { room: room.to_owned(), marks, ends, lots, people, slots };
+        let entry = Entry { room: room.to_owned(), marks, lanes, ends, lots, people, slots };
         let pages = Pages { room: room.to_owned(), lines: vec![(0, format!("a line of {room}"))] };
         journal.write_with(&[entry], &[], &[pages]).unwrap();
     }
@@ -284,6 +294,8 @@ mod tests {
         assert_eq!((journal.ending("main").unwrap(), journal.ending("other").unwrap()), (Some(ENDING), None));
         assert_eq!(journal.log("main", 0, 9).unwrap(), [(0, "a line of main".to_owned())]);
         assert_eq!(journal.marks("main").unwrap().issued, 9);
+        let lanes = ["main", "other"].map(|room| journal.lanes(room, 1).unwrap());
+        assert_eq!(lanes, [[lane()], [lane()]], "how far all its lines had come");
         place(&journal, "main", *b"somebody who came too late..");
         assert!(!is_found(folder.path(), b"somebody who came too late.."), "nobody is written down any more");
         let slots = ["main", "other"].map(|room| journal.slots(room, UnixTime(0)).unwrap().spans.len());

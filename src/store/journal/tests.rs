@@ -14,6 +14,7 @@ fn entry(marks: RoomMarks, words: &[(u64, u64)]) -> Entry {
     Entry {
         room: "main".to_owned(),
         marks,
+        lanes: Vec::new(),
         ends: Ends { words: words.to_vec(), count: 0 },
         lots: LotsNews::default(),
         people: Changes::default(),
@@ -51,6 +52,7 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
         let entry = Entry {
             room: room.to_owned(),
             marks: MARKS,
+            lanes: Vec::new(),
             ends: Ends::default(),
             lots: LotsNews::default(),
             people,

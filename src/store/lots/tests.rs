@@ -30,6 +30,7 @@ fn policy() -> RoomPolicy {
         poll,
         hold: false,
         open: false,
+        lanes: Vec::new(),
     }
 }
 
@@ -88,6 +89,7 @@ impl Disk {
         let entry = Entry {
             room,
             marks,
+            lanes: Vec::new(),
             ends: pending.ends.clone(),
             lots: pending.lots.clone(),
             people: pending.people.clone(),

@@ -49,6 +49,7 @@ impl Watched<'_> {
             gave_up: count.gave_up,
             in_flight: self.origin.in_flight(),
             received: truth.pool_requests,
+            bots_served: count.bots_served,
             useful: truth.useful,
             useful_work_s: truth.busy_s - truth.wasted_s,
             capacity: self.origin.slots() as f64,

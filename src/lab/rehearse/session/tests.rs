@@ -56,6 +56,7 @@ pub(super) fn small_day() -> Day {
             poll: PollRule { min: SECOND, max: SECOND * 30, divisor: 10, budget: 5_000 },
             hold: false,
             open: false,
+            lanes: Vec::new(),
         },
         limit: LimitPolicy {
             law: LawPolicy::Aimd { latency: SECOND * 2 },
