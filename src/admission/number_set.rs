@@ -76,6 +76,11 @@ impl NumberSet {
         self.words.iter().map(|(at, word)| (*at, *word))
     }
 
+    /// How many numbers are in the words of these places.
+    pub fn count(&self, places: std::ops::Range<u64>) -> u64 {
+        self.words.range(places).map(|(_, word)| u64::from(word.count_ones())).sum()
+    }
+
     /// The word at `at`: 64 numbers from `64 · at` on.
     #[must_use]
     pub fn word(&self, at: u64) -> u64 {

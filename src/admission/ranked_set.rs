@@ -52,8 +52,7 @@ impl RankedSet {
         let tracts: u64 = self.tracts.range(..tract).map(|(_, count)| count).sum();
         let first = tract * (TRACT / BLOCK);
         let blocks: u64 = self.blocks.range(first..block).map(|(_, count)| count).sum();
-        let ones = |at| u64::from(self.set.word(at).count_ones());
-        let words: u64 = (block * (BLOCK / WORD)..word).map(ones).sum();
+        let words = self.set.count(block * (BLOCK / WORD)..word);
         let rest = self.set.word(word) & ((1 << (number % WORD)) - 1);
         tracts + blocks + words + u64::from(rest.count_ones())
     }

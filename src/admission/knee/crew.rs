@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn half_of_the_pool_gone_is_another_pool() {
-        let at_work = seen(&[(14.0, 4.0), (14.0, 4.0), (14.0, 9.5)]).at_work().unwrap();
-        assert!((at_work - 4.5).abs() < 1e-9, "{at_work}");
+        let at_work = seen(&[(14.0, 4.0), (14.0, 4.0), (14.0, 8.9)]).at_work().unwrap();
+        assert!((at_work - 5.1).abs() < 1e-9, "{at_work}");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! way, each pause `scale · clamp(left / divisor, min, max)`, ± 30 %; the first look after the call
 //! tells. For short waits that chain is walked from the join; for long ones it is walked from where its
 //! beginning is forgotten, so many times that a table of delays can be drawn from, until the board's
-//! scale changes.
+//! scale changes. It is forgotten soon: where each pause is a part of what is left, two dozen pauses, each
+//! ± 30 %, spread by most of one.
 
 use crate::admission::policy::PollRule;
 use crate::lab::chance::Chance;
@@ -15,6 +16,8 @@ const JITTER: f64 = 0.3;
 const CHAINS: u64 = 2_048;
 /// A table serves until the scale has moved by this share.
 const SCALE_STEP: f64 = 0.02;
+/// Pauses, each a part of what is left, after which the first look is forgotten.
+const PAUSES: f64 = 24.0;
 /// A scale above this is felt.
 const SCALE_FELT: f64 = 1.5;
 
@@ -47,7 +50,7 @@ impl Looks {
             return chain(&self.rule, self.scale, waited_s, &mut self.chance);
         }
         if self.table.is_empty() {
-            let longest = self.scale * self.rule.max.as_secs_f64();
+            let longest = self.scale * (far / f64::from(self.rule.divisor)).min(self.rule.max.as_secs_f64());
             for _ in 0..CHAINS {
                 let from = far + self.chance.between(0.0, longest);
                 self.table.push(chain(&self.rule, self.scale, from, &mut self.chance));
@@ -74,8 +77,12 @@ impl Looks {
 
     /// A wait from which on the phase of the looks is as good as random.
     fn forgotten_s(&self) -> f64 {
-        let max = self.rule.max.as_secs_f64();
-        max * f64::from(self.rule.divisor) + 3.0 * self.scale * max
+        let (min, max) = (self.rule.min.as_secs_f64(), self.rule.max.as_secs_f64());
+        let divisor = f64::from(self.rule.divisor);
+        // Above `capped` all pauses are alike, below it each is a part of what is left.
+        let capped = max * divisor + 3.0 * self.scale * max;
+        let part = (self.scale / divisor).min(0.5);
+        (min / part * (PAUSES * part).exp()).min(capped)
     }
 }
 
@@ -114,6 +121,23 @@ mod tests {
         for waited in [1_000.0, 30_000.0] {
             let mean = mean(&mut looks, waited);
             assert!((mean - 2.575).abs() < 0.1, "{waited}: {mean}");
+        }
+    }
+
+    #[test]
+    fn where_the_table_begins_the_first_pause_is_forgotten() {
+        for divisor in [10, 20] {
+            let rule = PollRule { divisor, ..rule() };
+            let mut looks = Looks::new(rule, 1);
+            let far = looks.forgotten_s();
+            assert!(far < 2_000.0, "{far}: longer than it need be");
+            let mut soon = |from: f64| {
+                let chains = (0..40_000).map(|_| chain(&rule, 1.0, from, &mut looks.chance));
+                chains.filter(|delay| *delay < 2.5).count() as f64 / 40_000.0
+            };
+            // Half a pause apart: where the phase still counts, one of them would see calls sooner.
+            let (one, other) = (soon(far), soon(far * (1.0 + 0.5 / f64::from(divisor))));
+            assert!((one - other).abs() < 0.015, "{divisor}: {one} and {other}");
         }
     }
 
