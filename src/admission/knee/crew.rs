@@ -26,7 +26,11 @@ impl Crew {
     pub(super) fn see(&mut self, reading: &Reading) {
         let waits = reading.queue > reading.queue_error;
         let at_work = (reading.in_flight - reading.queue.max(0.0)).max(0.1);
-        if reading.saturated || (!waits && at_work <= self.at_work) {
+        if reading.saturated {
+            // So long a wait tells no number, but that the pool may have shrunk.
+            return self.forget();
+        }
+        if !waits && at_work <= self.at_work {
             // What was in flight was worked on, and more might have been.
             return;
         }

@@ -450,11 +450,9 @@ impl Knee {
         let step = (0.5 * limit.sqrt()).max(1.0);
         let faster = 1.5_f64.powi(i32::try_from(self.growth / 2).unwrap_or(0).min(20));
         let next = limit + (step * faster).min((0.25 * limit).max(1.0));
-        let Some(crew) = self.crew.at_work() else { return next };
-        // Up to what is known to be worked on at once there is no need to feel one's way, and beyond it
-        // no reason to run.
-        let known = crew + band(crew, AIM, reading.slack);
-        if limit < known { next.max(1.5 * limit).min(known) } else { next.min(limit + step) }
+        // Up to what is known to be worked on at once there is no need to feel one's way.
+        let known = self.crew.at_work().map(|crew| crew + band(crew, AIM, reading.slack));
+        known.map_or(next, |known| next.max(known.min(1.5 * limit)))
     }
 
     fn run(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
