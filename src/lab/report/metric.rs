@@ -138,7 +138,7 @@ metrics! {
         |leg| least(leg, |parity| parity.served), "nobody was served, or no two groups are large enough";
     "parity_rank" "place in the line by the same: least over greatest", "≥ 0.95" |it| it >= 0.95, number,
         |leg| least(leg, |parity| parity.rank), "nobody was let in, or no two groups are large enough";
-    "bot_gain" "bots' share of what was handed out until all were let in, over that of identities", "≤ 1.0" |it| it <= 1.0, number,
+    "bot_gain" "bots' share until all are let in, over that of identities", "≤ 1.0" |it| it <= 1.0, number,
         |leg| leg.bot_gain, "no bots, or nothing was handed out";
     "recovery" "from load below capacity to quiet", "≤ 10 s" |it| it <= 10.0, seconds,
         |leg| if leg.never_quiet { Some(f64::INFINITY) } else { leg.recovery_s }, "there was no crush, or nobody looked";
