@@ -269,6 +269,17 @@ backend app
 """)
         self.start("haproxy", 0, ["haproxy", "-db", "-f", config])
 
+    def sizes(self):
+        """Bytes of board and page, as many from each of the three: else they would be compared for other work."""
+        sizes = {}
+        for name, path, fields in (("board", BOARD, {}), ("page", "/held", NAVIGATION)):
+            each = {peer: len(get(self.url(peer, "http", path), fields)[1]) for peer in PEERS}
+            # A board's own numbers may have grown by a few digits.
+            if max(each.values()) - min(each.values()) > 16:
+                sys.exit(f"{name}: not the same bytes from all: {each}")
+            sizes[name] = each["tornello"]
+        return sizes
+
     def end(self):
         for child in self.children.values():
             child.end()
@@ -366,10 +377,12 @@ def main():
             stage.start_backend()
             stage.start_tornello()
             stage.start_peers()
+            sizes = stage.sizes()
             table = measure(stage, options)
         finally:
             stage.end()
-    print(f"\n{versions(options.binary)}; CPU µs a request, median (min-max) of {options.rounds} rounds\n")
+    print(f"\n{versions(options.binary)}; CPU µs a request, median (min-max) of {options.rounds} rounds")
+    print(f"Bodies of {sizes['board']} bytes (board) and {sizes['page']} bytes (page, compressed).\n")
     print("| | Tornello | nginx | HAProxy | to nginx | to HAProxy |\n|---|---|---|---|---|---|")
     print("\n".join(table))
 

@@ -233,8 +233,9 @@ impl Pulse {
     fn put_up_boards(&self, live: &Live) {
         for (name, room) in &live.rooms {
             let policy = &room.settings.policy;
-            let commitment = room.line.with_lots(|lots| lots.commitment()).flatten();
             let lanes = lane::lanes(room);
+            let lots = room.line.with_lots(|lots| (lots.commitment(), lots.redraw()));
+            let (commitment, redraw) = lots.unwrap_or_default();
             let notice = Notice {
                 room: name,
                 poll: &policy.poll,
@@ -244,6 +245,7 @@ impl Pulse {
                 opens: room.opens(self.proxy.clock.unix()),
                 draw: commitment.as_deref(),
                 lanes: &lanes,
+                redraw,
                 log: room.line.book.head(),
                 quiet: quiet::next(&room.settings.quiet, self.proxy.clock.unix()),
             };

@@ -376,10 +376,11 @@ impl Values {
         self.put_time(format!("{path}.slots.after"), *after);
         self.put_time(format!("{path}.slots.length"), *length);
         self.put_text(format!("{path}.slots.zone"), zone.iana_name());
-        if let Some(WebhookSettings { url, secret, ahead }) = webhook {
+        if let Some(WebhookSettings { url, secret, ahead, ca }) = webhook {
             self.put(format!("{path}.webhook.url"), url);
             self.put(format!("{path}.webhook.secret"), secret.display());
             self.put_time(format!("{path}.webhook.ahead"), *ahead);
+            self.put_text(format!("{path}.webhook.ca"), ca.as_ref().and_then(|ca| ca.to_str()));
         }
     }
 

@@ -406,6 +406,8 @@ pub struct WebhookSettings {
     pub secret: PathBuf,
     /// How long before the expected turn.
     pub ahead: Duration,
+    /// Who may vouch for the receiver over `https`; `None`: those that the system trusts.
+    pub ca: Option<PathBuf>,
 }
 
 /// Whose randomness decides a draw.

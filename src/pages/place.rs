@@ -108,6 +108,10 @@ pub struct PlaceFacts<'a> {
     pub code: Option<&'a str>,
     /// Why nobody goes in, if so.
     pub standstill: Option<Standstill>,
+    /// When another draw is decided, the first one being void, written for people.
+    pub redraw: Option<&'a str>,
+    /// Minutes to the opening, before it.
+    pub opens_in: Option<u64>,
     /// The time of these facts, written for people.
     pub time: Option<&'a str>,
     /// Where the service is.
@@ -147,10 +151,11 @@ fn pane(
         slot.unwrap_or_default()
     };
     let slot = times(texts.live("slot"));
+    let drawing = drawing(texts, facts);
     let offered = facts.slot.filter(|slot| !slot.taken && waiting_now);
     let lead = match facts.state {
         PlaceState::Waiting => "",
-        PlaceState::Prequeue => texts.live("prequeue"),
+        PlaceState::Prequeue => &drawing,
         PlaceState::Late => texts.live("late"),
         PlaceState::Slot => &slot,
         PlaceState::Called => place("called_text"),
@@ -178,13 +183,17 @@ fn pane(
         | PlaceState::Ended => ("", ""),
     };
     let note = facts.standstill.filter(|_| waiting_now).map(|why| match why {
-        Standstill::Operator => texts.live("held_operator"),
-        Standstill::Upstream => texts.live("held_upstream"),
-        Standstill::Dependency => texts.live("held_dependency"),
-        Standstill::Recovery => texts.live("held_recovery"),
-        Standstill::Draw => texts.live("held_draw"),
-        Standstill::Quiet => texts.live("held_quiet"),
+        Standstill::Operator => texts.live("held_operator").to_owned(),
+        Standstill::Upstream => texts.live("held_upstream").to_owned(),
+        Standstill::Dependency => texts.live("held_dependency").to_owned(),
+        Standstill::Recovery => texts.live("held_recovery").to_owned(),
+        Standstill::Draw => redraw(texts, facts).unwrap_or_else(|| texts.live("held_draw").to_owned()),
+        Standstill::Quiet => texts.live("held_quiet").to_owned(),
     });
+    let countdown = facts
+        .opens_in
+        .filter(|_| facts.state != PlaceState::Ended)
+        .map(|minutes| texts.live("opens_in").replace("{time}", &span(texts, minutes)));
     let base = room.base();
     // Who is not recognised may have no cookies: what is taken then comes with a code.
     let unknown = facts.state == PlaceState::Unknown;
@@ -201,6 +210,7 @@ fn pane(
             tag => language.tag(),
             heading => heading(texts, facts.state),
             lead,
+            countdown,
             waiting_now,
             ahead => texts.figure(facts.ahead),
             number => texts.figure(facts.number),
@@ -252,6 +262,18 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
     }
 }
 
+/// How far the draw is, for whoever is drawn.
+fn drawing(texts: &Texts, facts: &PlaceFacts<'_>) -> String {
+    let is_open = facts.standstill == Some(Standstill::Draw);
+    let words = || texts.live(if is_open { "drawing" } else { "prequeue" }).to_owned();
+    redraw(texts, facts).filter(|_| is_open).unwrap_or_else(words)
+}
+
+/// The first draw is void.
+fn redraw(texts: &Texts, facts: &PlaceFacts<'_>) -> Option<String> {
+    facts.redraw.map(|time| texts.live("held_redraw").replace("{time}", time))
+}
+
 /// How long a call still stands, as `waiting_view.js` says it.
 fn standing(texts: &Texts, minutes: u64) -> String {
     if minutes == 0 {
@@ -281,21 +303,23 @@ fn wait(texts: &Texts, facts: &PlaceFacts<'_>) -> String {
         return texts.live("wait_stopped").into();
     }
     let Some(Estimate { low, high }) = facts.wait else { return texts.live("wait_unknown").into() };
-    let span = |minutes: u64| {
-        let (h, m) = (minutes / 60, minutes % 60);
-        let key = match (h, m) {
-            (0, _) => "minutes",
-            (_, 0) => "hours",
-            _ => "hours_minutes",
-        };
-        texts.live(key).replace("{h}", &h.to_string()).replace("{m}", &m.to_string())
-    };
     let between =
         |key: &str, low: &str, high: &str| texts.live(key).replace("{low}", low).replace("{high}", high);
     match (low, high) {
-        (1440.., _) => between("wait_over", &span(1440), ""),
+        (1440.., _) => between("wait_over", &span(texts, 1440), ""),
         (0, _) => texts.counted(&texts.live, "wait_under", high),
         (_, ..=90) => between("wait_minutes", &low.to_string(), &high.to_string()),
-        _ => between("wait_long", &span(low), &span(high)),
+        _ => between("wait_long", &span(texts, low), &span(texts, high)),
     }
+}
+
+/// A length of time, as `waiting_view.js` says it.
+fn span(texts: &Texts, minutes: u64) -> String {
+    let (h, m) = (minutes / 60, minutes % 60);
+    let key = match (h, m) {
+        (0, _) => "minutes",
+        (_, 0) => "hours",
+        _ => "hours_minutes",
+    };
+    texts.live(key).replace("{h}", &h.to_string()).replace("{m}", &m.to_string())
 }

@@ -80,7 +80,9 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
 }
 
 fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) -> Result<(), String> {
-    for (standstill, taken) in [(None, false), (Some(Standstill::Operator), true)] {
+    for (standstill, taken) in
+        [(None, false), (Some(Standstill::Operator), true), (Some(Standstill::Draw), true)]
+    {
         let slot = SlotTimes { from: "10:37".into(), until: "11:07 (UTC)".into(), taken };
         let facts = PlaceFacts {
             room: &room.name,
@@ -94,6 +96,8 @@ fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) 
             slot: Some(&slot),
             code: None,
             standstill,
+            redraw: Some("11:07 (UTC)"),
+            opens_in: Some(2),
             time: Some("10:03"),
             back: &ReturnPath::default(),
             language,

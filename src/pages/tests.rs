@@ -102,6 +102,8 @@ fn facts<'a>(
         slot: None,
         code: None,
         standstill,
+        redraw: None,
+        opens_in: None,
         time,
         back,
         language,

@@ -53,6 +53,7 @@ fn ticket(name: &str) -> (StatusCode, Value) {
         "ended" => return problem(StatusCode::FORBIDDEN, "ended", &json!({})),
         "trouble" => return problem(StatusCode::SERVICE_UNAVAILABLE, "held", &json!({})),
         "prequeue" | "late" | "slot" | "called" | "done" => name,
+        "drawing" | "redraw" => "prequeue",
         "front" => "front_row",
         "call" => "called",
         _ => "waiting",
@@ -84,7 +85,11 @@ fn claim(name: &str) -> (StatusCode, Value) {
 }
 
 fn board(sheet: &Sheet) -> Value {
-    let held = sheet.name.strip_prefix("held-");
+    let is_void = sheet.name.ends_with("redraw");
+    let held = match sheet.name {
+        "drawing" | "redraw" | "held-redraw" => Some("draw"),
+        name => name.strip_prefix("held-"),
+    };
     let state = match sheet.name {
         "closed" | "prequeue" | "draining" => sheet.name,
         _ if held.is_some() => "held",
@@ -99,6 +104,7 @@ fn board(sheet: &Sheet) -> Value {
         "remaining": (sheet.name == "sold_out").then_some(0),
         "message": sheet.says_something().then_some("m1"),
         "poll": { "min_ms": 5000, "max_ms": 120_000, "divisor": 10, "scale": 1.0 },
-        "generation": 1, "time_ms": now, "opens_ms": now + 3_725_000,
+        "generation": 1, "time_ms": now, "opens_ms": held.is_none().then_some(now + 3_725_000),
+        "redraw_ms": is_void.then_some(now + 600_000),
     })
 }

@@ -136,6 +136,7 @@ impl Preview {
                 pages.rules(&facts).ok()?
             }
             Shows::Place(state, standstill) => {
+                let is_before = state == PlaceState::Prequeue && standstill.is_none();
                 let back = ReturnPath::default();
                 let taken = state == PlaceState::Slot;
                 let slot = SlotTimes { from: "10:37".into(), until: "11:07 (Europe/Rome)".into(), taken };
@@ -151,6 +152,8 @@ impl Preview {
                     slot: Some(&slot),
                     code: None,
                     standstill,
+                    redraw: (sheet.name == "place-redraw").then_some("10:37 (Europe/Rome)"),
+                    opens_in: is_before.then_some(62),
                     time: Some("10:03"),
                     back: &back,
                     language,

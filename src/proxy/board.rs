@@ -52,6 +52,8 @@ struct Board<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lanes: Vec<Lane<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    redraw_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
     quiet_ms: Option<(u64, u64)>,
 }
@@ -93,6 +95,8 @@ pub struct Notice<'a> {
     pub draw: Option<&'a str>,
     /// Its lanes, if it has several.
     pub lanes: &'a [(String, LaneFacts)],
+    /// When another draw is decided, the first one being void.
+    pub redraw: Option<UnixTime>,
     /// The last line of the public log.
     pub log: Option<Head>,
     /// When nobody is called, now or next.
@@ -146,6 +150,7 @@ impl BoardKey {
             opens_ms: notice.opens.map(|UnixTime(opens_ms)| opens_ms),
             draw: notice.draw,
             lanes: notice.lanes.iter().map(lane).collect(),
+            redraw_ms: notice.redraw.map(|UnixTime(redraw_ms)| redraw_ms),
             log: notice.log.map(|head| head.to_string()),
             quiet_ms: notice.quiet.map(|(begins, ends)| (begins.0, ends.0)),
         };
@@ -243,6 +248,7 @@ mod tests {
             quiet: None,
             draw: Some(&hash),
             lanes: &[],
+            redraw: None,
             log: Some(Head { index: 525_600, hash: [9; 32] }),
         };
         let bytes = key.board(&facts, &notice);

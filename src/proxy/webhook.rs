@@ -61,7 +61,7 @@ impl NotTaken {
 }
 
 impl Webhook {
-    /// Makes ready what `settings` say. Reads the secret, and whom the system trusts.
+    /// Makes ready what `settings` say. Reads the secret, and who may vouch for the receiver.
     ///
     /// # Errors
     /// What is wrong, in words.
@@ -74,7 +74,8 @@ impl Webhook {
             return Err(format!("{file} holds {} bytes, a secret has {SECRET_MIN} at least", secret.len()));
         }
         let secret = Hmac::new_from_slice(secret).map_err(|error| error.to_string())?;
-        let tls = (settings.url.scheme_str() == Some("https")).then(UpstreamTls::default);
+        let encrypted = settings.url.scheme_str() == Some("https");
+        let tls = encrypted.then(|| UpstreamTls { server_name: None, ca: settings.ca.clone() });
         let transport = Transport::of(Protocol::Http1, tls.as_ref()).map_err(|error| error.to_string())?;
         let port = settings.url.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         let entry = format!("{}:{port}", settings.url.host().unwrap_or_default());

@@ -160,6 +160,12 @@ impl Lots {
         self.ceremony.commitment_hash().map(|hash| crate::proof::hex(&hash))
     }
 
+    /// When what decides comes out, if the first draw is void and nothing is decided yet.
+    #[must_use]
+    pub fn redraw(&self) -> Option<UnixTime> {
+        self.ceremony.redraw()
+    }
+
     /// What was said, a line each.
     #[must_use]
     pub fn lines(&self) -> &[String] {

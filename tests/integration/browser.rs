@@ -6,6 +6,8 @@
 mod called;
 #[path = "browser/day.rs"]
 mod day;
+#[path = "browser/draw.rs"]
+mod draw;
 #[path = "browser/driver.rs"]
 mod driver;
 #[path = "browser/firefox.rs"]

@@ -23,13 +23,13 @@ const ROOM: &str = "/.tornello/v1/rooms/main";
 const PEOPLE: u8 = 100;
 
 /// Somebody with an address and a network (an IPv4 /24) of their own.
-struct Person {
-    address: Ipv4Addr,
-    front: SocketAddr,
+pub(crate) struct Person {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) front: SocketAddr,
 }
 
 impl Person {
-    async fn ask(&self, method: Method, path: &str, fields: &[(&str, &str)]) -> Got {
+    pub(crate) async fn ask(&self, method: Method, path: &str, fields: &[(&str, &str)]) -> Got {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((self.address, 0).into()).unwrap();
         let stream = over(socket.connect(self.front).await.unwrap(), HOST, &["http/1.1"]).await.unwrap();

@@ -13,6 +13,7 @@ mod stage;
 mod upstreams;
 
 mod accept;
+mod balancers;
 mod books;
 mod browser;
 mod caches;

@@ -75,7 +75,7 @@ impl Pair {
         Self { certificate, key, leaf: made.cert.der().clone() }
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{{ certificate = {:?}, key = {:?} }}", self.certificate, self.key)
     }
 }

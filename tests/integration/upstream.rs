@@ -14,14 +14,14 @@ use crate::stage::{Gate, get, placed, until};
 use crate::upstreams::{Upstream2, before, mirror, text};
 
 /// An authority with one certificate, and its file.
-struct Authority {
+pub(crate) struct Authority {
     folder: TempDir,
     certificate: String,
     key: String,
 }
 
 impl Authority {
-    fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority_key = rcgen::KeyPair::generate().unwrap();
         let mut rules = rcgen::CertificateParams::new(Vec::new()).unwrap();
@@ -41,11 +41,11 @@ impl Authority {
         self.folder.path().join(name).display().to_string()
     }
 
-    fn ca(&self) -> String {
+    pub(crate) fn ca(&self) -> String {
         self.file("ca.pem")
     }
 
-    fn server(&self, alpn: &[&str]) -> Arc<ServerConfig> {
+    pub(crate) fn server(&self, alpn: &[&str]) -> Arc<ServerConfig> {
         use rustls::pki_types::pem::PemObject;
         let chain = rustls::pki_types::CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();

@@ -11,9 +11,13 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 use sha2::Sha256;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tornello::admission::UnixTime;
+use tornello::config::settings::WebhookSettings;
+use tornello::proxy::webhook::Webhook;
 
 use crate::stage::{Gate, Got, Origin, ask, get, now, try_ask, until, visit};
+use crate::upstream::Authority;
 use crate::waiting::room;
 
 const ROOM: &str = "/.tornello/v1/rooms/main";
@@ -265,22 +269,95 @@ async fn a_reload_moves_the_webhook_of_a_busy_line_and_without_one_nobody_stays_
     assert_eq!(told(&messages).keys().collect::<Vec<_>>(), ["anna"]);
 }
 
+/// Takes TLS away before whoever listens at `to`.
+async fn terminated(tls: Arc<rustls::ServerConfig>, to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let tls = Arc::clone(&tls);
+            tokio::spawn(async move {
+                let Ok(mut one) = tokio_rustls::TlsAcceptor::from(tls).accept(stream).await else { return };
+                let mut other = TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut one, &mut other).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_https_the_receiver_is_told_for_whom_the_operators_authority_vouches_and_nobody_else() {
+    let (origin, folder) = (Origin::echo().await, tempfile::tempdir().unwrap());
+    let (app, got) = receiver(Vec::new()).await;
+    let (authority, stranger) = (Authority::of("127.0.0.1"), Authority::of("127.0.0.1"));
+    let (at, of_others) = (
+        terminated(authority.server(&[]), app.address).await,
+        terminated(Authority::of("app.example.org").server(&[]), app.address).await,
+    );
+    let clear = webhook(folder.path(), at);
+    let settings = |to: SocketAddr, ca: Option<String>| WebhookSettings {
+        url: format!("https://{to}/turns").parse().unwrap(),
+        secret: folder.path().join("secret"),
+        ahead: std::time::Duration::from_secs(60),
+        ca: ca.map(Into::into),
+    };
+    for (settings, why) in [
+        (settings(at, Some(stranger.ca())), "another authority"),
+        (settings(at, None), "the system does not know it"),
+        (settings(of_others, Some(authority.ca())), "another name"),
+    ] {
+        let hook = Webhook::build(&settings).unwrap();
+        let said = hook.post("1", Bytes::new(), UnixTime(0)).await.expect_err(why).why;
+        assert!(said.contains("TLS with `127.0.0.1` failed: "), "{why}: {said}");
+    }
+    assert_eq!(got.lock().unwrap().len(), 0, "nobody vouched for it");
+
+    let with_ca = format!("https://{at}/turns\", ca = {:?}, ", authority.ca());
+    let encrypted = clear.replace(&format!("http://{at}/turns\", "), &with_ca);
+    let gate = Gate::start(&room(&origin, 1, &encrypted)).await;
+    let inside = visit(gate.site(), "/", "").await.cookie().unwrap();
+    let ticket = join(&gate).await;
+    registers(&gate, &ticket, "anna").await;
+    goes(&gate, pass(&inside)).await;
+    until("it was told", || async { (got.lock().unwrap().len() == 1).then_some(()) }).await;
+    let messages = got.lock().unwrap().clone();
+    assert!(messages[0].is_signed() && told(&messages).contains_key("anna"));
+    let host = messages[0].headers["host"].to_str().unwrap();
+    assert_eq!(host, at.to_string());
+}
+
 #[test]
 fn a_secret_that_is_none_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tornello.toml");
-    let check = |secret: &str, url: &str| {
+    let check_with = |secret: &str, url: &str, more: &str| {
         std::fs::write(folder.path().join("secret"), secret).unwrap();
-        let webhook = format!("webhook = {{ url = \"{url}\", secret = {:?} }}", folder.path().join("secret"));
+        let secret = folder.path().join("secret");
+        let webhook = format!("webhook = {{ url = \"{url}\", secret = {secret:?}{more} }}");
         crate::process::configuration(folder.path(), "127.0.0.1:9".parse().unwrap(), &webhook);
         let output = crate::process::tornello().arg("check").arg("--config").arg(&file).output().unwrap();
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         (output.status.code(), said)
     };
+    let check = |secret: &str, url: &str| check_with(secret, url, "");
     let (code, said) = check("short", "http://127.0.0.1:9/turns");
     assert!(code == Some(2) && said.contains("room.main.webhook") && said.contains("32"), "{code:?} {said}");
     let (code, said) = check(SECRET, "ftp://127.0.0.1:9/turns");
     assert!(code == Some(2) && said.contains("no address of the web"), "{code:?} {said}");
     let (code, said) = check(SECRET, "http://127.0.0.1:9/turns");
+    assert!(code == Some(0), "{code:?} {said}");
+    let file = folder.path().join("ca.pem");
+    let ca = format!(", ca = {file:?}");
+    let (code, said) = check_with(SECRET, "http://127.0.0.1:9/turns", &ca);
+    assert!(code == Some(2) && said.contains("is not verified"), "{code:?} {said}");
+    let (code, said) = check_with(SECRET, "https://127.0.0.1:9/turns", &ca);
+    assert!(code == Some(2) && said.contains("ca.pem cannot be read"), "{code:?} {said}");
+    std::fs::write(&file, "no PEM\n").unwrap();
+    let (code, said) = check_with(SECRET, "https://127.0.0.1:9/turns", &ca);
+    assert!(code == Some(2) && said.contains("ca.pem holds no certificate"), "{code:?} {said}");
+    std::fs::copy(Authority::of("127.0.0.1").ca(), &file).unwrap();
+    let (code, said) = check_with(SECRET, "https://127.0.0.1:9/turns", &ca);
     assert!(code == Some(0), "{code:?} {said}");
 }

@@ -193,6 +193,12 @@ fn webhook(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
         let help = "write an address that begins with `https://` (or `http://`, within a network of yours)";
         Finding::error(path.clone(), format!("`{path}` is no address of the web"), help)
     });
+    let is_clear = web_address(&webhook.url).is_some_and(|url| url.scheme_str() == Some("http"));
+    judge.refuse_if(is_clear && webhook.ca.is_some(), || {
+        let path = path.key("webhook").key("ca");
+        let message = format!("`{path}` vouches for nobody: what `http://` leads to is not verified");
+        Finding::error(path, message, "write `https://` in `url`, or remove `ca`")
+    });
 }
 
 /// An address that can be posted to.
@@ -291,7 +297,8 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
         title: raw.title.clone().unwrap_or_else(|| name.to_owned()),
         webhook: raw.webhook.as_ref().and_then(|webhook| {
             let (secret, ahead) = (webhook.secret.0.clone(), webhook.ahead.0);
-            Some(WebhookSettings { url: web_address(&webhook.url)?, secret, ahead })
+            let ca = webhook.ca.as_ref().map(|file| file.0.clone());
+            Some(WebhookSettings { url: web_address(&webhook.url)?, secret, ahead, ca })
         }),
         quiet: raw.quiet.iter().map(|hours| hours.0.clone()).collect(),
         slots: SlotSettings {

@@ -92,6 +92,9 @@ pub(crate) struct RawWebhook {
     #[serde(default = "ahead")]
     #[schemars(extend("x-minimum" = "10s", "x-maximum" = "1h"))]
     pub(crate) ahead: Text<Duration>,
+    /// File of the certificate authorities (PEM) that may vouch for the receiver of an `https://` address.
+    /// Default: those that the system trusts. Hot.
+    pub(crate) ca: Option<Text<PathBuf>>,
 }
 
 fn ahead() -> Text<Duration> {

@@ -109,7 +109,7 @@ const join = async () => {
   if (phase === "prequeue" && board) {
     const answer = await ask("GET", "/board");
     board = answer.body.board || board;
-    if (undrawn()) return lull(0, left() > 0 ? 60000 : 20000);
+    if (undrawn()) return lull(0, Math.min(board.poll.max_ms, left() > 0 ? 60000 : 20000));
   }
   const answer = await ask("POST", "/tickets", me.ticket);
   const shut = closed(answer), drawn = answer.body.state === "prequeue";

@@ -68,6 +68,9 @@ const stand = () => {
   if (news !== warned && open) put("say", text);
   warned = news;
 };
+// Why the line stands still. Whoever is to be drawn is told how far the draw is.
+const halt = () => board.reason === "draw" && board.redraw_ms ? fits(data.text.held_redraw, { time: hour(board.redraw_ms) })
+  : data.text[phase === "prequeue" ? "drawing" : "held_" + board.reason] || data.text.held_other;
 const draw = () => {
   const t = data.text;
   const held = board && board.state === "held";
@@ -90,7 +93,8 @@ const draw = () => {
   put("lead", phase === "slot" && me.slot ? fits(t.slot, { from: hour(me.slot.from_ms), until: hour(me.slot.until_ms) })
     : phase === "joining" ? (trouble ? "" : t.joining)
     : phase === "front" ? (front > 0 ? fits(plural("front_ahead", front), { n: figure(front) }) : t.front_next)
-    : turn ? "" : t[phase] || "");
+    : turn ? "" : phase === "prequeue" && held ? halt() : t[phase] || "");
+  if (phase === "prequeue") put("say", pane.querySelector("[data-f=lead]").textContent);
   put("alert", !turn ? "" : phase === "entering" ? t.entering
     : phase === "front" ? t.front
     : lost ? t.enter_cookies : t.enter_ready);
@@ -111,7 +115,7 @@ const draw = () => {
     : t["heading_" + phase]) + (data.title ? " · " + data.title : "");
   if (paused && phase === "waiting") return put("note", t.paused);
   put("note", phase !== "waiting" || !board ? ""
-    : held ? t["held_" + board.reason] || t.held_other
+    : held ? halt()
     : board.state === "draining" ? t.draining : slow ? t.slower : "");
   if (message) {
     const lang = message.text[pane.lang] ? pane.lang : Object.keys(message.text)[0] || pane.lang;
@@ -133,7 +137,7 @@ const draw = () => {
   pane.querySelectorAll("progress").forEach(el => { el.value = Math.max(0, 1 - shown / first); });
   if (speak) {
     put("say", (joined ? fits(t.say_joined, { number: figure(me.number) }) + " " : "")
-      + (held ? t["held_" + board.reason] || t.held_other
+      + (held ? halt()
         : fits(plural("say", shown), { n: figure(shown), wait: estimate })));
   }
 };

@@ -85,6 +85,13 @@ impl Ceremony {
         self.commitment.as_ref().map(|commitment| commitment.hash)
     }
 
+    /// When what decides comes out, if the draw that was announced first is void and nothing is decided yet.
+    #[must_use]
+    pub fn redraw(&self) -> Option<UnixTime> {
+        let is_void = self.round != self.rules.said.round() && self.draw.is_none();
+        self.round.filter(|_| is_void).map(drand::time_of)
+    }
+
     /// Takes the next statement.
     ///
     /// # Errors

@@ -46,14 +46,15 @@ pub fn randomness(round: u64, signature: &str) -> Option<[u8; 32]> {
     good.then(|| Sha256::digest(bytes).into())
 }
 
+/// Round 1000 as api.drand.sh gave it.
+#[cfg(test)]
+pub(crate) const ROUND_1000: &str =
+    "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39";
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::proof::hex;
-
-    /// Round 1000 as api.drand.sh gave it.
-    const ROUND_1000: &str = "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125\
-                              e342b73a8dd2bacbe47e4b6b63ed5e39";
 
     #[test]
     fn a_round_that_came_out_is_believed_and_nothing_else() {

@@ -632,6 +632,9 @@ impl Visit<'_> {
         let visit = if state == PlaceState::Admitted { self.visit_time() } else { None };
         let time = standing.and_then(|standing| standing.time);
         let slot = standing.and_then(|standing| standing.slot).map(|slot| self.written_slot(slot));
+        let redraw = self.room.line.with_lots(|lots| lots.redraw()).flatten();
+        let redraw = redraw.map(|time| self.written_with_zone(time));
+        let written = self.written_with_zone(self.proxy.clock.unix());
         let place = PlaceFacts {
             room: &self.room.line.name,
             state,
@@ -648,7 +651,9 @@ impl Visit<'_> {
             slot: slot.as_ref(),
             code: code.as_deref().or(self.coded.then_some("")),
             standstill: standstill(facts.state),
-            time: None,
+            redraw: redraw.as_deref(),
+            opens_in: self.opens_in(),
+            time: Some(&written),
             back: &back,
             language: language.unwrap_or(self.asked.language),
         };
@@ -659,6 +664,12 @@ impl Visit<'_> {
                 refuse::problem(self.live, self.asked, record, Reason::Internal, None)
             }
         }
+    }
+
+    /// Minutes to the opening, begun ones among them.
+    fn opens_in(&self) -> Option<u64> {
+        let now = self.proxy.clock.unix();
+        self.room.opens(now).map(|at| at.since(now).as_secs().div_ceil(60).max(1))
     }
 
     /// A wait that nobody is called in for a part of.

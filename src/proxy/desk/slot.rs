@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::answers::{json_answer, problem_answer};
 use super::form::Form;
 use super::{NOT_DURABLE, Standing, Visit, millis, own};
+use crate::admission::UnixTime;
 use crate::admission::lane::place;
 use crate::admission::passes::PassId;
 use crate::admission::room::{Claim, Room};
@@ -147,24 +148,30 @@ impl Visit<'_> {
 
     /// What people without scripts are told of a slot, by the clocks of the room's zone.
     pub(super) fn written_slot(&self, slot: PlaceSlot) -> SlotTimes {
+        let (from_ms, until_ms) = self.times_ms(slot.slot());
+        SlotTimes {
+            from: self.written(UnixTime(from_ms)),
+            until: self.written_with_zone(UnixTime(until_ms)),
+            taken: matches!(slot, PlaceSlot::Taken(_)),
+        }
+    }
+
+    /// A time by the clocks of the room's zone, with its day if that is not today.
+    fn written(&self, time: UnixTime) -> String {
         let zone = &self.room.settings.slots.zone;
-        let at = |ms: u64| {
+        let at = |UnixTime(ms)| {
             let moment = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
             moment.unwrap_or_default().to_zoned(zone.clone())
         };
-        let today = at(self.proxy.clock.unix().0).date();
-        let written = |ms: u64| {
-            let time = at(ms);
-            let format = if time.date() == today { "%H:%M" } else { "%Y-%m-%d %H:%M" };
-            time.strftime(format).to_string()
-        };
-        let (from_ms, until_ms) = self.times_ms(slot.slot());
-        let zone = zone.iana_name().unwrap_or_default();
-        SlotTimes {
-            from: written(from_ms),
-            until: format!("{} ({zone})", written(until_ms)),
-            taken: matches!(slot, PlaceSlot::Taken(_)),
-        }
+        let (today, time) = (at(self.proxy.clock.unix()).date(), at(time));
+        let format = if time.date() == today { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+        time.strftime(format).to_string()
+    }
+
+    /// The same, with the zone.
+    pub(super) fn written_with_zone(&self, time: UnixTime) -> String {
+        let zone = self.room.settings.slots.zone.iana_name().unwrap_or_default();
+        format!("{} ({zone})", self.written(time))
     }
 
     /// How long whoever has a slot may stay away.

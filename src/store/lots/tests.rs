@@ -7,6 +7,8 @@ use super::*;
 use crate::admission::Moment;
 use crate::admission::policy::{PollRule, RoomPolicy};
 use crate::admission::room::{Load, Room};
+use crate::proof::draw::ROUND_AFTER_VOID;
+use crate::proof::draw::drand;
 use crate::proof::draw::randomness::Randomness;
 use crate::proof::draw::reveal::{Party, Reveal, commitment};
 use crate::proof::draw::rules::Source;
@@ -38,11 +40,15 @@ fn policy() -> RoomPolicy {
 struct Disk {
     journal: Journal,
     key: SigningKey,
+    opens_at_ms: u64,
+    /// Whose randomness counts, if not that of parties.
+    beacon: Option<Source>,
 }
 
 impl Disk {
     fn new() -> Self {
-        Self { journal: Journal::in_memory().unwrap(), key: SigningKey::from_bytes(&[7; 32]) }
+        let (journal, key) = (Journal::in_memory().unwrap(), SigningKey::from_bytes(&[7; 32]));
+        Self { journal, key, opens_at_ms: OPENS_AT, beacon: None }
     }
 
     fn rules(&self) -> Rules {
@@ -56,10 +62,13 @@ impl Disk {
             v: 1,
             room: "main".to_owned(),
             epoch: 1,
-            opens_at_ms: OPENS_AT,
+            opens_at_ms: self.opens_at_ms,
             line: hex(&[0; 32]),
             key: hex(self.key.verifying_key().as_bytes()),
-            randomness: Source::Reveals { parties: SECRETS.into_iter().map(party).collect() },
+            randomness: self
+                .beacon
+                .clone()
+                .unwrap_or_else(|| Source::Reveals { parties: SECRETS.into_iter().map(party).collect() }),
         }
     }
 
@@ -174,4 +183,31 @@ async fn whoever_was_told_of_a_place_is_drawn_whenever_the_process_ends() {
         assert_eq!(first, again, "{ends}: a restart changes no number");
         assert!(first.iter().all(|number| number.is_some_and(|number| (1..=count).contains(&number))));
     }
+}
+
+#[tokio::test]
+async fn a_draw_that_is_void_says_when_the_next_one_is_decided_until_it_is() {
+    let told = drand::time_of(1_000);
+    let mut disk = Disk::new();
+    disk.opens_at_ms = told.0 - ROUND_AFTER_VOID.as_secs() * 1_000 - 60_000;
+    let round = drand::round_from(UnixTime(disk.opens_at_ms + 60_000));
+    disk.beacon = Some(Source::Drand { chain: drand::QUICKNET.to_owned(), round });
+    let redraw = |line: &Line| line.with_lots(|lots| lots.redraw()).unwrap();
+    let line = disk.line();
+    assert_eq!(enter(&disk, &line, [1; 16], disk.opens_at_ms - 1, 2).await, Some(Entered::Drawn(0)));
+    assert_eq!(redraw(&line), None, "nothing is void before the opening");
+    // Nothing ran until it was too late to commit to anybody: half a minute before the round.
+    let line = disk.line();
+    let back = disk.opens_at_ms + 60_000;
+    (0..3).for_each(|beat| disk.beat(&line, back + beat, 2));
+    assert!(line.with_lots(|lots| lots.is_committed()).unwrap(), "another draw is held at once");
+    let after = drand::round_from(UnixTime(back + ROUND_AFTER_VOID.as_secs() * 1_000));
+    assert_eq!((after, redraw(&line)), (1_000, Some(told)));
+    let line = disk.line();
+    assert_eq!(redraw(&line), Some(told), "also after a restart");
+    let randomness = Randomness::Drand { round: 1_000, signature: drand::ROUND_1000.to_owned() };
+    let randomness = serde_json::to_string(&randomness).unwrap();
+    line.with_lots(|lots| lots.offer(&randomness)).unwrap().unwrap();
+    disk.beat(&line, told.0 + 1, 2);
+    assert_eq!((redraw(&line), line.drawn().unwrap().number(0)), (None, Some(1)));
 }

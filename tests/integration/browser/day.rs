@@ -100,6 +100,11 @@ impl Day {
         ask(self.address(), method, path, fields, "").await
     }
 
+    /// What an operator tells the gateway.
+    pub(super) async fn orders(&self, path: &str, body: &str) -> Reply {
+        ask(self.gateway.admin, Method::POST, path, &[], body).await
+    }
+
     /// What is public of the room.
     pub(super) async fn board(&self) -> Value {
         let path = "/.tornello/v1/rooms/sala/board";
@@ -164,6 +169,13 @@ impl Person {
         assert_eq!(reply.status, StatusCode::CREATED);
         let ticket = reply.json()["ticket"].as_str().unwrap().to_owned();
         Self { at: day.address(), ticket, pass: String::new() }
+    }
+
+    /// The number, also one that was drawn.
+    pub(super) async fn number(&self) -> u64 {
+        let fields = [("tornello-ticket", self.ticket.as_str())];
+        let reply = ask(self.at, Method::GET, "/.tornello/v1/rooms/sala/ticket", &fields, "").await;
+        reply.json()["number"].as_u64().unwrap()
     }
 
     /// Waits for the turn and comes in.

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, SemaphorePermit};
 
 use super::day::{Day, Person, SERVICE, until};
 use super::driver::{Habits, may_open, turn};
+use super::media::HOLDS;
 use super::{ENGLISH, NO_SCRIPT, ONE_SEAT, WISH};
 
 const FIREFOX: &str = "/usr/bin/firefox-esr";
@@ -23,7 +24,7 @@ const ENTER: &str = "\u{e007}";
 const ASKS: &str = "page_asks = true\ncall = \"5m\"\n";
 
 /// A browser with one window, gone when dropped.
-struct Firefox {
+pub(super) struct Firefox {
     process: Child,
     wire: Mutex<Wire>,
     _profile: tempfile::TempDir,
@@ -71,7 +72,7 @@ fn preferences(habits: Habits) -> String {
 }
 
 impl Firefox {
-    async fn open(habits: Habits) -> Option<Self> {
+    pub(super) async fn open(habits: Habits) -> Option<Self> {
         if !may_open() {
             return None;
         }
@@ -80,7 +81,9 @@ impl Firefox {
         let profile = tempfile::tempdir().unwrap();
         std::fs::write(profile.path().join("user.js"), preferences(habits)).unwrap();
         let mut command = Command::new(FIREFOX);
-        command.args(["--headless", "--no-remote", "--marionette", "--profile"]).arg(profile.path());
+        // What people set is set where Firefox's own settings are.
+        command.args(["--headless", "--no-remote", "--marionette", "--remote-allow-system-access"]);
+        command.arg("--profile").arg(profile.path());
         command.arg("about:blank").env("HOME", profile.path()).env("TMPDIR", profile.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().unwrap();
@@ -99,7 +102,8 @@ impl Firefox {
     async fn command(&self, name: &str, parameters: Value) -> Result<Value, String> {
         let mut wire = self.wire.lock().await;
         wire.sent += 1;
-        let message = json!([0, wire.sent, format!("WebDriver:{name}"), parameters]).to_string();
+        let name = if name.contains(':') { name.to_owned() } else { format!("WebDriver:{name}") };
+        let message = json!([0, wire.sent, name, parameters]).to_string();
         wire.stream.write_all(format!("{}:{message}", message.len()).as_bytes()).await.unwrap();
         let mut answer = wire.read().await;
         assert_eq!((&answer[0], &answer[1]), (&json!(1), &json!(wire.sent)), "out of step");
@@ -114,15 +118,24 @@ impl Firefox {
         done.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    async fn goto(&self, url: &str) {
+    pub(super) async fn goto(&self, url: &str) {
         self.must("Navigate", json!({ "url": url })).await;
     }
 
     /// What a script returns on the page; an error while one page gives way to another. Works without
     /// JavaScript as well, which only pages do not have then.
-    async fn run(&self, script: &str, argument: &str) -> Result<Value, String> {
+    pub(super) async fn run(&self, script: &str, argument: &str) -> Result<Value, String> {
         let parameters = json!({ "script": script, "args": [argument] });
         Ok(self.command("ExecuteScript", parameters).await?["value"].take())
+    }
+
+    /// What the person sets, by Firefox's name for it, until the page knows of it.
+    pub(super) async fn sets(&self, name: &str, value: u8, holds: &str) {
+        self.must("Marionette:SetContext", json!({ "value": "chrome" })).await;
+        let set = "Services.prefs.setIntPref(...arguments)";
+        self.must("ExecuteScript", json!({ "script": set, "args": [name, value] })).await;
+        self.must("Marionette:SetContext", json!({ "value": "content" })).await;
+        until(holds, async || (self.run(HOLDS, holds).await.ok()? == true).then_some(())).await;
     }
 
     /// What a reader sees of the first visible element that `css` finds; empty if there is none.

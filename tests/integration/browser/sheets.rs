@@ -35,7 +35,7 @@ pub(super) async fn preview() -> SocketAddr {
 }
 
 /// The script has shown what there is to show.
-const SETTLED: &str = r#"
+pub(super) const SETTLED: &str = r#"
 const [name] = arguments;
 const shown = css => { const el = document.querySelector(css); return el && el.checkVisibility() && el.textContent.trim(); };
 const h1 = shown(".first h1");
