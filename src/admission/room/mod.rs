@@ -243,6 +243,7 @@ impl Room {
             }
             if self.numbers.mark_used(number) {
                 self.take_up_call(number, clock);
+                self.forget_used_slot(number);
             }
             self.late.forget(number);
             self.extensions.forget(number);
@@ -395,12 +396,12 @@ impl Room {
         self.seat_front_row(policy, clock);
         self.forecast.step(elapsed, line, self.free() == 0);
         if policy.open {
-            return self.numbers.reach(self.numbers.waiting());
+            return self.numbers.reach(self.numbers.waiting(), u64::MAX);
         }
         let wanted = self.demand(policy, clock).calls(self.calls.shows());
         let late = self.late.part(wanted, self.numbers.waiting()).min(self.late_at(load.hold));
         self.late.call(late, clock);
-        self.numbers.reach(wanted - late)
+        self.numbers.reach(wanted - late, self.seats.seats().into())
     }
 
     /// Calls all numbers up to `cursor`, which is durable by now.
@@ -499,6 +500,7 @@ impl Room {
             free: self.free(),
             departures: self.passes.departures(),
             front: self.front.len() as u64,
+            away: self.front.len() as u64 - self.front.ahead_of(self.marks().cursor + 1),
             on_their_way: self.calls.on_their_way(clock) + self.late.on_their_way(self.calls.shows(), clock),
             fresh: self.calls.fresh() + again,
             waiting: self.numbers.waiting() + self.late.len(),
