@@ -79,7 +79,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
 
 fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) -> Result<(), String> {
     for (standstill, taken) in [(None, false), (Some(Standstill::Operator), true)] {
-        let slot = SlotTimes { from: "10:37".into(), until: "11:07 (UTC)".into(), taken };
+        let slot = SlotTimes { from: "10:37".into(), until: "11:07 (UTC)".into(), taken, from_ms: 0 };
         let facts = PlaceFacts {
             room: &room.name,
             state,

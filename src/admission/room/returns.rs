@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Claim, PassId, Room, RoomState};
 use crate::admission::moment::Moment;
 use crate::admission::policy::RoomPolicy;
-use crate::admission::slots::{Outlook, Slot, SlotChanges, SlotRule, Window};
+use crate::admission::slots::{Outlook, SHARE, Slot, SlotChanges, SlotRule, Window};
 
 impl Room {
     /// The slot that the holder of a waiting number would get now. None once it has one: see [`Room::slot`].
@@ -50,6 +50,12 @@ impl Room {
     #[must_use]
     pub fn slots(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many slots come to be had, a second, at the pace of now.
+    #[must_use]
+    pub fn slots_a_second(&self) -> f64 {
+        self.seats_falling_free() * SHARE
     }
 
     /// A number's turn has come, or its slot: its holder is let in, or stands in the front row, when it is
@@ -136,6 +142,12 @@ impl Room {
         }
     }
 
+    /// What the line passes is not who comes in where it passes over many, and who has left was not always in
+    /// the line: neither alone is what falls free, a second, for those who come back.
+    fn seats_falling_free(&self) -> f64 {
+        self.passes.departures().min(self.forecast.rate() * self.calls.shows().rate())
+    }
+
     fn window(
         &self,
         policy: &RoomPolicy,
@@ -150,9 +162,7 @@ impl Room {
             return None;
         }
         let (rate, spread) = (self.forecast.rate(), self.forecast.spread()?);
-        // What the line passes is not who comes in where it passes over many, and who has left was not always in
-        // the line: neither alone is what falls free for those who come back.
-        let seats = self.passes.departures().min(rate * self.calls.shows().rate());
+        let seats = self.seats_falling_free();
         // Whoever takes places and gives them up makes the line pass many, and nobody comes in any sooner.
         let pace = rate.min(seats / self.calls.shows().rate());
         let wait = Duration::try_from_secs_f64((ahead as f64 + 1.0) / pace).ok()?;
@@ -384,7 +394,7 @@ mod tests {
                 bench.room.end(&pass((next - 4) * 8), bench.now);
             }
             if let Some(slot) = offer(&bench) {
-                let seats = (249 - bench.room.marks().cursor) as u32;
+                let seats = u32::try_from(249 - bench.room.marks().cursor).unwrap();
                 assert!(slot.from > SECOND * seats, "{slot:?} for {seats} numbers, one a second");
                 offered += 1;
             }
