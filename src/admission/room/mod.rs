@@ -26,6 +26,7 @@ mod lateness;
 mod night;
 mod returns;
 mod tally;
+mod trace;
 mod visits;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
 use lateness::LeftCalled;
 pub use tally::Tally;
+use trace::Farewells;
+pub use trace::{Farewell, Trace};
 
 pub use super::extensions::{CallTime, VisitTime};
 pub use super::numbers::{BlockUsedUp, Ends, RoomMarks};
@@ -64,6 +67,7 @@ pub struct Room {
     extensions: Extensions,
     late: LateLane,
     slots: Slots,
+    farewells: Farewells,
     front: FrontRow,
     /// Numbers that were heard and whose holders were not there when it was their turn, and when they
     /// looked last.
@@ -99,6 +103,7 @@ impl Room {
             extensions: Extensions::default(),
             late: LateLane::default(),
             slots: Slots::default(),
+            farewells: Farewells::default(),
             front: FrontRow::default(),
             absent: BTreeMap::new(),
             passes: Passes::default(),
@@ -208,6 +213,7 @@ impl Room {
             self.close_call(number);
         }
         self.slots.forget(number);
+        self.farewells.left(number);
         self.numbers.end(number);
     }
 
@@ -215,6 +221,7 @@ impl Room {
     pub fn revoke(&mut self, policy: &RoomPolicy, number: u64, pass: &PassId, now: Moment) {
         if number > 0 {
             self.leave(number, pass, now);
+            self.farewells.revoked(number);
         }
         self.passes.revoke(policy, *pass, number, self.clock(now));
         self.note_ends();
