@@ -7,6 +7,7 @@
 //! - `GET /status`: rooms, upstreams and the last reload, JSON.
 //! - `POST /rooms/ROOM/revoke`, a ticket or pass as body: it is worth nothing from now on.
 //! - `POST /rooms/ROOM/draw`, randomness as body: what the draw waits for.
+//! - `POST /explain/ticket`, a code or a number as body, `?room=ROOM`: where its place stands.
 //! - `POST /rooms/ROOM/end`: the event is over, for good; who was there is erased.
 //! - `POST /reload`: reads the configuration again; 200 if it is in force, 422 if it is refused.
 //!
@@ -16,6 +17,7 @@
 mod draw;
 mod end;
 mod revoke;
+mod ticket;
 
 use std::sync::Arc;
 
@@ -65,6 +67,7 @@ pub fn serve(listener: TcpListener, desk: Desk) -> std::io::Result<()> {
                 .route("/metrics", get(metrics))
                 .route("/status", get(status))
                 .route("/reload", post(reload))
+                .route("/explain/ticket", post(ticket::explain))
                 .route("/rooms/{room}/revoke", post(revoke::revoke))
                 .route("/rooms/{room}/draw", post(draw::randomness))
                 .route("/rooms/{room}/end", post(end::end))

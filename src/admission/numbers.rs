@@ -264,9 +264,10 @@ impl Numbers {
     }
 
     /// Where the cursor stands after calling `wanted` people. Numbers that were given up, those with a
-    /// slot, and those that were perhaps never given, are passed on the way and cost nothing.
+    /// slot, and those that were perhaps never given, are passed on the way and cost nothing. Of those with a
+    /// slot, `away` at most: they may come in from then on, and shall not do so all at once.
     #[must_use]
-    pub fn reach(&self, wanted: u64) -> u64 {
+    pub fn reach(&self, wanted: u64, away: u64) -> u64 {
         let first = self.marks.cursor + 1;
         let over_uncertain = |last: u64| {
             // Also where they stand next in line and nobody is to be called: whoever may hold one of
@@ -277,10 +278,14 @@ impl Numbers {
                 last + overlap(&self.uncertain, first, u64::MAX)
             }
         };
-        let mut last = self.marks.cursor + wanted;
-        for number in self.passed.range(first..).map(|(number, _)| number) {
+        let (mut last, mut away) = (self.marks.cursor + wanted, away);
+        for (number, why) in self.passed.range(first..) {
             if *number > over_uncertain(last) {
                 break;
+            }
+            if *why == Passed::Away && !self.used.contains(*number) {
+                let Some(rest) = away.checked_sub(1) else { return number - 1 };
+                away = rest;
             }
             last += u64::from(!self.is_uncertain(*number));
         }
@@ -315,6 +320,8 @@ fn overlap(range: &RangeInclusive<u64>, first: u64, last: u64) -> u64 {
 mod tests {
     use super::*;
 
+    const ALL: u64 = u64::MAX;
+
     fn restored(issued: u64, reserved: u64, cursor: u64) -> Numbers {
         Numbers::restore(RoomMarks { epoch: 1, issued, reserved, cursor })
     }
@@ -335,9 +342,13 @@ mod tests {
         let mut numbers = restored(12, 1_000, 10);
         numbers.reserve(2_000);
         (0..5).for_each(|_| assert!(numbers.give().is_ok()));
-        assert_eq!(numbers.reach(1), 11, "those who are certain come first");
-        assert_eq!(numbers.reach(2), 1_000, "those who are perhaps nobody count as nobody, ahead of nobody");
-        assert_eq!(numbers.reach(3), 1_001);
+        assert_eq!(numbers.reach(1, ALL), 11, "those who are certain come first");
+        assert_eq!(
+            numbers.reach(2, ALL),
+            1_000,
+            "those who are perhaps nobody count as nobody, ahead of nobody"
+        );
+        assert_eq!(numbers.reach(3, ALL), 1_001);
         assert_eq!(numbers.call_up_to(1_001), Some((11..=1_001, 3)));
         assert_eq!(numbers.call_up_to(1_001), None);
     }
@@ -365,12 +376,12 @@ mod tests {
     fn numbers_given_up_cost_no_call() {
         let mut numbers = restored(100, 100, 0);
         (1..=50).for_each(|number| numbers.give_up(number));
-        assert_eq!(numbers.reach(0), 0);
-        assert_eq!(numbers.reach(1), 51);
+        assert_eq!(numbers.reach(0, ALL), 0);
+        assert_eq!(numbers.reach(1, ALL), 51);
         assert_eq!(numbers.call_up_to(51), Some((1..=51, 1)));
         assert!(numbers.is_spent(50) && !numbers.is_spent(51));
         numbers.give_up(100);
-        assert_eq!(numbers.reach(49), 100, "never beyond what was given");
+        assert_eq!(numbers.reach(49, ALL), 100, "never beyond what was given");
     }
 
     #[test]
@@ -396,12 +407,25 @@ mod tests {
         numbers.give_up(2);
         numbers.wait_for(3);
         assert!(numbers.is_spent(2) && !numbers.is_spent(1) && numbers.is_passed_over(1));
-        assert_eq!((numbers.reach(1), numbers.reach(2)), (3, 51), "3 waits again");
+        assert_eq!((numbers.reach(1, ALL), numbers.reach(2, ALL)), (3, 51), "3 waits again");
         assert_eq!(numbers.call_up_to(50), Some((1..=50, 1)));
         assert!(numbers.is_unclaimed(1) && !numbers.is_unclaimed(2) && !numbers.is_passed_over(1));
         numbers.pass_over(60);
         assert!(numbers.mark_used(60), "came in before the line came so far");
         numbers.wait_for(60);
         assert_eq!(numbers.call_up_to(60), Some((51..=60, 9)));
+    }
+
+    #[test]
+    fn of_those_with_a_slot_the_line_passes_some_at_once_and_the_next_later() {
+        let mut numbers = restored(1_000, 1_000, 0);
+        (2..=900).for_each(|number| numbers.pass_over(number));
+        (2..=11).for_each(|number| _ = numbers.mark_used(number));
+        numbers.give_up(12);
+        assert_eq!(numbers.reach(2, 100), 112, "who came in already and who has left is none of them");
+        assert_eq!(numbers.reach(1, 0), 1);
+        assert_eq!(numbers.call_up_to(112), Some((1..=112, 1)));
+        assert_eq!((numbers.reach(1, 100), numbers.reach(1, 787)), (212, 899));
+        assert_eq!((numbers.reach(1, 788), numbers.reach(0, 100)), (901, 112));
     }
 }

@@ -199,6 +199,12 @@ impl Passes {
         self.live.contains_key(id)
     }
 
+    /// The pass of a number that is inside. Looks at everybody there.
+    #[must_use]
+    pub fn of(&self, number: u64) -> Option<PassId> {
+        self.live.iter().find(|(_, session)| number > 0 && session.number == number).map(|(id, _)| *id)
+    }
+
     /// The numbers of those inside; 0 for whoever did not wait.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
         self.live.values().map(|session| session.number)

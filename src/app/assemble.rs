@@ -37,6 +37,7 @@ use crate::store::journal::{Journal, JournalError};
 use crate::store::learnt::{Lesson, room_key, upstream_key};
 use crate::store::line::{Left, Line, Lottery};
 use crate::store::lots::Lots;
+use crate::store::slots::doubt;
 
 /// Longest time that a new name may take to resolve before the configuration is put in place.
 const RESOLVE_WAIT: Duration = Duration::from_millis(500);
@@ -355,6 +356,10 @@ fn build_room(
             let ending = workshop.journal.ending(name).map_err(AssembleError::Journal)?;
             let slots =
                 workshop.journal.slots(name, workshop.clock.unix()).map_err(AssembleError::Journal)?;
+            let doubts = book.left_at().and_then(|then| doubt(then, slots.unix));
+            if let Some(why) = doubts.filter(|_| !slots.spans.is_empty()) {
+                tracing::warn!(room = name, slots = slots.spans.len(), "{why}");
+            }
             let left = Left { marks, lanes, over, secret, people, book, ending, slots };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);

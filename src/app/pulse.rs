@@ -248,6 +248,7 @@ impl Pulse {
                 redraw,
                 log: room.line.book.head(),
                 quiet: quiet::next(&room.settings.quiet, self.proxy.clock.unix()),
+                stood_still: room.line.with(|line| (line.slots() > 0).then(|| line.stood_still())),
             };
             room.line.put_up(self.proxy.board_key.board(&room.line.facts(policy), &notice));
         }

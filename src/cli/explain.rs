@@ -1,4 +1,7 @@
-//! `tornello explain limit UPSTREAM`: in words, why a limit is what it is.
+//! `tornello explain limit UPSTREAM`: in words, why a limit is what it is; `explain ticket CODE`: where a place
+//! stands.
+
+mod ticket;
 
 use std::io::Write;
 
@@ -27,13 +30,18 @@ pub enum Subject {
         #[command(flatten)]
         whom: Whom,
     },
+    /// For the help desk: where a place stands, what its holder should do, and what can be changed.
+    Ticket(ticket::Ticket),
 }
 
 impl Explain {
     /// Prints it.
     #[must_use]
     pub fn execute(self) -> u8 {
-        let Subject::Limit { upstream, whom } = self.subject;
+        let (upstream, whom) = match self.subject {
+            Subject::Limit { upstream, whom } => (upstream, whom),
+            Subject::Ticket(ticket) => return ticket.execute(),
+        };
         let body = match ask(&whom, Method::GET, "/status") {
             Ok((_, body)) => body,
             Err(error) => {

@@ -51,7 +51,7 @@ pub enum Command {
     Draw(draw::Draw),
     /// End the event of a room, for good: nobody is in any more, and who was there is erased.
     End(end::End),
-    /// Say in words why a limit is what it is.
+    /// Say in words why a limit is what it is, or where a place stands.
     Explain(explain::Explain),
     /// Write the smallest real configuration for a service.
     Init(init::Init),

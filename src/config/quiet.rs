@@ -23,6 +23,9 @@ pub type Span = (UnixTime, UnixTime);
 const WRITE: &str = "write two times and a zone: `\"22:00-07:00 Europe/Rome\"`";
 /// Nobody waits through so many nights.
 const NIGHTS_MAX: u32 = 400;
+const DAY_MS: u64 = 86_400_000;
+/// Of a year: clocks are changed twice in it.
+const DAYS: u64 = 366;
 /// So many that touch are told as one.
 const TOUCHING_MAX: u32 = 16;
 
@@ -87,6 +90,22 @@ pub fn over(all: &[QuietHours], now: UnixTime, wait: Duration) -> UnixTime {
         (left, now) = (left - until, ends);
     }
     UnixTime(now.0.saturating_add(left))
+}
+
+/// The least time of a day in which it is not quiet, over the year that begins at `from`.
+#[must_use]
+pub fn least_awake(all: &[QuietHours], from: UnixTime) -> Duration {
+    let awake = |day: u64| {
+        let (mut now, end) = (from.0 + day * DAY_MS, from.0 + (day + 1) * DAY_MS);
+        let mut awake = 0;
+        while now < end {
+            let (begins, ends) = next(all, UnixTime(now)).unwrap_or((UnixTime(end), UnixTime(end)));
+            awake += begins.0.min(end).saturating_sub(now);
+            now = ends.0;
+        }
+        awake
+    };
+    Duration::from_millis((0..DAYS).map(awake).min().unwrap_or(DAY_MS))
 }
 
 impl Format for QuietHours {
@@ -186,6 +205,21 @@ mod tests {
         assert_eq!(over(&[], at("2026-12-07T20:00:00Z"), MINUTE), at("2026-12-07T20:01:00Z"));
         let never = [hours("00:00-12:00 UTC"), hours("12:00-00:00 UTC")];
         assert!(is_quiet(&never, at("2026-12-07T20:00:00Z")), "always, and it ends looking");
+    }
+
+    #[test]
+    fn what_is_left_of_the_shortest_day_is_known_whatever_the_zones() {
+        let least = |all: &[&str]| {
+            let all: Vec<_> = all.iter().map(|text| hours(text)).collect();
+            least_awake(&all, at("2026-01-01T00:00:00Z")).as_secs() / 60
+        };
+        assert_eq!(least(&[]), 1_440);
+        assert_eq!(least(&["22:00-07:00 UTC"]), 900);
+        assert_eq!(least(&["22:00-07:00 UTC", "20:00-23:00 UTC", "07:00-19:00 UTC"]), 60);
+        assert_eq!(least(&["00:00-12:00 UTC", "12:00-00:00 UTC"]), 0);
+        // In winter the one begins when the other ends.
+        assert_eq!(least(&["07:00-19:00 UTC", "20:00-08:00 Europe/Rome"]), 0);
+        assert_eq!(least(&["03:00-02:00 Europe/Rome"]), 0, "the hour that never comes");
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct SlotTimes {
     pub until: String,
     /// Its holder has it; else it is offered.
     pub taken: bool,
+    /// It begins, in milliseconds since 1970: what is taken shall be what was shown.
+    pub from_ms: u64,
 }
 
 /// What the place page shows.
@@ -226,6 +228,7 @@ fn pane(
             extension => call.or(visit).filter(|call| call.more).map(|_| format!("{base}/extension")),
             offer => offered.map(|_| times(place("slot_offer"))),
             slot => offered.map(|_| format!("{base}/slot")),
+            slot_from => offered.map(|slot| slot.from_ms),
             calendar => (facts.state == PlaceState::Slot).then(|| format!("{base}/slot.ics")),
             calendar_link => format!("{base}/slot.ics?lang={}&return={}", language.tag(), encoded(facts.back.as_str())),
             leave => leaves(facts.state).then(|| format!("{base}/leave")),

@@ -83,7 +83,7 @@ fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) 
     for (standstill, taken) in
         [(None, false), (Some(Standstill::Operator), true), (Some(Standstill::Draw), true)]
     {
-        let slot = SlotTimes { from: "10:37".into(), until: "11:07 (UTC)".into(), taken };
+        let slot = SlotTimes { from: "10:37".into(), until: "11:07 (UTC)".into(), taken, from_ms: 0 };
         let facts = PlaceFacts {
             room: &room.name,
             state,

@@ -4,7 +4,7 @@
 //! browser could read as another host (`//x`, `/\x`, control characters it strips) is no path.
 
 use http::HeaderMap;
-use http::header::REFERER;
+use http::header::{HOST, REFERER};
 
 use super::language::Language;
 
@@ -48,6 +48,12 @@ impl ReturnPath {
             return Some(Self::default());
         }
         Self::parse(path).or_else(|| Self::carried(path))
+    }
+
+    /// The page of this host on which a link or form of ours was.
+    #[must_use]
+    pub fn of_page(headers: &HeaderMap) -> Option<Self> {
+        Self::from_referer(headers, headers.get(HOST)?.to_str().ok()?)
     }
 
     /// What the address of the queue carries along.

@@ -139,7 +139,8 @@ impl Preview {
                 let is_before = state == PlaceState::Prequeue && standstill.is_none();
                 let back = ReturnPath::default();
                 let taken = state == PlaceState::Slot;
-                let slot = SlotTimes { from: "10:37".into(), until: "11:07 (Europe/Rome)".into(), taken };
+                let until = "11:07 (Europe/Rome)".into();
+                let slot = SlotTimes { from: "10:37".into(), until, taken, from_ms: 0 };
                 let facts = PlaceFacts {
                     room: sheet.name,
                     state,

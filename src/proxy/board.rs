@@ -3,6 +3,8 @@
 //! The signature is Ed25519 over the exact bytes of the `board` object, so that anybody can keep one
 //! and prove later what was shown.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -55,7 +57,10 @@ struct Board<'a> {
     redraw_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     quiet_ms: Option<(u64, u64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stood_still_s: Option<u64>,
 }
 
 /// A line of its own. Its numbers are the places within it.
@@ -101,6 +106,8 @@ pub struct Notice<'a> {
     pub log: Option<Head>,
     /// When nobody is called, now or next.
     pub quiet: Option<(UnixTime, UnixTime)>,
+    /// For how long the times of those who have slots have stood still, while there are any.
+    pub stood_still: Option<Duration>,
 }
 
 impl BoardKey {
@@ -153,6 +160,7 @@ impl BoardKey {
             redraw_ms: notice.redraw.map(|UnixTime(redraw_ms)| redraw_ms),
             log: notice.log.map(|head| head.to_string()),
             quiet_ms: notice.quiet.map(|(begins, ends)| (begins.0, ends.0)),
+            stood_still_s: notice.stood_still.map(|still| still.as_secs()),
         };
         // Numbers and short strings only: this cannot fail.
         let board = serde_json::to_string(&board).unwrap_or_default();
@@ -210,7 +218,6 @@ fn hundredths(number: f64) -> f64 {
 mod tests {
     use super::*;
     use ed25519_dalek::{Signature, Verifier};
-    use std::time::Duration;
 
     #[test]
     fn a_board_is_small_and_its_signature_covers_its_bytes() {
@@ -246,6 +253,7 @@ mod tests {
             time: UnixTime(1_793_318_400_000),
             opens: None,
             quiet: None,
+            stood_still: Some(Duration::from_secs(86_400)),
             draw: Some(&hash),
             lanes: &[],
             redraw: None,

@@ -224,7 +224,7 @@ pub(super) fn spend(
     Ok(())
 }
 
-fn over_quota(quota: &crate::admission::policy::Quota, retry_after: Duration) -> Refusal {
+pub(super) fn over_quota(quota: &crate::admission::policy::Quota, retry_after: Duration) -> Refusal {
     let window = Duration::from_nanos(quota.depth_ns());
     Refusal::OverQuota { retry_after, burst: quota.burst(), window }
 }

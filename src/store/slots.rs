@@ -3,6 +3,7 @@
 //! the room ever stood still. So a slot that moved with a hold has moved after a restart as well.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -26,6 +27,28 @@ pub struct LeftSlots {
     pub still_ms: u64,
     /// By number.
     pub spans: Vec<(u64, Span)>,
+}
+
+/// The gateway was down for longer, or the clock was put on: nobody can tell which.
+const DOUBT_AFTER: Duration = Duration::from_secs(12 * 3_600);
+/// Clocks are put right by so much all the time.
+const BACK_MIN: Duration = Duration::from_secs(60);
+
+/// Why the times of slots that were left `then` may be wrong `now`, by the clock of the wall, for operators.
+#[must_use]
+pub fn doubt(then: UnixTime, now: UnixTime) -> Option<String> {
+    let (back, on) = (then.since(now), now.since(then));
+    let hours = |time: Duration| format!("{} h {} min", time.as_secs() / 3_600, time.as_secs() / 60 % 60);
+    if back > BACK_MIN {
+        let back = hours(back);
+        return Some(format!(
+            "the clock of this machine stands {back} before the last line of the room's log: slots begin and end later by as much"
+        ));
+    }
+    (on > DOUBT_AFTER).then(|| {
+        let on = hours(on);
+        format!("by the clock of this machine the gateway was down for {on}: slots whose time has passed since stand for as long as a call")
+    })
 }
 
 /// What must be written of a room's slots.
@@ -73,7 +96,7 @@ impl SlotBook {
     /// What was left, with its time from now on.
     pub(super) fn slots(left: &LeftSlots) -> Vec<(u64, Slot)> {
         let now_ms = left.unix.0.saturating_sub(left.still_ms);
-        let until = |ms: u64| std::time::Duration::from_millis(ms.saturating_sub(now_ms));
+        let until = |ms: u64| Duration::from_millis(ms.saturating_sub(now_ms));
         let slot = |(number, (begins, ends)): &(u64, Span)| {
             (*number, Slot { from: until(*begins), until: until(*ends) })
         };
@@ -104,5 +127,19 @@ impl SlotBook {
     /// So many changes are durable by now, for those who wait for it.
     pub(super) fn tell(&self, news: &SlotNews) {
         super::line::raise(&self.kept, news.changes.count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_went_back_or_on_by_half_a_day_is_said() {
+        let then = UnixTime(1_796_700_000_000);
+        let doubt_at = |minutes: i64| doubt(then, UnixTime(then.0.saturating_add_signed(minutes * 60_000)));
+        assert_eq!((doubt_at(-1), doubt_at(0), doubt_at(720)), (None, None, None));
+        assert!(doubt_at(-125).unwrap().contains("2 h 5 min before the last line"));
+        assert!(doubt_at(721).unwrap().contains("down for 12 h 1 min"));
     }
 }

@@ -14,6 +14,8 @@ mod driver;
 mod firefox;
 #[path = "browser/media.rs"]
 mod media;
+#[path = "browser/moved.rs"]
+mod moved;
 #[path = "browser/nocookies.rs"]
 mod nocookies;
 #[path = "browser/payloads.rs"]

@@ -27,6 +27,7 @@ mod framing;
 mod front;
 mod grpc;
 mod heads;
+mod helpdesk;
 mod hostile;
 mod hostile2;
 mod http2;

@@ -10,7 +10,13 @@ use crate::stage::{Gate, Origin, ask, until, visit};
 use crate::waiting::room;
 
 const ROOM: &str = "/.tornello/v1/rooms/main";
-const ALWAYS: &str = "quiet = [\"00:00-12:00 UTC\", \"12:00-00:00 UTC\"]";
+
+/// From an hour ago to half a day from now.
+fn quiet_now() -> String {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let hour = |hours: i8| (now.hour() + hours) % 24;
+    format!("{:02}:00-{:02}:00 UTC", hour(23), hour(12))
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_who_waits_is_called_in_quiet_hours_and_a_reload_ends_them() {
@@ -22,12 +28,12 @@ async fn nobody_who_waits_is_called_in_quiet_hours_and_a_reload_ends_them() {
         response
     })
     .await;
-    let gate = Gate::start(&room(&origin, 1, "")).await;
+    let (gate, hours) = (Gate::start(&room(&origin, 1, "")).await, quiet_now());
     let inside = visit(gate.site(), "/", "").await;
     assert_eq!(inside.status, StatusCode::OK, "nobody waits");
     let joined = ask(gate.site(), Method::POST, &format!("{ROOM}/tickets"), &[]).await.json();
     let ticket = joined["ticket"].as_str().unwrap().to_owned();
-    gate.apply(&room(&origin, 1, ALWAYS)).await;
+    gate.apply(&room(&origin, 1, &format!("quiet = [\"{hours}\"]"))).await;
     let board = until("it is quiet", || async {
         let board =
             ask(gate.site(), Method::GET, &format!("{ROOM}/board"), &[]).await.json()["board"].clone();
@@ -46,7 +52,7 @@ async fn nobody_who_waits_is_called_in_quiet_hours_and_a_reload_ends_them() {
     let place = visit(gate.site(), "/.tornello/rooms/main/place?lang=en", &cookie).await.text();
     assert!(place.contains("nobody is called at night"), "{place}");
     let rules = visit(gate.site(), "/.tornello/rooms/main/rules?lang=en", "").await.text();
-    assert!(rules.contains("00:00-12:00 UTC"), "{rules}");
+    assert!(rules.contains(&hours), "{rules}");
     gate.apply(&room(&origin, 1, "")).await;
     until("it is called", || async { (look().await["state"] == "called").then_some(()) }).await;
 }
@@ -54,7 +60,7 @@ async fn nobody_who_waits_is_called_in_quiet_hours_and_a_reload_ends_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_joins_in_quiet_hours_is_called_and_closes_the_room_for_nobody() {
     let origin = Origin::start(None, |_| Response::new(Full::new(Bytes::from_static(b"served")))).await;
-    let gate = Gate::start(&room(&origin, 2, ALWAYS)).await;
+    let gate = Gate::start(&room(&origin, 2, &format!("quiet = [\"{}\"]", quiet_now()))).await;
     // By then these hours have begun for the room.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let joined = ask(gate.site(), Method::POST, &format!("{ROOM}/tickets"), &[]).await.json();

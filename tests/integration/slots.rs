@@ -111,7 +111,17 @@ async fn a_slot_is_kept_through_kill_and_lets_its_holder_in_when_its_time_has_co
         (slot["state"] == "offered").then_some(slot)
     })
     .await;
-    let taken = post(&process, "slot", &mine).await;
+    // What is shown is what is taken: not one that begins at quite another time.
+    let take = async |from_ms: i64| {
+        let fields = [("tornello-ticket", mine.as_str()), ("content-type", "application/json")];
+        let body = Bytes::from(format!("{{\"from_ms\":{from_ms}}}"));
+        try_ask(process.site, Method::POST, &format!("{ROOM}/slot"), &fields, body).await.unwrap()
+    };
+    let moved = take(times(&offered).0 - 60_000).await;
+    assert_eq!((moved.status, &moved.json()["reason"]), (StatusCode::CONFLICT, &"slot_moved".into()));
+    assert_eq!(moved.json()["slot"]["state"], "offered", "{moved:?}");
+    assert_eq!(look(&process, &mine).await["slot"]["state"], "offered", "none was taken");
+    let taken = take(times(&moved.json()["slot"]).0).await;
     assert_eq!((taken.status, &taken.json()["state"]), (StatusCode::OK, &"slot".into()), "{taken:?}");
     let slot = taken.json()["slot"].clone();
     assert!((times(&slot).0 - times(&offered).0).abs() < 10_000, "{slot} was offered as {offered}");
@@ -120,9 +130,19 @@ async fn a_slot_is_kept_through_kill_and_lets_its_holder_in_when_its_time_has_co
     // Without scripts: a form, a page with the time, a calendar.
     let cookie = format!("tornello-ticket-main={other}");
     let place = "/.tornello/rooms/main/place?return=%2Fa&lang=en";
-    assert!(visit(process.site, place, &cookie).await.text().contains("Book the time between"));
+    let offer = visit(process.site, place, &cookie).await.text();
+    assert!(
+        offer.contains("Book the time between") && offer.contains("name=\"from_ms\" value=\"1"),
+        "{offer}"
+    );
     let form =
         [("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded"), ("cookie", &cookie)];
+    let body = Bytes::from_static(b"return=%2Fa&lang=en&from_ms=1000");
+    try_ask(process.site, Method::POST, &format!("{ROOM}/slot"), &form, body).await.unwrap();
+    assert!(
+        visit(process.site, place, &cookie).await.text().contains("Book the time between"),
+        "another one"
+    );
     let body = Bytes::from_static(b"return=%2Fa&lang=en");
     let got = try_ask(process.site, Method::POST, &format!("{ROOM}/slot"), &form, body).await.unwrap();
     assert_eq!(got.status, StatusCode::SEE_OTHER);
@@ -136,6 +156,33 @@ async fn a_slot_is_kept_through_kill_and_lets_its_holder_in_when_its_time_has_co
     assert_eq!(calendar.headers["content-type"], "text/calendar; charset=utf-8");
     assert!(text.contains("\r\nDTSTART:") && text.replace("\r\n ", "").contains("/a\r\n"), "{text}");
     assert!(!text.contains(&other), "a calendar holds no ticket");
+    // From the page that stands at the address of the service, it leads there.
+    let site = process.site.to_string();
+    let page = [("cookie", cookie.as_str()), ("referer", &format!("http://{site}/a?b=1"))];
+    let entry = ask(process.site, Method::GET, &format!("{ROOM}/slot.ics?lang=en"), &page).await.text();
+    assert!(entry.replace("\r\n ", "").contains(&format!("URL:http://{site}/a?b=1\r\n")), "{entry}");
+    let board = ask(process.site, Method::GET, &format!("{ROOM}/board"), &[]).await.json();
+    assert_eq!(board["board"]["stood_still_s"], 0, "{board}");
+
+    // One network books some of them, and not all: here everybody is of one.
+    let mut booked = 0;
+    let refused = loop {
+        let another = join(&process).await;
+        let got = post(&process, "slot", &another).await;
+        match got.status {
+            StatusCode::OK => booked += 1,
+            StatusCode::CONFLICT => {}
+            _ => break got,
+        }
+        assert!(booked < 400, "nothing stops it");
+    };
+    assert_eq!(
+        (refused.status, booked >= 20),
+        (StatusCode::TOO_MANY_REQUESTS, true),
+        "{booked}: {refused:?}"
+    );
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(post(&process, "slot", &mine).await.status, StatusCode::OK, "it has one, and asks again");
 
     stop.store(true, Relaxed);
     while crowd.join_next().await.is_some() {}

@@ -77,12 +77,17 @@ impl Lane {
         if quiet { self.late.back() } else { self.late.len() }
     }
 
-    /// Calls so many: of them the late lane's part, and the next in line.
-    fn plan(&mut self, wanted: u64, people: u64, quiet: bool, clock: Moment) {
+    /// Of the front row, those who came by a slot before the line did.
+    pub(super) fn away(&self) -> u64 {
+        self.front.len() as u64 - self.front.ahead_of(self.numbers.marks().cursor + 1)
+    }
+
+    /// Calls so many: of them the late lane's part, and the next in line, with `seats` who have a slot at most.
+    fn plan(&mut self, wanted: u64, people: u64, seats: u64, quiet: bool, clock: Moment) {
         let late = self.late.part(wanted, people).min(self.again(quiet));
         self.late.call(late, clock);
         self.called += late;
-        self.wanted = self.numbers.reach(wanted - late);
+        self.wanted = self.numbers.reach(wanted - late, seats);
     }
 }
 
@@ -172,14 +177,14 @@ impl Lanes {
 
     /// Everybody is called.
     pub(super) fn call_all(&mut self) {
-        self.all_mut().for_each(|lane| lane.wanted = lane.numbers.reach(lane.numbers.waiting()));
+        self.all_mut().for_each(|lane| lane.wanted = lane.numbers.reach(lane.numbers.waiting(), u64::MAX));
     }
 
     /// Calls so many in all, each lane by its weight; in quiet hours nobody again who is silent.
-    pub(super) fn call(&mut self, policy: &RoomPolicy, wanted: u64, quiet: bool, clock: Moment) {
+    pub(super) fn call(&mut self, policy: &RoomPolicy, wanted: u64, seats: u64, quiet: bool, clock: Moment) {
         if self.others.is_empty() {
             let waiting = self.first.numbers.waiting();
-            return self.first.plan(wanted, waiting, quiet, clock);
+            return self.first.plan(wanted, waiting, seats, quiet, clock);
         }
         let somebody = self.all().any(|lane| lane.numbers.people() > 0);
         let sum: u32 = self.all().map(|lane| lane.weight(policy)).sum();
@@ -200,7 +205,7 @@ impl Lanes {
         for (id, given) in self.calls.give(&mut asks, wanted) {
             let lane = self.of_mut(id.origin());
             let people = lane.numbers.people();
-            lane.plan(given, people, quiet, clock);
+            lane.plan(given, people, seats, quiet, clock);
             if wanted > 0 && people == 0 {
                 lane.wanted = lane.numbers.marks().issued;
             }

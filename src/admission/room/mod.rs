@@ -28,6 +28,7 @@ mod lateness;
 mod night;
 mod returns;
 mod tally;
+mod trace;
 mod visits;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
 use lanes::{Lane, Lanes};
 pub use tally::Tally;
+use trace::Farewells;
+pub use trace::{Farewell, Trace};
 
 pub use super::extensions::{CallTime, VisitTime};
 pub use super::numbers::{BlockUsedUp, Ends, RoomMarks};
@@ -61,6 +64,7 @@ pub struct Room {
     calls: Calls,
     extensions: Extensions,
     slots: Slots,
+    farewells: Farewells,
     /// Numbers that were heard and whose holders were not there when it was their turn, and when they
     /// looked last.
     absent: BTreeMap<u64, Moment>,
@@ -90,6 +94,7 @@ impl Room {
             calls: Calls::new(policy.poll.min),
             extensions: Extensions::default(),
             slots: Slots::default(),
+            farewells: Farewells::default(),
             absent: BTreeMap::new(),
             passes: Passes::default(),
             seats: Seats::default(),
@@ -202,6 +207,7 @@ impl Room {
             self.close_call(number);
         }
         self.slots.forget(number);
+        self.farewells.left(number);
         self.lanes.of_mut(number).numbers.end(number);
     }
 
@@ -209,6 +215,7 @@ impl Room {
     pub fn revoke(&mut self, policy: &RoomPolicy, number: u64, pass: &PassId, now: Moment) {
         if number > 0 {
             self.leave(number, pass, now);
+            self.farewells.revoked(number);
         }
         self.passes.revoke(policy, *pass, number, self.clock(now));
         self.note_ends();
@@ -238,6 +245,7 @@ impl Room {
             }
             if self.lanes.of_mut(number).numbers.mark_used(number) {
                 self.take_up_call(number, clock);
+                self.forget_used_slot(number);
             }
             self.extensions.forget(number);
             self.absent.remove(&number);
@@ -402,7 +410,8 @@ impl Room {
             self.lanes.call_all();
         } else {
             let wanted = self.demand(policy, clock).calls(self.calls.shows());
-            self.lanes.call(policy, wanted, load.hold == Some(HoldReason::Quiet), clock);
+            let (seats, quiet) = (self.seats.seats().into(), load.hold == Some(HoldReason::Quiet));
+            self.lanes.call(policy, wanted, seats, quiet, clock);
         }
         self.lanes.wanted()
     }
@@ -505,6 +514,7 @@ impl Room {
             free: self.free(),
             departures: self.passes.departures(),
             front,
+            away: self.lanes.all().map(Lane::away).sum(),
             on_their_way: self.calls.on_their_way(clock) + late_coming,
             fresh: self.calls.fresh() + again,
             waiting: self.lanes.waiting() + self.lanes.late().0,

@@ -6,7 +6,7 @@ use super::{Claim, PassId, Room, RoomState};
 use crate::admission::lane::LaneId;
 use crate::admission::moment::Moment;
 use crate::admission::policy::RoomPolicy;
-use crate::admission::slots::{Outlook, Slot, SlotChanges, SlotRule, Window};
+use crate::admission::slots::{Outlook, SHARE, Slot, SlotChanges, SlotRule, Window};
 
 impl Room {
     /// The slot that the holder of a waiting number would get now. None once it has one: see [`Room::slot`].
@@ -51,6 +51,12 @@ impl Room {
     #[must_use]
     pub fn slots(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many slots come to be had, a second, at the pace of now.
+    #[must_use]
+    pub fn slots_a_second(&self) -> f64 {
+        self.seats_falling_free() * SHARE
     }
 
     /// A number's turn has come, or its slot: its holder is let in, or stands in the front row, when it is
@@ -105,7 +111,8 @@ impl Room {
     pub(super) fn miss_slots(&mut self, policy: &RoomPolicy, clock: Moment) {
         while let Some(number) = self.slots.next_over(clock) {
             let lane = self.lanes.of(number);
-            if lane.front.contains(number) || self.absent.contains_key(&number) {
+            let came = lane.front.contains(number) || self.absent.contains_key(&number);
+            if came && !lane.numbers.is_called(number) {
                 // A restart finds the slot of whoever came in it and has no seat yet.
                 self.slots.stand_until(number, clock.after(policy.call), clock);
                 continue;
@@ -122,6 +129,13 @@ impl Room {
         }
     }
 
+    /// A number came in. Where it was called, a restart would find that it was, and needs no slot for it.
+    pub(super) fn forget_used_slot(&mut self, number: u64) {
+        if self.lanes.of(number).numbers.is_called(number) {
+            self.slots.forget(number);
+        }
+    }
+
     /// The time of a number is over: if its turn has come it is late, else it waits for it.
     pub(super) fn miss_turn(&mut self, number: u64) {
         let lane = self.lanes.of_mut(number);
@@ -130,6 +144,12 @@ impl Room {
         } else {
             lane.numbers.wait_for(number);
         }
+    }
+
+    /// What the line passes is not who comes in where it passes over many, and who has left was not always in
+    /// the line: neither alone is what falls free, a second, for those who come back.
+    fn seats_falling_free(&self) -> f64 {
+        self.passes.departures().min(self.lanes.first().forecast.rate() * self.calls.shows().rate())
     }
 
     fn window(
@@ -149,10 +169,10 @@ impl Room {
             return None;
         }
         let (rate, spread) = (lane.forecast.rate(), lane.forecast.spread()?);
-        let wait = Duration::try_from_secs_f64((ahead as f64 + 1.0) / rate).ok()?;
-        // What the line passes is not who comes in where it passes over many, and who has left was not always in
-        // the line: neither alone is what falls free for those who come back.
-        let seats = self.passes.departures().min(rate * self.calls.shows().rate());
+        let seats = self.seats_falling_free();
+        // Whoever takes places and gives them up makes the line pass many, and nobody comes in any sooner.
+        let pace = rate.min(seats / self.calls.shows().rate());
+        let wait = Duration::try_from_secs_f64((ahead as f64 + 1.0) / pace).ok()?;
         let outlook = Outlook { wait: (wait, wait.mul_f64(1.0 + spread)), seats };
         self.slots.offer(rule, &outlook, clock)
     }
@@ -322,5 +342,73 @@ mod tests {
         bench.step(SECOND);
         assert_eq!(bench.claim(50), Claim::Admitted, "its seat is free and its slot stands");
         bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn a_slot_is_kept_no_longer_than_a_restart_needs_it() {
+        let mut bench = away();
+        bench.room.call_up_to(60, bench.now);
+        wait(&mut bench, 310);
+        let outstanding = bench.room.calls.outstanding();
+        assert!(matches!(bench.claim(50), Claim::FrontRow { .. }));
+        assert_eq!(bench.room.slots(), 0, "its turn has come: that is durable");
+        assert_eq!(bench.room.calls.outstanding(), outstanding, "it is in no account of calls");
+        for _ in 0..700 {
+            wait(&mut bench, 1);
+            assert!(matches!(bench.claim(50), Claim::FrontRow { .. }));
+        }
+        bench.room.check().unwrap();
+    }
+
+    #[test]
+    fn who_came_by_a_slot_stands_in_no_way_of_the_line_once_it_is_called() {
+        let mut bench = away();
+        wait(&mut bench, 310);
+        assert_eq!(bench.claim(50), Claim::FrontRow { ahead: 0 });
+        let demand = |bench: &Bench| bench.room.demand(&bench.policy, bench.room.clock(bench.now));
+        assert_eq!((demand(&bench).front, demand(&bench).away), (1, 1));
+        bench.room.call_up_to(60, bench.now);
+        assert_eq!((demand(&bench).front, demand(&bench).away), (1, 0));
+    }
+
+    #[test]
+    fn a_row_of_slots_is_not_called_all_at_once() {
+        let mut bench = Bench::waiting(3, 200);
+        for number in 1..=150 {
+            bench.room.slots.take(number, Window { begins_s: 3_000, ends_s: 6_000 });
+            bench.room.lanes.first_mut().numbers.pass_over(number);
+        }
+        for steps in 1..50 {
+            bench.step(SECOND);
+            assert!(bench.room.marks().cursor <= 3 * steps, "{:?} after {steps}", bench.room.marks());
+        }
+        wait(&mut bench, 5);
+        assert!(bench.room.marks().cursor > 150, "and stops nobody: {:?}", bench.room.marks());
+        bench.room.check().unwrap();
+    }
+
+    /// Seven of eight take a place and give it up: the line passes eight numbers for each seat.
+    #[test]
+    fn places_that_are_given_up_bring_no_slot_nearer() {
+        let mut bench = Bench::waiting(4, 250);
+        (1..=248)
+            .filter(|number| number % 8 != 0)
+            .for_each(|number| bench.room.leave(number, &pass(number), bench.now));
+        let rule = SlotRule { after: SECOND, length: SECOND * 600 };
+        let offer = |bench: &Bench| bench.room.slot_offer(&bench.policy, &rule, 249, &pass(249), bench.now);
+        let mut offered = 0;
+        for next in 1..=24 {
+            bench.step(SECOND);
+            (1..=bench.room.marks().cursor).for_each(|number| _ = bench.claim(number));
+            if next > 4 {
+                bench.room.end(&pass((next - 4) * 8), bench.now);
+            }
+            if let Some(slot) = offer(&bench) {
+                let seats = u32::try_from(249 - bench.room.marks().cursor).unwrap();
+                assert!(slot.from > SECOND * seats, "{slot:?} for {seats} numbers, one a second");
+                offered += 1;
+            }
+        }
+        assert!(offered > 0, "{:?}", bench.room.facts(&bench.policy));
     }
 }

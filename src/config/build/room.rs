@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Judge, lane};
+use crate::admission::UnixTime;
 use crate::admission::opening::Opening;
 use crate::admission::policy::{PollRule, RoomPolicy};
 use crate::admission::slots::SlotRule;
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
+use crate::config::quiet;
 use crate::config::raw::{RawOnePlacePer, RawRoom, RawSource};
 use crate::config::settings::{DrawSettings, OnePlacePer, RoomSettings, SlotSettings, WebhookSettings};
 use crate::config::spelling::{did_you_mean, list};
@@ -20,6 +22,10 @@ const LANGUAGES: [&str; 5] = ["it", "en", "de", "fr", "sl"];
 const PREQUEUE: Duration = Duration::from_secs(3_600);
 const MESSAGE_MAX: usize = 500;
 const QUIET_MAX: usize = 8;
+/// A night that is put over the whole day by mistake closes a room for good.
+const AWAKE_MIN: Duration = Duration::from_secs(3_600);
+/// A year like any other: it begins with 2026.
+const QUIET_YEAR: UnixTime = UnixTime(1_767_225_600_000);
 /// A called client looks at the board at least this often while its call stands.
 const LOOKS_PER_CALL: u32 = 3;
 
@@ -110,6 +116,12 @@ fn quiet(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     judge.refuse_if(room.quiet.len() > QUIET_MAX, || {
         let message = format!("`{path}` has quiet hours {} times a day", room.quiet.len());
         Finding::error(path.key("quiet"), message, format!("write at most {QUIET_MAX}"))
+    });
+    let hours: Vec<_> = room.quiet.iter().take(QUIET_MAX).map(|hours| hours.0.clone()).collect();
+    judge.refuse_if(quiet::least_awake(&hours, QUIET_YEAR) < AWAKE_MIN, || {
+        let message = format!("`{path}` calls people for less than an hour on some day");
+        let help = "write hours that leave more of each day, or `hold = true` to call nobody at all";
+        Finding::error(path.key("quiet"), message, help)
     });
 }
 

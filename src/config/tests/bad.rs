@@ -48,6 +48,7 @@ const SHAPE: &[Bad] = &[
     ("call = \"10m\"", "opens_at = \"2026-10-25T02:30[Europe/Rome]\"", "opens_at", "give the offset too"),
     ("call = \"10m\"", "quiet = [\"22:00-07:00\"]", "quiet", "22:00-07:00 Europe/Rome"),
     ("call = \"10m\"", "quiet = [\"22:00-22:00 UTC\"]", "quiet", "hold = true"),
+    ("call = \"10m\"", "quiet = [\"00:00-12:00 UTC\", \"12:00-23:30 UTC\"]", "quiet", "hold = true"),
     ("call = \"10m\"", "quiet = \"22:00-07:00 UTC\"", "quiet", "`quiet = [\"22:00-07:00 UTC\"]`"),
     (
         "call = \"10m\"",

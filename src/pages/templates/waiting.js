@@ -140,6 +140,8 @@ const called = async () => {
 // Whoever has a slot is called from then on, wherever the line is.
 const due = () => me.slot && me.slot.state === "taken" && me.slot.from_ms <= Date.now() + skew;
 const away = () => me.slot && me.slot.state === "taken" ? "slot" : "waiting";
+// It stood still for a minute or more since this page heard when the slot begins.
+const moved = () => away() === "slot" && board.stood_still_s >= 0 && !(Math.abs(board.stood_still_s - me.still) < 60);
 const next = () => {
   if (me.state === "done") {
     phase = "done";
@@ -222,12 +224,14 @@ const look = async () => {
     phase = "sold_out";
     return board.poll.max_ms;
   }
-  if (me.epoch !== board.epoch) {
-    // Numbers were begun anew: the server knows where this ticket stands among them.
+  // Numbers were begun anew, or times moved while the room stood still: the server knows what is so of this ticket.
+  if (me.epoch !== board.epoch || moved()) {
+    const still = board.stood_still_s;
     const mine = await ask("GET", "/ticket", me.ticket);
     if (mine.status === 404) return join();
     if (!mine.ok) throw failure(mine);
     adopt(mine.body);
+    me.still = still;
     return next();
   }
   place(Math.max(0, me.number - board.cursor - 1));

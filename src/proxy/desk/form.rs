@@ -1,11 +1,11 @@
 //! What a browser without scripts sends to the desk, and whether it was our own page that sent it.
 
 use bytes::Bytes;
-use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
+use serde::Deserialize;
 
 use super::super::asked::Asked;
 use crate::pages::{Language, Reason, ReturnPath, query_value};
@@ -39,24 +39,41 @@ pub(super) struct Form {
     pub(super) code: Option<String>,
 }
 
-/// Reads a form; `None` if none was asked for. Any other small body is read and dropped, so that the
+/// What a small body says: a form, or the words of a program.
+#[derive(Default)]
+pub(super) struct Sent {
+    /// A form, if it is one.
+    pub(super) form: Option<Form>,
+    /// When the slot begins that its sender was offered, in milliseconds since 1970.
+    pub(super) from_ms: Option<u64>,
+}
+
+/// What a program may say.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Words {
+    from_ms: Option<u64>,
+}
+
+/// Reads a form, if one was asked for, else JSON. Any other small body is read and dropped, so that the
 /// connection can be kept.
-pub(super) async fn read_form<B>(request: Request<B>, form: bool) -> Result<Option<Form>, Reason>
+pub(super) async fn read_form<B>(request: Request<B>, form: bool) -> Result<Sent, Reason>
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (parts, bytes) = read_small(request).await?;
     if !form {
-        return Ok(None);
+        let from_ms = serde_json::from_slice(&bytes).map_or(None, |words: Words| words.from_ms);
+        return Ok(Sent { form: None, from_ms });
     }
     let text = String::from_utf8_lossy(&bytes);
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let named = query_value(&text, "return").and_then(|path| ReturnPath::parse(&path));
-    let back = named.or_else(|| ReturnPath::from_referer(&parts.headers, host)).unwrap_or_default();
+    let back = named.or_else(|| ReturnPath::of_page(&parts.headers)).unwrap_or_default();
     let language = query_value(&text, "lang").and_then(|tag| Language::from_tag(&tag));
     let code = query_value(&text, "code").map(|code| code.trim().to_owned());
-    Ok(Some(Form { back, language, code }))
+    let from_ms = query_value(&text, "from_ms").and_then(|ms| ms.parse().ok());
+    Ok(Sent { form: Some(Form { back, language, code }), from_ms })
 }
 
 /// Reads a small body whole.

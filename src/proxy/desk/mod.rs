@@ -5,6 +5,7 @@
 //! Joining and claiming are idempotent: asked twice, they answer the same.
 
 mod answers;
+mod booking;
 mod cors;
 mod draw;
 mod form;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, COOKIE, HOST, HeaderMap, HeaderValue};
+use http::header::{ALLOW, COOKIE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use serde_json::json;
@@ -46,7 +47,7 @@ use crate::pages::{
 };
 use crate::store::line::Entered;
 use answers::{json_answer, problem_answer, see_other, shared_json};
-use form::{Form, is_cross_site, read_form};
+use form::{Form, Sent, is_cross_site, read_form};
 use slot::PlaceSlot;
 
 const ROOT: &str = "/.tornello/";
@@ -207,7 +208,7 @@ where
             None => refuse::problem(live, asked, record, Reason::NotFound, None),
         },
         ("place", true) => visit.place(record),
-        ("slot.ics", true) => visit.calendar(None, record),
+        ("slot.ics", true) => visit.calendar(ReturnPath::of_page(request.headers()), None, record),
         ("rules-page", true) => {
             let Visit { room, .. } = visit;
             open::rules(live, asked, room, record)
@@ -268,8 +269,8 @@ impl Visit<'_> {
             return self.remind(request, record).await;
         }
         let form = is_html_form(request.headers());
-        let form = match read_form(request, form).await {
-            Ok(form) => form,
+        let Sent { form, from_ms } = match read_form(request, form).await {
+            Ok(sent) => sent,
             Err(reason) => return refuse::problem(self.live, self.asked, record, reason, None),
         };
         // A code counts where the browser shows no ticket of its own.
@@ -297,8 +298,8 @@ impl Visit<'_> {
             "tickets" => self.join(form.as_ref(), record).await,
             "claims" => self.claim(form.as_ref(), record),
             "extension" => self.extend(form.as_ref(), record),
-            "slot" => self.take_slot(form.as_ref(), record).await,
-            "slot.ics" => self.calendar(form.as_ref(), record),
+            "slot" => self.take_slot(form.as_ref(), from_ms, record).await,
+            "slot.ics" => self.calendar(None, form.as_ref(), record),
             _ => self.leave(form.as_ref(), record).await,
         }
     }
@@ -555,8 +556,7 @@ impl Visit<'_> {
         let language = language.unwrap_or(self.asked.language);
         let name = &self.room.line.name;
         if query_value(query, "return").is_none() {
-            let host = fields.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-            let back = ReturnPath::from_referer(fields, host).unwrap_or_default();
+            let back = ReturnPath::of_page(fields).unwrap_or_default();
             return own(record, "queue", see_other(&queue_link(name, language, Some(&back))));
         }
         match self.live.pages.queue(name, language, self.asked.coding) {

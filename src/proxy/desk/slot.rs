@@ -1,5 +1,7 @@
 //! Times to come back at: what is offered, what was taken, and its entry for a calendar.
 
+use std::time::Duration;
+
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -67,8 +69,14 @@ impl Visit<'_> {
         })
     }
 
-    /// A slot is taken. Asked twice, it is the same.
-    pub(super) async fn take_slot(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+    /// A slot is taken. Asked twice, it is the same. Whoever says which one was `shown`, and would get one
+    /// at quite another time by now, gets none, and is shown that.
+    pub(super) async fn take_slot(
+        &self,
+        form: Option<&Form>,
+        shown: Option<u64>,
+        record: Record,
+    ) -> Response<Answer> {
         let Some(ticket) = self.who.ticket else {
             return match form {
                 Some(form) => own(record, "no_ticket", self.to_place(form)),
@@ -77,12 +85,22 @@ impl Visit<'_> {
         };
         let (settings, number) = (&self.room.settings, ticket.number);
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
-        let slot = self.room.line.with(|line| {
+        if matches!(self.slot_of(&ticket), Some(PlaceSlot::Offered(_)))
+            && let Err(refusal) = self.pay_for_slot()
+        {
+            return refuse::refuse(self.live, &refusal, self.asked, record);
+        }
+        let (slot, other) = self.room.line.with(|line| {
             let (policy, slots) = (&settings.policy, &settings.slots);
-            if slots.offer {
-                line.take_slot(policy, &slots.rule, number, &pass.id, self.now)
+            if let (Some(shown), Some(PlaceSlot::Offered(slot))) =
+                (shown, self.slot_in(line, number, &pass.id))
+                && !is_near(shown, self.times_ms(slot).0, slots.rule.length)
+            {
+                (None, Some(slot))
+            } else if slots.offer {
+                (line.take_slot(policy, &slots.rule, number, &pass.id, self.now), None)
             } else {
-                line.slot(number, self.now)
+                (line.slot(number, self.now), None)
             }
         });
         if slot.is_some() && !self.room.line.slots_kept().await {
@@ -98,17 +116,29 @@ impl Visit<'_> {
                 own(record, "slot", json_answer(StatusCode::OK, &body))
             }
             (None, None) => {
+                let (reason, title) = match other {
+                    Some(_) => ("slot_moved", "The time to book is another one by now"),
+                    None => ("no_slot", "There is no time to book at the moment"),
+                };
+                let slot = other.map(|slot| self.told_slot(PlaceSlot::Offered(slot)));
                 let body = json!({
-                    "type": "about:blank", "title": "There is no time to book at the moment", "status": 409,
-                    "reason": "no_slot", "room": room,
+                    "type": "about:blank", "title": title, "status": 409, "reason": reason, "room": room,
+                    "slot": slot,
                 });
-                own(record, "no_slot", problem_answer(StatusCode::CONFLICT, &body))
+                own(record, reason, problem_answer(StatusCode::CONFLICT, &body))
             }
         }
     }
 
     /// The slot as an entry for a calendar.
-    pub(super) fn calendar(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+    ///
+    /// It leads back to where its link says, else to the page that the link was on.
+    pub(super) fn calendar(
+        &self,
+        page: Option<ReturnPath>,
+        form: Option<&Form>,
+        record: Record,
+    ) -> Response<Answer> {
         let ticket = self.who.ticket;
         let Some((ticket, PlaceSlot::Taken(slot))) =
             ticket.and_then(|ticket| Some((ticket, self.slot_of(&ticket)?)))
@@ -117,7 +147,7 @@ impl Visit<'_> {
         };
         let query = self.asked.query.as_deref().unwrap_or_default();
         let back = || query_value(query, "return").and_then(|path| ReturnPath::parse(&path));
-        let back = form.map(|form| form.back.clone()).or_else(back).unwrap_or_default();
+        let back = form.map(|form| form.back.clone()).or_else(back).or(page).unwrap_or_default();
         let named = || query_value(query, "lang").and_then(|tag| Language::from_tag(&tag));
         let language = form.and_then(|form| form.language).or_else(named).unwrap_or(self.asked.language);
         let (scheme, host) = (if self.asked.secure { "https" } else { "http" }, &self.asked.host);
@@ -153,6 +183,7 @@ impl Visit<'_> {
             from: self.written(UnixTime(from_ms)),
             until: self.written_with_zone(UnixTime(until_ms)),
             taken: matches!(slot, PlaceSlot::Taken(_)),
+            from_ms,
         }
     }
 
@@ -184,4 +215,9 @@ impl Visit<'_> {
         let (now, quiet) = (self.proxy.clock.unix(), &self.room.settings.quiet);
         (quiet::over(quiet, now, slot.from).0, quiet::over(quiet, now, slot.until).0)
     }
+}
+
+/// A slot begins about when its taker was shown: at most as much earlier or later as it is long.
+fn is_near(shown_ms: u64, begins_ms: u64, length: Duration) -> bool {
+    shown_ms.abs_diff(begins_ms) <= millis(length)
 }

@@ -112,6 +112,13 @@ impl Book {
         Self::restore(journal, room, lines, &key).map_err(BookError::Line)
     }
 
+    /// When the last line of an earlier life ended, by the clock of then.
+    #[must_use]
+    pub fn left_at(&self) -> Option<UnixTime> {
+        let state = self.lock();
+        (!state.begun && state.next > 0).then_some(UnixTime(state.from_ms))
+    }
+
     fn restore(
         journal: &Arc<Journal>,
         room: &str,
