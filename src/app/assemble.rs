@@ -27,7 +27,7 @@ use crate::proof::hex;
 use crate::proxy::Random;
 use crate::proxy::cluster::Cluster;
 use crate::proxy::jwt::Jwt;
-use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source};
+use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source, vouched};
 use crate::proxy::pass_proof::PassProof;
 use crate::proxy::transport::{Transport, TransportError};
 use crate::proxy::webhook::Webhook;
@@ -208,7 +208,8 @@ pub async fn assemble(
     let jwt = jwt(workshop, &settings, previous)?;
     let generation = previous.map_or(1, |live| live.generation + 1);
     let door = quota("the door", settings.door);
-    Ok(Live { settings, routes, rooms, clusters, jwt, pages, door, generation })
+    let vouched = vouched(&settings);
+    Ok(Live { settings, routes, rooms, clusters, jwt, pages, door, vouched, generation })
 }
 
 async fn clusters(

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::settings::{
     AddressSettings, Belongs, Boot, CertificateFiles, ClaimProof, Credential, DrawSettings, EdgeSettings,
@@ -24,6 +25,7 @@ use crate::admission::slots::SlotRule;
 use crate::admission::{Class, UnixTime};
 use crate::pages::Look;
 use crate::proof::draw::reveal::Party;
+use crate::proof::hex;
 
 /// A key whose value changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,12 @@ impl std::fmt::Display for Change {
         let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
         write!(f, "{}: {} -> {}", self.key, word(&self.old), word(&self.new))
     }
+}
+
+/// What a proxy must say may be a secret between it and us: a log tells only whether it changed.
+fn unsaid(value: &str) -> String {
+    let digest = Sha256::digest(value);
+    format!("(sha256 {}...)", hex(digest.get(..4).unwrap_or_default()))
 }
 
 /// Every key whose value differs, in the order of their paths.
@@ -295,7 +303,7 @@ impl Values {
             self.put(format!("{path}.weight"), weight);
             let belongs = lanes.iter().find(|lane| lane.name == *name).map(|lane| match &lane.belongs {
                 Belongs::Claim(ClaimProof { claim, value }) => format!("claim {claim} = {value:?}"),
-                Belongs::Header { name, value } => format!("header {name} = {value:?}"),
+                Belongs::Header { name, value } => format!("header {name} = {}", unsaid(value)),
                 Belongs::Addresses(addresses) => format!("addresses {addresses:?}"),
             });
             self.put(format!("{path}.belongs"), belongs.as_deref().unwrap_or("everybody else"));
@@ -429,7 +437,7 @@ impl Values {
         self.put(format!("{path}.bypass_paths"), format!("{bypass_paths:?}"));
         self.put(format!("{path}.bypass_addresses"), format!("{bypass_addresses:?}"));
         if let Some((name, value)) = bypass_header {
-            self.put(format!("{path}.bypass_header"), format!("{name}: {value}"));
+            self.put(format!("{path}.bypass_header"), format!("{name} = {}", unsaid(value)));
         }
         self.put(format!("{path}.bypass_limit"), bypass_limit);
         self.put(format!("{path}.shared"), shared);

@@ -141,7 +141,7 @@ impl Body for Answer {
             Some(Ok(mut frame)) => {
                 relay.record.sent(frame.data_ref().map_or(0, Bytes::len));
                 if let Some(trailers) = frame.trailers_mut() {
-                    fit_trailers(trailers, None);
+                    fit_trailers(trailers, &[]);
                 }
                 if relay.has_ended() {
                     relay.finish();

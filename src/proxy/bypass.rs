@@ -90,10 +90,9 @@ pub(super) fn take(proxy: &Proxy, route: &Route, way: Way) -> Option<Bypass> {
 /// What whoever might have passed by is told instead of having to wait.
 pub(super) fn spent(refusal: Refusal) -> Refusal {
     match refusal {
-        Refusal::Waiting { .. }
-        | Refusal::Closed { .. }
-        | Refusal::OverQuota { .. }
-        | Refusal::NotBelieved => Refusal::BypassSpent { retry_after: RETRY_AFTER },
+        Refusal::Waiting { .. } | Refusal::Closed { .. } | Refusal::OverQuota { .. } => {
+            Refusal::BypassSpent { retry_after: RETRY_AFTER }
+        }
         other => other,
     }
 }

@@ -346,7 +346,7 @@ pub(super) fn make_fit(
         trace: live.settings.edge.trace,
         request_id: &record.request_id,
     };
-    headers::towards_upstream(fields, &origin, live.settings.identity.header.as_ref());
+    headers::towards_upstream(fields, &origin, &live.vouched);
     let (route, entry) = (&admitted.route, &admitted.entry);
     if let (Some(proof), Some(room), Some(pass)) = (&route.pass_proof, &route.room, &entry.pass)
         && let Some(value) = proof.value(proxy.clock.unix(), &room.line.name, entry.number, pass)
@@ -385,10 +385,10 @@ async fn go_on(proxy: &Arc<Proxy>, judged: Judged<Incoming>) -> Response<Answer>
     let switch = (able && tunnel::is_wanted(&request)).then(|| hyper::upgrade::on(&mut request));
     let gathering = gathering(&request, able && switch.is_none());
     let (parts, body) = request.into_parts();
-    let identity = live.settings.identity.header.as_ref();
+    let vouched = Arc::clone(&live.vouched);
     let (limit, pace) = (route.settings.body_limit, live.settings.edge.pace);
     let cut = proxy.witness.metrics.slow_clients.with_label_values(&["upload"]);
-    let mut upload = Upload::new(body, limit, proxy.clock, pace, &cut).naming(identity);
+    let mut upload = Upload::new(body, limit, proxy.clock, pace, &cut).vouched(vouched);
     if let Err(error) = gather(&mut upload, gathering).await {
         session::undo(route.room.as_deref(), &admitted.entry);
         return refuse::fault(live, error.into(), asked, record);

@@ -101,12 +101,12 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 /// Takes out what ends at this hop, the fields that `Connection` names included, and those that are
 /// `unwanted` by their name. Each name is looked at once; most fields stay, and cost no more than that.
-fn strip(headers: &mut HeaderMap, identity: Option<&HeaderName>, unwanted: impl Fn(&str) -> bool) {
+fn strip(headers: &mut HeaderMap, vouched: &[HeaderName], unwanted: impl Fn(&str) -> bool) {
     if headers.contains_key(CONNECTION) {
         let lines: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
         for name in lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')) {
             match HeaderName::try_from(name.trim()) {
-                Ok(name) if !END_TO_END.contains(&name) && Some(&name) != identity => {
+                Ok(name) if !END_TO_END.contains(&name) && !vouched.contains(&name) => {
                     headers.remove(name);
                 }
                 _ => {}
@@ -178,14 +178,14 @@ pub struct Origin<'a> {
 
 /// Makes a request's fields fit for the upstream.
 ///
-/// `identity` is the field in which a trusted proxy names a person: from anybody else it is a lie. Our
-/// own fields are set last, so that nothing a client sends takes them away or stands beside them.
-pub fn towards_upstream(headers: &mut HeaderMap, origin: &Origin<'_>, identity: Option<&HeaderName>) {
+/// `vouched` are the fields in which a trusted proxy names a person, a lane or staff: from anybody else they
+/// are lies. Our own fields are set last, so that nothing a client sends takes them away or stands beside them.
+pub fn towards_upstream(headers: &mut HeaderMap, origin: &Origin<'_>, vouched: &[HeaderName]) {
     let trailers = accepts_trailers(headers);
     let lies =
-        |name: &str| !origin.peer_trusted && (is_claim(name) || identity.is_some_and(|known| known == name));
+        |name: &str| !origin.peer_trusted && (is_claim(name) || vouched.iter().any(|known| known == name));
     // 100 is ours to give, when the body is asked for.
-    strip(headers, identity, |name| name == "expect" || is_ours_or_odd(name) || lies(name));
+    strip(headers, vouched, |name| name == "expect" || is_ours_or_odd(name) || lies(name));
     headers.reserve(OURS_MOST);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -285,13 +285,13 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &str) -> String {
 
 /// Trailers carry what is known only at the end, and nothing that we, or the other end, judged by the
 /// head: neither framing, nor who asks, nor who may store it (RFC 9110 §6.5.1).
-pub fn fit_trailers(trailers: &mut HeaderMap, identity: Option<&HeaderName>) {
-    strip(trailers, identity, |name| {
+pub fn fit_trailers(trailers: &mut HeaderMap, vouched: &[HeaderName]) {
+    strip(trailers, vouched, |name| {
         is_ours_or_odd(name)
             || is_claim(name)
             || END_TO_END.iter().any(|known| known == name)
             || REQUEST_ID == name
-            || identity.is_some_and(|known| known == name)
+            || vouched.iter().any(|known| known == name)
             || matches!(
                 name,
                 "age"
@@ -361,7 +361,7 @@ pub fn towards_client(headers: &mut HeaderMap, storing: Storing) -> Told {
     } else {
         Told::default()
     };
-    strip(headers, None, is_ours_or_odd);
+    strip(headers, &[], is_ours_or_odd);
     caching::restrict(headers, storing);
     told
 }
@@ -432,7 +432,7 @@ mod tests {
             ("x-request-id", "r0"),
             ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ]);
-        towards_upstream(&mut sent, &origin(false), None);
+        towards_upstream(&mut sent, &origin(false), &[]);
         let mut left: Vec<_> =
             sent.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         left.sort();
@@ -463,7 +463,7 @@ mod tests {
     #[test]
     fn a_trusted_chain_is_continued() {
         let mut sent = headers(&[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https")]);
-        towards_upstream(&mut sent, &origin(true), None);
+        towards_upstream(&mut sent, &origin(true), &[]);
         assert_eq!(sent["x-forwarded-for"], "192.0.2.7, 10.0.0.1");
         assert_eq!(
             (&sent["x-forwarded-proto"], &sent["x-real-ip"]),
@@ -481,11 +481,11 @@ mod tests {
             ("x-forwarded-host", "evil.example"),
         ];
         let mut by_x = headers(&lies);
-        towards_upstream(&mut by_x, &origin(true), None);
+        towards_upstream(&mut by_x, &origin(true), &[]);
         assert!(!by_x.contains_key("forwarded"), "what was not looked at is not passed on");
         let mut by_rfc = headers(&lies);
         let chain = ForwardedHeader::Forwarded;
-        towards_upstream(&mut by_rfc, &Origin { chain, secure: true, ..origin(true) }, None);
+        towards_upstream(&mut by_rfc, &Origin { chain, secure: true, ..origin(true) }, &[]);
         let own = "for=10.0.0.1;host=\"example.org\";proto=https";
         assert_eq!(by_rfc["forwarded"], format!("{}, {own}", lies[0].1));
         assert_eq!(by_rfc["x-forwarded-for"], "192.0.2.7, 10.0.0.1");
@@ -494,7 +494,7 @@ mod tests {
             (&"example.org".parse().unwrap(), &"443".parse().unwrap())
         );
         let mut untrusted = headers(&lies);
-        towards_upstream(&mut untrusted, &Origin { chain, ..origin(false) }, None);
+        towards_upstream(&mut untrusted, &Origin { chain, ..origin(false) }, &[]);
         assert_eq!(untrusted["forwarded"], "for=10.0.0.1;host=\"example.org\";proto=http");
         assert_eq!(untrusted["x-forwarded-for"], "10.0.0.1");
     }
@@ -557,7 +557,7 @@ mod tests {
         sent.insert("connection", nominated.parse().unwrap());
         let mut answer = sent.clone();
         let mut trailers = sent.clone();
-        towards_upstream(&mut sent, &origin(false), Some(&identity));
+        towards_upstream(&mut sent, &origin(false), std::slice::from_ref(&identity));
         let left: Vec<&str> = ENDS.into_iter().filter(|name| sent.contains_key(*name)).collect();
         assert!(left.is_empty(), "towards the upstream: {left:?}");
         let lost: Vec<&str> = PASSES.into_iter().filter(|name| !sent.contains_key(*name)).collect();
@@ -587,7 +587,7 @@ mod tests {
         let lost: Vec<&str> = PASSES.into_iter().filter(|name| !answer.contains_key(*name)).collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
         trailers.insert("grpc-status", "0".parse().unwrap());
-        fit_trailers(&mut trailers, Some(&identity));
+        fit_trailers(&mut trailers, std::slice::from_ref(&identity));
         let mut left: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "grpc-status", "user-agent", "x-custom"]);
@@ -597,8 +597,28 @@ mod tests {
     fn the_name_of_a_person_cannot_be_nominated_away() {
         let identity = HeaderName::from_static("x-user");
         let mut sent = headers(&[("connection", "x-user"), ("x-user", "anna")]);
-        towards_upstream(&mut sent, &origin(true), Some(&identity));
+        towards_upstream(&mut sent, &origin(true), std::slice::from_ref(&identity));
         assert_eq!(sent["x-user"], "anna");
+    }
+
+    #[test]
+    fn nobody_outside_names_a_lane_or_staff() {
+        let vouched = ["x-user", "x-staff", "x-lane"].map(HeaderName::from_static);
+        let all = [("x-staff", "yes"), ("x-lane", "offices"), ("x-custom", "1")];
+        let mut sent = headers(&all);
+        towards_upstream(&mut sent, &origin(false), &vouched);
+        assert!(
+            !sent.contains_key("x-staff") && !sent.contains_key("x-lane") && sent.contains_key("x-custom")
+        );
+        let mut vouched_for = headers(&all);
+        towards_upstream(&mut vouched_for, &origin(true), &vouched);
+        assert_eq!(
+            (&vouched_for["x-staff"], &vouched_for["x-lane"]),
+            (&"yes".parse().unwrap(), &"offices".parse().unwrap())
+        );
+        let mut trailers = headers(&all);
+        fit_trailers(&mut trailers, &vouched);
+        assert_eq!(trailers.len(), 1);
     }
 
     #[test]
@@ -607,7 +627,7 @@ mod tests {
             ("cookie", "a=1; tornello-ticket-main=x; b=2"),
             ("cookie", "__Host-tornello-pass-main=y"),
         ]);
-        towards_upstream(&mut sent, &origin(false), None);
+        towards_upstream(&mut sent, &origin(false), &[]);
         let cookies: Vec<_> = sent.get_all("cookie").iter().collect();
         assert_eq!(cookies, ["a=1; b=2"]);
     }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use http::HeaderName;
+
 use super::board::BoardKey;
 use super::cluster::Cluster;
 use super::identify::{EventKey, Identity};
@@ -19,7 +21,9 @@ use crate::admission::opening::Shut;
 use crate::admission::room::HoldReason;
 use crate::admission::{Class, Refusal, UnixTime};
 use crate::config::quiet;
-use crate::config::settings::{DrawSettings, QuotaSettings, RoomSettings, RouteSettings, Settings};
+use crate::config::settings::{
+    Belongs, DrawSettings, LaneSettings, QuotaSettings, RoomSettings, RouteSettings, Settings,
+};
 use crate::pages::Pages;
 use crate::proof::draw::rules::{Rules, Source};
 use crate::proof::draw::{ROUND_AFTER_OPENING, drand};
@@ -196,8 +200,28 @@ pub struct Live {
     pub pages: Pages,
     /// The quota of requests that change our own state.
     pub door: Quota,
+    /// Fields in which trusted proxies name a person, a lane or staff, each once.
+    pub vouched: Arc<[HeaderName]>,
     /// Counts up with each configuration put in place.
     pub generation: u64,
+}
+
+/// The fields that only trusted proxies may set, by these settings.
+#[must_use]
+pub fn vouched(settings: &Settings) -> Arc<[HeaderName]> {
+    let lane = |lane: &LaneSettings| match &lane.belongs {
+        Belongs::Header { name, .. } => Some(name.clone()),
+        Belongs::Claim(_) | Belongs::Addresses(_) => None,
+    };
+    let staff = settings.routes.values().filter_map(|route| Some(route.bypass_header.as_ref()?.0.clone()));
+    let lanes = settings.rooms.values().flat_map(|room| room.lanes.iter().filter_map(lane));
+    let mut all: Vec<HeaderName> = Vec::new();
+    for name in settings.identity.header.iter().cloned().chain(staff).chain(lanes) {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all.into()
 }
 
 impl Live {

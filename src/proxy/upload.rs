@@ -102,8 +102,8 @@ pub struct Upload {
     left: u64,
     state: Arc<UploadState>,
     watch: Option<Watch>,
-    /// Names a person, so it is no trailer.
-    identity: Option<HeaderName>,
+    /// What trusted proxies say of a person, so it is no trailer.
+    vouched: Arc<[HeaderName]>,
 }
 
 /// Looks at the time of an upload.
@@ -178,14 +178,30 @@ impl Upload {
         }
         let watch =
             body.is_some().then(|| Watch { clock, pace: Pace::new(pace), cut: cut.clone(), alarm: None });
-        Self { body, held: VecDeque::new(), held_bytes: 0, left: limit, state, watch, identity: None }
+        Self {
+            body,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            left: limit,
+            state,
+            watch,
+            vouched: Arc::default(),
+        }
     }
 
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
         let state = Arc::new(UploadState { state: AtomicU8::new(FINISHED), ..UploadState::default() });
-        Self { body: None, held: VecDeque::new(), held_bytes: 0, left: 0, state, watch: None, identity: None }
+        Self {
+            body: None,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            left: 0,
+            state,
+            watch: None,
+            vouched: Arc::default(),
+        }
     }
 
     /// How far it has got, for whoever follows it.
@@ -194,10 +210,10 @@ impl Upload {
         &self.state
     }
 
-    /// The field that names a person cannot come after the body.
+    /// Fields in which trusted proxies name a person, a lane or staff cannot come after the body.
     #[must_use]
-    pub fn naming(self, identity: Option<&HeaderName>) -> Self {
-        Self { identity: identity.cloned(), ..self }
+    pub fn vouched(self, vouched: Arc<[HeaderName]>) -> Self {
+        Self { vouched, ..self }
     }
 
     /// Waits for the first part of the body, or for all of it if it is short.
@@ -249,7 +265,7 @@ impl Upload {
             Some(Ok(frame)) => frame,
         };
         if let Some(trailers) = frame.trailers_mut() {
-            fit_trailers(trailers, self.identity.as_ref());
+            fit_trailers(trailers, &self.vouched);
         }
         let length = length(&frame);
         if length > self.left {

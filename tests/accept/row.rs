@@ -99,7 +99,7 @@ pub(crate) const ROWS: [Row; 25] = [
     ),
     row("M17", Takes::Short, "public hash-chained counters within 1 % of the crowd's truth"),
     row("M18", Takes::Long, "backend dead 10 s: status 100 % available, p99 ≤ 200 ms, in it, en, de, fr, sl"),
-    row("M19", Takes::Short, "S-IN: shares of lanes within 2 points of their weights, idle share lent"),
+    row("M19", Takes::Long, "S-IN: shares of lanes within 2 points of their weights, idle share lent"),
     row("M20", Takes::Short, "optional routes shed ≤ 1 s after saturation, critical completions unchanged"),
     row("M21", Takes::Short, "≥ 95 % of those who return in their slot admitted ≤ 60 s, ≤ 2 % idle"),
     row(

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use tornello::app::{Options, start};
@@ -57,7 +58,12 @@ impl Haproxy {
                     tokio::net::TcpStream::connect(site).await.ok().map(|_| true)
                 }
             });
-            if up.await {
+            // Another test may have taken the port, and HAProxy be about to end.
+            let is_ours = up.await && {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                child.try_wait().unwrap().is_none()
+            };
+            if is_ours {
                 return Self { child, site, _folder: folder };
             }
         }

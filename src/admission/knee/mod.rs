@@ -520,7 +520,7 @@ impl Knee {
     fn rest(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
         if reading.in_flight < 0.5 * limit {
             self.shift(Move { gain: 0.1, bounds: (0.9, 1.05) });
-            self.calm = Some(reading.in_flight);
+            self.calm = Some(reading.in_flight).filter(|_| reading.answers >= ANSWERS);
         }
         if now.since(self.peak_since).as_secs_f64() < self.beats(QUIET) {
             return limit;
@@ -554,6 +554,8 @@ impl Knee {
             return Some(back);
         }
         errors.cuts += 1;
+        // What it works on at once is not what it bears.
+        self.crew.forget();
         self.fast_start = false;
         self.cuts.add(Cause::Errors, None);
         let to = 0.75 * limit;

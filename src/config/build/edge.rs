@@ -12,7 +12,7 @@ use crate::config::settings::{
 use crate::config::text::{Format, Size};
 
 /// Headers that cannot name a person: they frame the message, belong to one hop, or are ours.
-const NOT_IDENTITY: [&str; 26] = [
+pub(super) const NOT_IDENTITY: [&str; 26] = [
     "accept",
     "authorization",
     "connection",

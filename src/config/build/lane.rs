@@ -1,12 +1,16 @@
 //! `room.NAME.lanes`.
 
+use http::HeaderName;
+use ipnet::IpNet;
+
 use super::Judge;
+use super::edge::NOT_IDENTITY;
 use crate::admission::policy::LanePolicy;
 use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
 use crate::config::raw::{Raw, RawLane, RawRoom};
 use crate::config::settings::{Belongs, ClaimProof, LaneSettings};
-use crate::config::text::Format;
+use crate::config::text::{Format, Text};
 
 /// Most lanes of one room.
 const LANES_MAX: usize = 8;
@@ -84,6 +88,35 @@ fn proof(judge: &mut Judge<'_, '_>, path: &KeyPath, lane: &RawLane) {
             .about(at(&["edge", "trusted_proxies"]))
             .note("without trusted proxies anybody could send the header and choose the lane")
     });
+    vouched(judge, path.key("header"), lane.header.as_ref().map(|header| &header.0));
+    covered(judge, path.key("addresses"), &lane.addresses);
+}
+
+/// A header in which a trusted proxy vouches for somebody must be one that clients do not write themselves.
+pub(super) fn vouched(judge: &mut Judge<'_, '_>, path: KeyPath, name: Option<&HeaderName>) {
+    let Some(name) = name.map(HeaderName::as_str) else { return };
+    judge.refuse_if(NOT_IDENTITY.contains(&name) || name.starts_with("tornello-"), || {
+        let help = "write a header of its own, which your proxy sets and takes from everybody else";
+        Finding::error(path, format!("the header `{name}` proves nothing: clients send it themselves"), help)
+    });
+}
+
+/// Where a trusted proxy sends no chain its clients come from its own address.
+pub(super) fn covered(judge: &mut Judge<'_, '_>, path: KeyPath, nets: &[Text<IpNet>]) {
+    let proxies = &judge.raw.edge.trusted_proxies;
+    let meets =
+        |net: &Text<IpNet>| proxies.iter().find(|proxy| net.0.contains(&proxy.0) || proxy.0.contains(&net.0));
+    let Some((index, proxy)) = nets.iter().enumerate().find_map(|(index, net)| Some((index, meets(net)?.0)))
+    else {
+        return;
+    };
+    let help = "leave the proxies out of these addresses";
+    let message = format!("the trusted proxy {proxy} is among these addresses");
+    judge.add(
+        Finding::warning(path.index(index), message, help)
+            .about(at(&["edge", "trusted_proxies"]))
+            .note("a request that it forwards without naming its client counts as its own"),
+    );
 }
 
 /// All claims that put somebody in a lane, each once.

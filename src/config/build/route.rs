@@ -135,6 +135,9 @@ fn bypass(judge: &mut Judge<'_, '_>, path: &KeyPath, route: &RawRoute) {
             .about(at(&["edge", "trusted_proxies"]))
             .note("without trusted proxies anybody could send the header and pass by the room")
     });
+    let header = route.bypass_header.as_ref().map(|header| &header.name.0);
+    super::lane::vouched(judge, path.key("bypass_header").key("name"), header);
+    super::lane::covered(judge, path.key("bypass_addresses"), &route.bypass_addresses);
     judge.refuse_if(first.is_some() && route.room.is_none() && route.quota.is_none(), || {
         let help = "remove the key, or give the route a room or a quota";
         Finding::warning(

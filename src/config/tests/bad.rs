@@ -368,6 +368,12 @@ const MEANING: &[Bad] = &[
         "bypass_header",
         "set `edge.trusted_proxies`",
     ),
+    (
+        "room = \"main\"",
+        "room = \"main\"\nbypass_header = { name = \"cookie\", value = \"staff=1\" }",
+        "cookie",
+        "takes from everybody else",
+    ),
     ("room = \"main\"", "room = \"main\"\nbypass_limit = 500", "bypass_limit = 500", "less than 200"),
     ("room = \"main\"", "room = \"main\"\nshared = true", "shared = true", "can have a route without a room"),
     ("room = \"main\"", "shared = true", "shared = true", "one person's"),
@@ -425,6 +431,17 @@ fn faults_of_one_key() {
 fn faults_between_keys() {
     check(MEANING);
     assert!(SHAPE.len() + MEANING.len() >= 50);
+}
+
+#[test]
+fn a_trusted_proxy_among_those_who_pass_is_warned_of() {
+    let passes = |net: &str| {
+        GOOD.replacen("room = \"main\"", &format!("room = \"main\"\nbypass_addresses = [\"{net}\"]"), 1)
+    };
+    let warnings = |net: &str| parse(&passes(net), "good.toml").unwrap().1;
+    let found = warnings("10.0.0.0/8");
+    assert!(matches!(&found[..], [one] if one.message.contains("10.0.0.7")), "{found:?}");
+    assert!(warnings("192.168.0.0/16").is_empty());
 }
 
 #[test]

@@ -140,8 +140,9 @@ const called = async () => {
 // Whoever has a slot is called from then on, wherever the line is.
 const due = () => me.slot && me.slot.state === "taken" && me.slot.from_ms <= Date.now() + skew;
 const away = () => me.slot && me.slot.state === "taken" ? "slot" : "waiting";
-// It stood still for a minute or more since this page heard when the slot begins.
-const moved = () => away() === "slot" && board.stood_still_s >= 0 && !(Math.abs(board.stood_still_s - me.still) < 60);
+// It stood still for a minute or more since this page heard when the slot begins. While it does the reason is said, and
+// nobody asks at every look.
+const moved = () => board.state !== "held" && away() === "slot" && board.stood_still_s >= 0 && !(Math.abs(board.stood_still_s - me.still) < 60);
 const next = () => {
   if (me.state === "done") {
     phase = "done";

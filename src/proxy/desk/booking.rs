@@ -32,8 +32,12 @@ impl Visit<'_> {
         let (buckets, bytes) = (&self.proxy.buckets, self.live.settings.buckets_bytes);
         match buckets.take(key, &quota, bytes, self.now) {
             Verdict::Empty(empty) => Err(over_quota(&quota, empty.retry_after)),
-            // Where there is no room for one more key, what is paid at the door must do.
-            Verdict::Taken(_) | Verdict::TableFull => Ok(()),
+            Verdict::Taken(_) => Ok(()),
+            // Whoever fills the table books no more for it: a slot can wait.
+            Verdict::TableFull => {
+                self.proxy.witness.metrics.bucket_table_full.inc();
+                Err(over_quota(&quota, REST))
+            }
         }
     }
 }

@@ -85,19 +85,21 @@ impl Visit<'_> {
         };
         let (settings, number) = (&self.room.settings, ticket.number);
         let pass = ticket.pass(&self.proxy.ring, ticket.time);
-        if matches!(self.slot_of(&ticket), Some(PlaceSlot::Offered(_)))
-            && let Err(refusal) = self.pay_for_slot()
-        {
+        let fits = |slot: Slot| {
+            shown.is_none_or(|shown| is_near(shown, self.times_ms(slot).0, settings.slots.rule.length))
+        };
+        // Nobody pays for what is not given, and nothing is given that was not paid for.
+        let pays = matches!(self.slot_of(&ticket), Some(PlaceSlot::Offered(slot)) if fits(slot));
+        if pays && let Err(refusal) = self.pay_for_slot() {
             return refuse::refuse(self.live, &refusal, self.asked, record);
         }
         let (slot, other) = self.room.line.with(|line| {
             let (policy, slots) = (&settings.policy, &settings.slots);
-            if let (Some(shown), Some(PlaceSlot::Offered(slot))) =
-                (shown, self.slot_in(line, number, &pass.id))
-                && !is_near(shown, self.times_ms(slot).0, slots.rule.length)
+            if let Some(PlaceSlot::Offered(slot)) = self.slot_in(line, number, &pass.id)
+                && !fits(slot)
             {
                 (None, Some(slot))
-            } else if slots.offer {
+            } else if slots.offer && pays {
                 (line.take_slot(policy, &slots.rule, number, &pass.id, self.now), None)
             } else {
                 (line.slot(number, self.now), None)
