@@ -33,7 +33,7 @@ test:
 	$(CARGO) test --release --locked $(CHECKED)
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
 	/usr/bin/python3 -m unittest discover --start-directory benches/overload --quiet
-	$(MAKE) fuzz SECONDS=20
+	$(MAKE) fuzz SECONDS=10
 
 # Every row of what a click day demands, a line each. ARGS=--write-met keeps what is met as the baseline.
 accept:

@@ -105,7 +105,7 @@ pub(crate) const ROWS: [Row; 25] = [
     row(
         "M22",
         Takes::Long,
-        "S-IN after the outage: ≤ 1.1 × capacity in every second, direct again in ≤ 10 s",
+        "S-IN, all work alike, after the outage: ≤ 1.1 × capacity in every second, direct again in ≤ 10 s",
     ),
     row(
         "M23",
