@@ -225,12 +225,13 @@ impl Values {
     }
 
     fn quota(&mut self, path: &str, quota: &QuotaSettings) {
-        let QuotaSettings { user, prefix } = quota;
+        let QuotaSettings { user, address, prefix } = quota;
         let mut put = |path: &str, quota: &Quota| {
             self.put(format!("{path}.rate"), write_interval(Duration::from_nanos(quota.interval_ns())));
             self.put(format!("{path}.burst"), quota.burst());
         };
         put(path, user);
+        put(&format!("{path}.address"), address);
         put(&format!("{path}.prefix"), prefix);
     }
 

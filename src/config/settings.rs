@@ -209,11 +209,13 @@ pub struct IdentitySettings {
     pub forwarded: ForwardedHeader,
 }
 
-/// A quota for a user and a wide one for the user's network.
+/// A quota for a user, one for those who cannot be told apart, and a wide one for the network of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaSettings {
-    /// For one user: an identity, a credential, a ticket, else an address prefix.
+    /// For one user: an identity, a credential, a pass, a ticket.
     pub user: Quota,
+    /// For all together who show nothing but one address.
+    pub address: Quota,
     /// For one address prefix, whoever its users are. Shared addresses are people: keep it wide.
     pub prefix: Quota,
 }

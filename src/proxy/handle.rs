@@ -196,7 +196,8 @@ fn take_token(
     }
 }
 
-/// Takes from both buckets or from none.
+/// Takes from both buckets or from none. Whoever shows nothing but an address shares its bucket with all who
+/// do so behind it, and that one has a quota of its own.
 pub(super) fn spend(
     proxy: &Proxy,
     live: &Live,
@@ -206,9 +207,10 @@ pub(super) fn spend(
 ) -> Result<(), Refusal> {
     let (rules, bytes) = (&quota.settings, live.settings.buckets_bytes);
     let (user, network) = (who.user.0 ^ quota.salt, who.network.0 ^ quota.salt);
-    let mine = proxy.buckets.take(user, &rules.user, bytes, now);
+    let rule = if who.shared { &rules.address } else { &rules.user };
+    let mine = proxy.buckets.take(user, rule, bytes, now);
     if let Verdict::Empty(empty) = mine {
-        return Err(over_quota(&rules.user, empty.retry_after));
+        return Err(over_quota(rule, empty.retry_after));
     }
     let mut ours = proxy.buckets.take(network, &rules.prefix, bytes, now);
     if mine == Verdict::TableFull || ours == Verdict::TableFull {
@@ -218,7 +220,7 @@ pub(super) fn spend(
         ours = proxy.buckets.take_shared(&rules.prefix, now);
     }
     if let Verdict::Empty(empty) = ours {
-        proxy.buckets.give_back(user, &rules.user);
+        proxy.buckets.give_back(user, rule);
         return Err(over_quota(&rules.prefix, empty.retry_after));
     }
     Ok(())

@@ -85,7 +85,7 @@ fn one_address(scenario: &mut toml::Table) {
 fn guess(initial: u32) -> String {
     format!(
         "[listen]\nhttp = \"127.0.0.1:0\"\n\n[edge]\nmax_connections_per_prefix = 20000\n\n\
-         [door]\nrate = \"20/s\"\nburst = 100\nprefix = {{ rate = \"5000/s\", burst = 10000 }}\n\n\
+         [door]\nprefix = {{ rate = \"5000/s\", burst = 10000 }}\n\n\
          [upstream.cards]\naddresses = [\"127.0.0.1:1\"]\nannounce_limit = true\n\
          limit = {{ initial = {initial}, floor = 2, ceiling = 400, latency = \"150ms\", wait = \"400ms\" }}\n\n\
          [upstream.rest]\naddresses = [\"127.0.0.1:1\"]\n\n\

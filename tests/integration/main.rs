@@ -20,6 +20,7 @@ mod caches;
 mod ceremony;
 mod circuit;
 mod disk;
+mod door;
 mod draw;
 mod faults;
 mod forwarding;

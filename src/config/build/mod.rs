@@ -61,7 +61,7 @@ pub(super) fn settings(mut judge: Judge<'_, '_>) -> Option<Settings> {
         quotas: each(&raw.quota, |_, quota| quota::build(quota)),
         rooms: each(&raw.room, room::build),
         routes: each(&raw.route, |_, route| route::build(route)),
-        door: quota::build(&raw.door.quota()),
+        door: quota::door(&raw.door),
         buckets_bytes: raw.edge.bucket_memory.0.0,
     })
 }

@@ -256,19 +256,23 @@ pub(crate) struct RawDoor {
     pub(crate) burst: Option<u32>,
     /// The same for a whole network, IPv4 /24 or IPv6 /48, which many people may share.
     /// Default: 50 times the user's. Hot.
-    pub(crate) prefix: Option<RawPrefixQuota>,
+    pub(crate) prefix: Option<RawWideQuota>,
+    /// The same for all together who show nothing but one address (IPv4, IPv6 /64): no ticket, no pass, no
+    /// identity, no credential. Default: `{ rate = "50/s", burst = 1000 }`, never less than one user's. Hot.
+    pub(crate) address: Option<RawWideQuota>,
 }
 
 impl Default for RawDoor {
     fn default() -> Self {
-        Self { rate: Text::of("60/m"), burst: None, prefix: None }
+        Self { rate: Text::of("60/m"), burst: None, prefix: None, address: None }
     }
 }
 
 impl RawDoor {
     /// The door is a quota whose rate has a default.
     pub(crate) fn quota(&self) -> RawQuota {
-        RawQuota { rate: self.rate.clone(), burst: self.burst, prefix: self.prefix.clone() }
+        let (rate, burst) = (self.rate.clone(), self.burst);
+        RawQuota { rate, burst, prefix: self.prefix.clone(), address: self.address.clone() }
     }
 }
 
@@ -283,16 +287,19 @@ pub(crate) struct RawQuota {
     pub(crate) burst: Option<u32>,
     /// The same for a whole network, IPv4 /24 or IPv6 /48, which many people may share.
     /// Default: 50 times the user's. Hot.
-    pub(crate) prefix: Option<RawPrefixQuota>,
+    pub(crate) prefix: Option<RawWideQuota>,
+    /// The same for all together who show nothing but one address (IPv4, IPv6 /64): no ticket, no pass, no
+    /// identity, no credential. Default: as much as one user. Hot.
+    pub(crate) address: Option<RawWideQuota>,
 }
 
-/// `prefix` of a quota
+/// `prefix` and `address` of a quota
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RawPrefixQuota {
-    /// Requests that one prefix may send in the long run, per `s`, `m`, `h` or `d`. Hot.
+pub(crate) struct RawWideQuota {
+    /// Requests that all of them may send in the long run, per `s`, `m`, `h` or `d`. Hot.
     pub(crate) rate: Text<Rate>,
-    /// Requests that one prefix may send at once after a rest. Default: the number in `rate`. Hot.
+    /// Requests that all of them may send at once after a rest. Default: the number in `rate`. Hot.
     #[schemars(range(min = 1, max = 50_000_000))]
     pub(crate) burst: Option<u32>,
 }

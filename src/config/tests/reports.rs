@@ -131,6 +131,8 @@ fn a_reload_reports_every_changed_key() {
         new: new.map(str::to_owned),
     };
     let wanted = [
+        // Nothing else is written for an address.
+        change("quota.person.address.rate", Some("10/s"), Some("12/s")),
         change("quota.person.rate", Some("10/s"), Some("12/s")),
         change("room.main.hold", Some("false"), Some("true")),
         change("room.main.message.en", Some("\"Please wait.\""), Some("\"Soon.\"")),
@@ -139,8 +141,8 @@ fn a_reload_reports_every_changed_key() {
         change("upstream.app.addresses[10.0.0.6:8080]", Some("weight 2"), Some("weight 2, drain")),
     ];
     assert_eq!(difference(&old, &new), wanted);
-    assert_eq!(wanted[1].to_string(), "room.main.hold: false -> true");
-    assert_eq!(wanted[4].to_string(), "route.all.host: \"www.example.org\" -> (none)");
+    assert_eq!(wanted[2].to_string(), "room.main.hold: false -> true");
+    assert_eq!(wanted[5].to_string(), "route.all.host: \"www.example.org\" -> (none)");
     assert_eq!(needs_restart(&old, &new), Vec::<String>::new());
 }
 

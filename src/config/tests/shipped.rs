@@ -91,6 +91,8 @@ fn shown_inside(path: &str) -> Option<(&str, &str)> {
         "upstream.NAME.tls",
         "room.NAME.webhook",
         "door.prefix",
+        "door.address",
+        "quota.NAME.address",
         "listen.http",
         "listen.https",
         "tls.certificates",

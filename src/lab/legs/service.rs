@@ -24,7 +24,7 @@ pub fn configuration(scenario: &Scenario, origin: SocketAddr) -> String {
     let scaled = |real_s: f64| format!("\"{:.0}ms\"", (real_s * 1_000.0 / scenario.time_scale).max(1.0));
     let mut text = String::from(
         "[edge]\nmax_connections_per_prefix = 20000\ndrain = \"10s\"\n\n\
-         [door]\nrate = \"20/s\"\nburst = 100\nprefix = { rate = \"5000/s\", burst = 10000 }\n",
+         [door]\nprefix = { rate = \"5000/s\", burst = 10000 }\n",
     );
     for (index, pool) in scenario.pools.iter().enumerate() {
         let slowest = scenario.endpoints.iter().filter(|end| end.pool == Some(index));
