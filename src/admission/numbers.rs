@@ -180,7 +180,9 @@ impl Numbers {
     /// Those of them that were not given up: people who wait or are away, and numbers that were perhaps never given.
     #[must_use]
     pub fn perhaps_people(&self) -> u64 {
-        self.waiting() - self.passed.values().filter(|why| **why == Passed::Left).count() as u64
+        // After a step back to older marks, numbers beyond those given may be over.
+        let given = self.passed.range(..=self.marks.issued);
+        self.waiting().saturating_sub(given.filter(|(_, why)| **why == Passed::Left).count() as u64)
     }
 
     /// People who wait: those numbers, without the ones that the line passes over or that were perhaps never given.
@@ -190,6 +192,16 @@ impl Numbers {
         let gone = self.passed.len() as u64;
         let both = if unsure > 0 { self.passed.range(self.uncertain.clone()).count() as u64 } else { 0 };
         (self.waiting() + both).saturating_sub(unsure + gone)
+    }
+
+    /// Of `wanted` people, how many one step can call; of those with a slot it passes over `away`, see
+    /// [`Numbers::reach`].
+    #[must_use]
+    pub fn callable(&self, wanted: u64, away: u64) -> u64 {
+        let (first, last) = (self.marks.cursor + 1, self.reach(wanted.min(self.waiting()), away));
+        let passed = self.passed.range(first..(last + 1).max(first)).map(|(number, _)| *number);
+        let nobody = passed.filter(|number| !self.is_uncertain(*number)).count() as u64;
+        (last + 1 - first).saturating_sub(nobody + overlap(&self.uncertain, first, last))
     }
 
     /// Its turn has come.
@@ -370,6 +382,23 @@ mod tests {
         assert!(!again.is_spent(99), "whoever was inside goes on");
         assert_eq!(again.unkept().words, []);
         assert_eq!(again.call_up_to(151).map(|(_, people)| people), Some(50));
+    }
+
+    #[test]
+    fn what_is_over_beyond_what_was_given_is_nobody() {
+        let mut numbers = restored(10, 10, 10);
+        numbers.restore_over(NumberSet::of_words([(1, 1)]));
+        assert_eq!((numbers.perhaps_people(), numbers.people()), (0, 0));
+    }
+
+    #[test]
+    fn one_step_can_call_those_before_a_row_of_slots() {
+        let mut numbers = restored(12, 20, 0);
+        numbers.give_up(1);
+        (5..=8).for_each(|number| numbers.pass_over(number));
+        assert_eq!((numbers.callable(ALL, 3), numbers.callable(2, 3), numbers.callable(0, 3)), (3, 2, 0));
+        assert_eq!(numbers.callable(ALL, 4), 7, "without those who were perhaps never given");
+        assert_eq!(numbers.callable(ALL, ALL), numbers.people());
     }
 
     #[test]

@@ -162,10 +162,11 @@ pub struct LanePolicy {
 }
 
 impl RoomPolicy {
-    /// The weight of a lane, 1 if the policy does not name it; that of everybody else for `None`.
+    /// The weight of a lane, 1 if the policy does not name it; that of everybody else, who are in its first lane,
+    /// for `None`.
     #[must_use]
     pub fn weight(&self, lane: Option<&str>) -> u32 {
-        let named = |name: &str| self.lanes.iter().find(|lane| lane.name == name);
+        let named = |name: &str| self.lanes.iter().skip(1).find(|lane| lane.name == name);
         lane.map_or_else(|| self.lanes.first(), named).map_or(1, |lane| lane.weight)
     }
 }

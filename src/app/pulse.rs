@@ -274,7 +274,11 @@ impl Pulse {
         }
         for (name, room) in &live.rooms {
             self.measure_room(name, &room.line.facts(&room.settings.policy));
-            self.measure_lanes(name, &lane::lanes(room));
+            let lanes = lane::lanes(room);
+            self.measure_lanes(name, &lanes);
+            for lane in lane::gone(room, &lanes) {
+                self.measure_no_lane(name, &lane);
+            }
             let slots = room.line.with(|line| line.slots());
             metrics.room_slots.with_label_values(&[name.as_str()]).set(count(slots));
         }
@@ -308,6 +312,15 @@ impl Pulse {
         let (now, _) = state(facts.state);
         for known in ["closed", "prequeue", "open", "queueing", "held", "ended"] {
             metrics.room_state.with_label_values(&[name, known]).set(i64::from(known == now));
+        }
+    }
+
+    /// What it has of people is none; what it had is counted on.
+    fn measure_no_lane(&self, name: &str, lane: &str) {
+        let metrics = &self.proxy.witness.metrics;
+        for gauge in [&metrics.lane_waiting, &metrics.lane_front_row, &metrics.lane_late] {
+            // An error says that nothing was ever measured there.
+            _ = gauge.remove_label_values(&[name, lane]);
         }
     }
 

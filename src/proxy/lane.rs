@@ -36,22 +36,53 @@ pub(super) fn lane(live: &Live, room: &Room, who: &Identity, asked: &Asked, fiel
 
 /// What the lane of a number is called; `None` where there is one line.
 pub(super) fn name(room: &Room, line: &Line, number: u64) -> Option<String> {
-    line.lane_name(number).map(str::to_owned).or_else(|| first(room, line.has_lanes()))
+    line.lane_name(number).map(|name| other(room, name)).or_else(|| first(room, line.has_lanes()))
 }
 
 /// One look at each lane, with its name; none where there is one line.
 #[must_use]
 pub fn lanes(room: &Room) -> Vec<(String, LaneFacts)> {
     let all: Vec<(Option<String>, LaneFacts)> = room.line.with(|line| {
-        let named = |facts: LaneFacts| (line.lane_name(facts.id.origin()).map(str::to_owned), facts);
+        let named =
+            |facts: LaneFacts| (line.lane_name(facts.id.origin()).map(|name| other(room, name)), facts);
         line.lane_facts().into_iter().map(named).collect()
     });
     let first = first(room, all.len() > 1);
     all.into_iter().filter_map(|(name, facts)| Some((name.or_else(|| first.clone())?, facts))).collect()
 }
 
+/// Names of lanes that no line goes by any more, `lanes` being those that are: nothing is measured there.
+#[must_use]
+pub fn gone(room: &Room, lanes: &[(String, LaneFacts)]) -> Vec<String> {
+    let others = room.line.with(|line| line.lanes_as_they_are());
+    let others = others.iter().map(|lane| other(room, &lane.name));
+    let all = others.chain(first(room, true));
+    all.filter(|name| lanes.iter().all(|(known, _)| known != name)).collect()
+}
+
+/// The name of a lane beside the first. After a restart the configuration may name the first as this one was
+/// before, which people may still be in.
+fn other(room: &Room, name: &str) -> String {
+    beside(first(room, true).as_deref(), name)
+}
+
+fn beside(first: Option<&str>, name: &str) -> String {
+    if first == Some(name) { format!("{name}-before") } else { name.to_owned() }
+}
+
 /// The first lane's name. Where the configuration names none any more and there are others, it has this one.
 fn first(room: &Room, others: bool) -> Option<String> {
     let named = room.settings.policy.lanes.first().map(|lane| lane.name.clone());
     named.or_else(|| others.then(|| "everybody-else".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_lanes_are_told_by_one_name() {
+        assert_eq!(beside(Some("citizens"), "offices"), "offices");
+        assert_eq!(beside(Some("offices"), "offices"), "offices-before", "they changed places");
+    }
 }

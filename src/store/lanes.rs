@@ -10,6 +10,7 @@ use crate::admission::room::{Room, RoomMarks};
 
 impl Line {
     /// Lanes that are new in the policy get numbers. False if there were too many in the life of the room.
+    #[must_use]
     pub fn name_lanes(&self, policy: &RoomPolicy) -> bool {
         self.with(|room| room.name_lanes(policy))
     }

@@ -102,6 +102,11 @@ async fn a_lane_is_told_by_proof_and_outlives_a_kill_and_a_reload() {
     let (status, said) = reload(&LANES.replace("citizens", "people")).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(said.contains("`people` takes everybody else in the place of `citizens`"), "{said}");
+    let exchanged =
+        "lanes = [{ name = \"offices\" }, { name = \"citizens\", claim = \"role\", value = \"office\" }]";
+    let (status, said) = reload(exchanged).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(said.contains("`offices` takes everybody else, which it did not, but up to"), "{said}");
     let (status, said) = reload(&LANES.replace("weight = 3", "weight = 9")).await;
     assert_eq!(status, StatusCode::OK, "{said}");
     let told = get(process.admin, "/status").await.json();

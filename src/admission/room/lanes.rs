@@ -20,6 +20,8 @@ pub(super) struct Lane {
     pub(super) id: LaneId,
     /// Empty for the first.
     name: String,
+    /// The policy names it, as another than its first.
+    named: bool,
     pub(super) numbers: Numbers,
     /// Calls of an earlier process, whose times are not known.
     pub(super) left_called: Option<LeftCalled>,
@@ -41,6 +43,7 @@ impl Lane {
         Self {
             id,
             name,
+            named: false,
             left_called: LeftCalled::up_to(id.origin(), cursor, now),
             numbers,
             late: LateLane::default(),
@@ -51,6 +54,17 @@ impl Lane {
             called: 0,
             seated: 0,
         }
+    }
+
+    /// It takes part: it is the first, or the policy names it, or somebody is left in it.
+    fn stands(&self) -> bool {
+        self.id == LaneId::FIRST
+            || self.named
+            || self.numbers.waiting() > 0
+            || !self.front.is_empty()
+            || !self.late.is_empty()
+            || self.late.called() > 0
+            || self.left_called.is_some()
     }
 
     fn weight(&self, policy: &RoomPolicy) -> u32 {
@@ -82,9 +96,9 @@ impl Lane {
         self.front.len() as u64 - self.front.ahead_of(self.numbers.marks().cursor + 1)
     }
 
-    /// Calls so many: of them the late lane's part, and the next in line, with `seats` who have a slot at most.
-    fn plan(&mut self, wanted: u64, people: u64, seats: u64, quiet: bool, clock: Moment) {
-        let late = self.late.part(wanted, people).min(self.again(quiet));
+    /// Calls so many: of them the late lane's part, and the next in `line`, with `seats` who have a slot at most.
+    fn plan(&mut self, wanted: u64, line: u64, seats: u64, quiet: bool, clock: Moment) {
+        let late = self.late.part(wanted, line).min(self.again(quiet));
         self.late.call(late, clock);
         self.called += late;
         self.wanted = self.numbers.reach(wanted - late, seats);
@@ -149,7 +163,7 @@ impl Lanes {
 
     /// Whose front row gets the next seat.
     pub(super) fn next_seat(&self, policy: &RoomPolicy) -> Option<LaneId> {
-        if self.others.is_empty() {
+        if !self.others.iter().any(Lane::stands) {
             return (!self.first.front.is_empty()).then_some(LaneId::FIRST);
         }
         let asks =
@@ -182,32 +196,33 @@ impl Lanes {
 
     /// Calls so many in all, each lane by its weight; in quiet hours nobody again who is silent.
     pub(super) fn call(&mut self, policy: &RoomPolicy, wanted: u64, seats: u64, quiet: bool, clock: Moment) {
-        if self.others.is_empty() {
+        if !self.others.iter().any(Lane::stands) {
             let waiting = self.first.numbers.waiting();
             return self.first.plan(wanted, waiting, seats, quiet, clock);
         }
         let somebody = self.all().any(|lane| lane.numbers.people() > 0);
-        let sum: u32 = self.all().map(|lane| lane.weight(policy)).sum();
+        let sum: u32 = self.all().filter(|lane| lane.stands()).map(|lane| lane.weight(policy)).sum();
         for lane in self.all_mut().filter(|lane| lane.numbers.people() == 0) {
             // Its line is empty and earns nothing: its silent ones have a tenth of what the line would have had.
             let part = f64::from(lane.weight(policy)) / f64::from(sum);
             lane.late.earn_part(part * wanted as f64);
         }
         // Who gave the number up is passed on the way, and takes nobody's turn. A call to somebody silent is
-        // mostly in vain: it takes no turn from those who wait elsewhere beyond its tenth.
+        // mostly in vain: it takes no turn from those who wait elsewhere beyond its tenth. Nor does a lane take
+        // turns for those whom it cannot call in this step, behind a row of slots.
         let asks = |lane: &Lane| Asks {
             lane: lane.id,
             weight: lane.weight(policy),
-            wants: lane.numbers.people()
+            wants: lane.numbers.callable(wanted, seats)
                 + if somebody { lane.late.asks() } else { u64::MAX }.min(lane.again(quiet)),
         };
         let mut asks: Vec<Asks> = self.all().map(asks).collect();
         for (id, given) in self.calls.give(&mut asks, wanted) {
             let lane = self.of_mut(id.origin());
-            let people = lane.numbers.people();
-            lane.plan(given, people, seats, quiet, clock);
-            if wanted > 0 && people == 0 {
-                lane.wanted = lane.numbers.marks().issued;
+            let callable = lane.numbers.callable(wanted, seats);
+            lane.plan(given, callable, seats, quiet, clock);
+            if wanted > 0 && callable == 0 {
+                lane.wanted = lane.numbers.reach(lane.numbers.waiting(), seats);
             }
         }
     }
@@ -222,9 +237,13 @@ impl Room {
     }
 
     /// The lanes that the policy names and that are new here get numbers of their own. The first of the
-    /// policy is the first one here. False if there were too many before; then those who would be theirs
-    /// stand in the first.
+    /// policy is the first one here; those that it names no more stand until nobody is left in them. False if
+    /// there were too many before; then those who would be theirs stand in the first.
+    #[must_use]
     pub fn name_lanes(&mut self, policy: &RoomPolicy) -> bool {
+        for lane in &mut self.lanes.others {
+            lane.named = policy.lanes.iter().skip(1).any(|named| named.name == lane.name);
+        }
         let epoch = self.marks().epoch;
         for lane in policy.lanes.iter().skip(1) {
             if self.lane_named(&lane.name).is_some() {
@@ -235,6 +254,7 @@ impl Room {
             let origin = id.origin();
             let marks = RoomMarks { epoch, issued: origin, reserved: origin, cursor: origin };
             let mut new = Lane::restore(id, lane.name.clone(), marks, self.last_step);
+            new.named = true;
             // Whoever joins it in quiet hours is awake.
             new.asleep_up_to = self.lanes.first().asleep_up_to.map(|_| 0);
             self.lanes.others.push(new);
@@ -306,16 +326,20 @@ impl Room {
         }
     }
 
-    /// It has more lanes than the first.
+    /// It has more lanes than the first: that the policy names, or that somebody is left in.
     #[must_use]
     pub fn has_lanes(&self) -> bool {
-        !self.lanes.others.is_empty()
+        self.standing().nth(1).is_some()
     }
 
-    /// One look at each lane, the first one first.
+    /// One look at each lane that the policy names or that somebody is left in, the first one first.
     #[must_use]
     pub fn lane_facts(&self) -> Vec<LaneFacts> {
-        self.lanes.all().map(Lane::facts).collect()
+        self.standing().map(Lane::facts).collect()
+    }
+
+    fn standing(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.all().filter(|lane| lane.stands() || self.calls.open(lane.id) > 0)
     }
 
     /// One look at the lane of a number.
@@ -339,7 +363,13 @@ impl Room {
         let extended = self.extensions.numbers().filter(|number| {
             of(number) && self.calls.called_at(*number).is_none() && lane.late.called_at(*number).is_none()
         });
-        let here = passes + absent + lane.front.len() + away + lane.late.called() + extended.count();
+        // A restart knows of those who were called or inside before that they came, or have not come yet.
+        let left = lane.left_called.iter().flat_map(LeftCalled::numbers).filter(|number| {
+            let counted = self.slots.contains(*number) || self.extensions.until(*number).is_some();
+            lane.numbers.is_unclaimed(*number) && lane.late.misses(*number) == 0 && !counted
+        });
+        let here =
+            passes + absent + lane.front.len() + away + lane.late.called() + extended.count() + left.count();
         (lane.numbers.perhaps_people() + lane.late.len(), here as u64 + open)
     }
 

@@ -24,6 +24,11 @@ impl LeftCalled {
     pub(super) fn up_to(origin: u64, cursor: u64, now: Moment) -> Option<Self> {
         (cursor > origin).then_some(Self { next: origin + 1, last: cursor, since: now })
     }
+
+    /// Those whose time is not known to be over.
+    pub(super) fn numbers(&self) -> RangeInclusive<u64> {
+        self.next..=self.last
+    }
 }
 
 impl Room {

@@ -194,8 +194,12 @@ impl Room {
 
     /// A holder gives the number up.
     pub fn leave(&mut self, number: u64, pass: &PassId, now: Moment) {
-        self.extensions.forget(number);
         let lane = self.lanes.of_mut(number);
+        if LaneId::of(number) != lane.id || number > lane.numbers.marks().issued {
+            // A ticket of a newer state than this one: the number is somebody else's when it is given.
+            return;
+        }
+        self.extensions.forget(number);
         lane.late.forget(number);
         if !lane.numbers.is_called(number) && !lane.numbers.is_spent(number) {
             lane.numbers.give_up(number);
@@ -426,9 +430,10 @@ impl Room {
     #[must_use]
     pub fn facts(&self, policy: &RoomPolicy) -> RoomFacts {
         let (mut cursor, mut issued, mut rate, mut spread) = (0, 0, 0.0, None);
-        for lane in self.lanes.all().map(Lane::facts) {
+        let lanes = self.lane_facts();
+        for lane in &lanes {
             (cursor, issued, rate) = (cursor + lane.cursor, issued + lane.issued, rate + lane.rate);
-            spread = lane.spread.filter(|_| !self.has_lanes());
+            spread = lane.spread.filter(|_| lanes.len() == 1);
         }
         RoomFacts {
             state: self.state(policy),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Claim, PassId, Room, RoomState};
-use crate::admission::lane::LaneId;
 use crate::admission::moment::Moment;
 use crate::admission::policy::RoomPolicy;
 use crate::admission::slots::{Outlook, SHARE, Slot, SlotChanges, SlotRule, Window};
@@ -164,7 +163,7 @@ impl Room {
         let lane = self.lanes.of(number);
         let uncalled = number > 0 && !lane.numbers.is_called(number) && !self.slots.contains(number);
         // No time is promised in one of several lines: what each takes changes what falls to the others.
-        let several = !policy.lanes.is_empty() || lane.id != LaneId::FIRST;
+        let several = self.has_lanes() || !policy.lanes.is_empty();
         if !uncalled || several || self.state(policy) != RoomState::Queueing {
             return None;
         }

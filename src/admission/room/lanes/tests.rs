@@ -6,7 +6,7 @@ use super::*;
 use crate::admission::number_set::NumberSet;
 use crate::admission::policy::{LanePolicy, PollRule};
 use crate::admission::room::{Claim, Load, PassId, Touch};
-use crate::admission::slots::{Slot, SlotRule};
+use crate::admission::slots::{Slot, SlotRule, Window};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,6 +68,30 @@ impl Bench {
 
     fn claim(&mut self, number: u64) -> Claim {
         self.room.claim(&self.policy, number, pass(number), self.now)
+    }
+
+    /// Everybody who is called comes, and goes at the next step.
+    fn keep_moving(&mut self, steps: u64) {
+        let mut inside: Vec<u64> = Vec::new();
+        for _ in 0..steps {
+            self.step(SECOND);
+            inside.iter().for_each(|number| _ = self.room.end(&pass(*number), self.now));
+            let called = self.room.marks().cursor;
+            inside = (1..=called).filter(|number| self.claim(*number) == Claim::Admitted).collect();
+        }
+    }
+
+    fn is_offered_a_slot(&self, number: u64) -> bool {
+        let rule = SlotRule { after: SECOND * 10, length: SECOND * 600 };
+        self.room.slot_offer(&self.policy, &rule, number, &pass(number), self.now).is_some()
+    }
+
+    /// They have slots, much later.
+    fn send_away(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            self.room.slots.take(*number, Window { begins_s: 3_000, ends_s: 6_000 });
+            self.room.lanes.of_mut(*number).numbers.pass_over(*number);
+        }
     }
 
     /// What a store would find after a kill.
@@ -244,28 +268,17 @@ fn there_are_only_so_many_lanes() {
 
 #[test]
 fn a_slot_outlives_that_its_room_gets_lanes_and_none_is_offered_there() {
-    let is_offered = |bench: &Bench, number: u64| {
-        let rule = SlotRule { after: SECOND * 10, length: SECOND * 600 };
-        let offer = bench.room.slot_offer(&bench.policy, &rule, number, &pass(number), bench.now);
-        offer.is_some()
-    };
     let mut bench = Bench::new(10, &[]);
     (0..1_000).for_each(|_| _ = bench.join("citizens"));
-    let mut inside: Vec<u64> = Vec::new();
-    for _ in 0..40 {
-        bench.step(SECOND);
-        inside.iter().for_each(|number| _ = bench.room.end(&pass(*number), bench.now));
-        let called = bench.room.marks().cursor;
-        inside = (1..=called).filter(|number| bench.claim(*number) == Claim::Admitted).collect();
-    }
+    bench.keep_moving(40);
     let cursor = bench.room.marks().cursor;
-    assert!(is_offered(&bench, cursor + 500), "while there is one line");
+    assert!(bench.is_offered_a_slot(cursor + 500), "while there is one line");
     let (away, window) = (cursor + 20, Slot { from: SECOND * 30, until: SECOND * 600 });
     bench.room.restore_slots(&bench.policy, &[(away, window)], bench.now);
     bench.policy = policy(10, &[("citizens", 1), ("offices", 1)]);
     assert!(bench.room.name_lanes(&bench.policy));
     let office = bench.join("offices");
-    let offered = [cursor + 500, office].map(|number| is_offered(&bench, number));
+    let offered = [cursor + 500, office].map(|number| bench.is_offered_a_slot(number));
     assert_eq!(offered, [false, false]);
     bench.kill();
     bench.room.restore_slots(&bench.policy, &[(away, window)], bench.now);
@@ -303,4 +316,125 @@ fn at_its_end_all_lanes_are_over_and_what_was_counted_stays() {
     assert!(numbers.into_iter().all(|number| bench.claim(number) != Claim::Admitted));
     assert_eq!(bench.room.tally().given, 4);
     bench.room.check().unwrap();
+}
+
+#[test]
+fn a_row_of_slots_in_one_lane_is_not_called_all_at_once() {
+    let mut bench = Bench::new(3, &[("citizens", 1), ("offices", 1)]);
+    let offices: Vec<u64> = (0..150).map(|_| bench.join("offices")).collect();
+    bench.send_away(&offices);
+    for steps in 1..=50 {
+        bench.step(SECOND);
+        let cursor = bench.room.facts_of_lane(offices[0]).cursor;
+        assert!(cursor <= 3 * steps, "{cursor} after {steps}");
+    }
+    assert_eq!(bench.room.facts_of_lane(offices[0]).cursor, 150, "and stops nobody");
+}
+
+#[test]
+fn a_lane_takes_no_turns_for_those_behind_a_row_of_slots() {
+    let mut bench = Bench::new(2, &[("citizens", 1), ("offices", 1)]);
+    (0..500).for_each(|_| _ = bench.join("citizens"));
+    let offices: Vec<u64> = (0..200).map(|_| bench.join("offices")).collect();
+    bench.send_away(&offices[1..100]);
+    let mut called = Vec::new();
+    for _ in 0..52 {
+        bench.room.lanes.call(&bench.policy, 8, 2, false, bench.now);
+        let (cursor, lanes) = (bench.room.lanes.wanted(), bench.room.lane_marks());
+        bench.room.call_up_to(cursor, bench.now);
+        bench.room.call_lanes(&lanes, bench.now);
+        called.push(bench.room.lane_facts().iter().map(|lane| lane.called).collect::<Vec<_>>());
+    }
+    assert_eq!((&called[0][..], &called[1][..]), (&[7, 1][..], &[15, 1][..]), "what one cannot use is lent");
+    assert!(
+        called.iter().zip(1..).all(|(called, steps)| called.iter().sum::<u64>() == 8 * steps),
+        "{called:?}"
+    );
+    assert_eq!(called[51][1] - called[50][1], 4, "and it makes up for nothing: {called:?}");
+}
+
+#[test]
+fn a_lane_that_is_taken_away_is_a_line_while_somebody_is_left_in_it() {
+    let mut bench = Bench::new(10, &[("citizens", 1), ("offices", 1)]);
+    (0..1_000).for_each(|_| _ = bench.join("citizens"));
+    let office = bench.join("offices");
+    bench.policy = policy(10, &[]);
+    assert!(bench.room.name_lanes(&bench.policy) && bench.room.has_lanes(), "somebody waits there");
+    bench.step(SECOND);
+    assert!(bench.room.has_lanes() && bench.room.lane_facts()[1].called == 1, "is called");
+    assert_eq!(bench.claim(office), Claim::Admitted);
+    bench.room.end(&pass(office), bench.now);
+    let is_one_line = |bench: &Bench| !bench.room.has_lanes() && bench.room.lane_facts().len() == 1;
+    assert!(is_one_line(&bench), "{:?}", bench.room.lane_facts());
+    bench.keep_moving(40);
+    let (facts, marks) = (bench.room.facts(&bench.policy), bench.room.marks());
+    assert!(facts.spread.is_some(), "{facts:?}");
+    assert_eq!(
+        (facts.cursor, facts.issued),
+        (marks.cursor, marks.issued),
+        "people's numbers are of this line"
+    );
+    assert!(bench.is_offered_a_slot(facts.cursor + 300), "there is one line again");
+    bench.kill();
+    bench.step(bench.policy.call);
+    assert!(is_one_line(&bench), "and so it stays: {:?}", bench.room.lane_facts());
+    bench.policy = policy(10, &[("citizens", 1), ("desk", 1)]);
+    assert!(bench.room.name_lanes(&bench.policy));
+    let desk = bench.join("desk");
+    assert_ne!(LaneId::of(desk), LaneId::of(office), "its numbers are nobody else's");
+    bench.policy = policy(10, &[("citizens", 1), ("offices", 1)]);
+    assert!(bench.room.name_lanes(&bench.policy));
+    assert_eq!(bench.room.lane_named("offices"), Some(LaneId::of(office)), "it can come back");
+}
+
+#[test]
+fn no_slot_is_offered_beside_a_lane_that_the_policy_names_no_more() {
+    let mut bench = Bench::new(10, &[]);
+    (0..1_000).for_each(|_| _ = bench.join("citizens"));
+    bench.keep_moving(40);
+    let far = bench.room.marks().cursor + 500;
+    assert!(bench.is_offered_a_slot(far));
+    bench.policy = policy(10, &[("citizens", 1), ("offices", 1)]);
+    assert!(bench.room.name_lanes(&bench.policy));
+    bench.join("offices");
+    bench.policy = policy(10, &[]);
+    assert!(bench.room.name_lanes(&bench.policy));
+    assert!(!bench.is_offered_a_slot(far), "somebody waits in the other");
+}
+
+#[test]
+fn the_weight_of_everybody_else_is_not_that_of_another_lane_of_the_name() {
+    let mut bench = Bench::new(10, &[("citizens", 1), ("offices", 2)]);
+    bench.join("offices");
+    bench.policy = policy(10, &[("offices", 9), ("citizens", 3)]);
+    bench.kill();
+    let weights: Vec<u32> = bench.room.lanes.all().map(|lane| lane.weight(&bench.policy)).collect();
+    assert_eq!(weights, [9, 1, 3]);
+}
+
+#[test]
+fn whoever_was_called_before_a_restart_lives_in_the_lane() {
+    let mut bench = Bench::new(10, &[("citizens", 1), ("offices", 1)]);
+    let offices = [bench.join("offices"), bench.join("offices"), bench.join("offices")];
+    bench.step(SECOND);
+    assert_eq!(bench.claim(offices[0]), Claim::Admitted);
+    bench.room.leave(offices[2], &pass(offices[2]), bench.now);
+    let lane = LaneId::of(offices[0]);
+    assert_eq!(bench.room.living(lane), (0, 2));
+    bench.kill();
+    assert_eq!(bench.room.living(lane), (0, 2), "one is inside, one is called, one has left");
+    bench.step(SECOND);
+    assert_eq!(bench.claim(offices[1]), Claim::Admitted);
+    assert_eq!(bench.room.living(lane), (0, 2), "each counts once");
+}
+
+#[test]
+fn a_number_that_was_never_given_is_not_given_up() {
+    let mut bench = Bench::new(1, &[("citizens", 1), ("offices", 1)]);
+    let office = bench.join("offices");
+    let never = [7, office + 1, LaneId::new(9).unwrap().origin() + 1];
+    never.into_iter().for_each(|number| bench.room.leave(number, &pass(number), bench.now));
+    assert_eq!((bench.room.ended(), bench.room.living(LaneId::of(office)).0), (0, 1));
+    assert_eq!(bench.join("offices"), office + 1);
+    assert!(matches!(bench.room.look(office + 1, &pass(office + 1)), Claim::Waiting { .. }));
 }
