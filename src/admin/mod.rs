@@ -7,7 +7,8 @@
 //! - `GET /status`: rooms, upstreams and the last reload, JSON.
 //! - `POST /rooms/ROOM/revoke`, a ticket or pass as body: it is worth nothing from now on.
 //! - `POST /rooms/ROOM/draw`, randomness as body: what the draw waits for.
-//! - `POST /explain/ticket`, a code or a number as body, `?room=ROOM`: where its place stands.
+//! - `POST /explain/ticket`, a code or a number as body, `?room=ROOM&lane=LANE`: where its place
+//!   stands.
 //! - `POST /rooms/ROOM/end`: the event is over, for good; who was there is erased.
 //! - `POST /reload`: reads the configuration again; 200 if it is in force, 422 if it is refused.
 //!

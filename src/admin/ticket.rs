@@ -2,6 +2,8 @@
 //!
 //! Nothing is told of whoever holds it but what the place itself says.
 
+mod asked;
+
 use std::time::Duration;
 
 use axum::Json;
@@ -9,37 +11,19 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::asked::{Asked, Place, find, lane_of};
 use super::{Shared, is_from_a_page};
+use crate::admission::lane;
 use crate::admission::moment::UnixTime;
 use crate::admission::passes::PassId;
 use crate::admission::room::{Claim, Farewell, RoomState, Trace};
-use crate::admission::ticket::{Claims, Kind, TEXT_LENGTH, TokenError};
+use crate::admission::ticket::Kind;
 use crate::config::quiet;
 use crate::pages::Estimate;
 use crate::proxy::Proxy;
 use crate::proxy::board::state;
-use crate::proxy::live::{Live, Room};
-
-/// Which room a number is of.
-#[derive(Debug, Deserialize)]
-pub(super) struct Asked {
-    room: Option<String>,
-}
-
-/// What is asked about.
-#[derive(Debug)]
-struct Place<'a> {
-    room: &'a Room,
-    number: u64,
-    /// What the code says, if it is one.
-    claims: Option<Claims>,
-}
-
-/// Why nothing can be told, for people.
-type Why = (StatusCode, String);
 
 /// The place as JSON.
 pub(super) async fn explain(
@@ -53,63 +37,10 @@ pub(super) async fn explain(
     }
     let live = desk.proxy.live.load_full();
     let text = String::from_utf8_lossy(&body);
-    match find(&desk.proxy, &live, asked.room.as_deref(), text.trim()) {
+    match find(&desk.proxy, &live, &asked, text.trim()) {
         Ok(place) => Json(tell(&desk.proxy, &place)).into_response(),
         Err((status, why)) => (status, format!("{why}\n")).into_response(),
     }
-}
-
-fn find<'a>(proxy: &Proxy, live: &'a Live, room: Option<&str>, text: &str) -> Result<Place<'a>, Why> {
-    let unreadable = |why: String| (StatusCode::UNPROCESSABLE_ENTITY, why);
-    let names = || live.rooms.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let named = room
-        .map(|room| {
-            live.rooms.get(room).ok_or_else(|| {
-                (StatusCode::NOT_FOUND, format!("there is no room `{room}`; there are: {}", names()))
-            })
-        })
-        .transpose()?;
-    if !text.is_empty() && text.len() < TEXT_LENGTH && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let number = text.parse::<u64>().ok().filter(|number| *number > 0);
-        let number = number.ok_or_else(|| unreadable(format!("there is no number {text}")))?;
-        let only = || live.rooms.values().next().filter(|_| live.rooms.len() == 1);
-        let room = named.or_else(only).ok_or_else(|| {
-            unreadable(format!("a number says no room: name it with --room; there are: {}", names()))
-        })?;
-        return Ok(Place { room, number, claims: None });
-    }
-    let claims = read(proxy, text).map_err(unreadable)?;
-    let room = live.rooms.values().find(|room| room.line.id == claims.room);
-    let room = room
-        .ok_or_else(|| (StatusCode::NOT_FOUND, "the code is of a room that is not configured".to_owned()))?;
-    if let Some(other) = named.filter(|named| named.line.id != claims.room) {
-        let (is, not) = (&room.line.name, &other.line.name);
-        return Err(unreadable(format!("the code is of room `{is}`, not of `{not}`")));
-    }
-    let claims = room.line.resolve(claims);
-    Ok(Place { room, number: claims.number, claims: Some(claims) })
-}
-
-/// Reads a code; why it is none, in words that help to find what was misheard.
-fn read(proxy: &Proxy, text: &str) -> Result<Claims, String> {
-    let is_of_codes = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if let Some(other) = text.chars().find(|c| !is_of_codes(*c)) {
-        return Err(format!("a code has letters, digits, - and _ only, and no {other:?}"));
-    }
-    if text.len() != TEXT_LENGTH {
-        let count = text.len();
-        return Err(format!(
-            "a code has {TEXT_LENGTH} characters, and this has {count}; a number has digits only"
-        ));
-    }
-    let verify = |kind| proxy.ring.verify(kind, text.as_bytes());
-    verify(Kind::Ticket).or_else(|wrong| verify(Kind::Pass).map_err(|_| wrong)).map_err(|wrong| match wrong {
-        TokenError::Malformed | TokenError::Forged => {
-            "this gateway gave no such code: a letter may be misheard (capitals count; O and 0, I, l and 1, - and _ \
-             differ), or its key was taken out since"
-                .to_owned()
-        }
-    })
 }
 
 fn tell(proxy: &Proxy, place: &Place<'_>) -> Value {
@@ -119,13 +50,17 @@ fn tell(proxy: &Proxy, place: &Place<'_>) -> Value {
         Kind::Ticket => claims.pass(&proxy.ring, claims.time).id,
         Kind::Pass => claims.id,
     });
-    let (facts, trace) = line
-        .with(|line| (line.facts(&settings.policy), line.trace(&settings.policy, place.number, pass, now)));
+    let (facts, pace, trace) = line.with(|line| {
+        let trace = line.trace(&settings.policy, place.number, pass, now);
+        (line.facts(&settings.policy), line.facts_of_lane(place.number), trace)
+    });
     let epoch = place.claims.map_or(facts.epoch, |claims| claims.epoch);
     let (word, ahead) = standing(place, &trace, facts.state, epoch == facts.epoch);
+    // Lanes are numbered anew with the room: of an earlier numbering nobody knows whose lane it was.
+    let lane = lane_of(place.room, place.number).filter(|_| place.number > 0 && epoch == facts.epoch);
     let at = |wait: Duration| quiet::over(&settings.quiet, unix, wait).0;
     let wait =
-        (word == "waiting").then(|| Estimate::of(ahead, facts.rate, facts.spread)).flatten().map(|wait| {
+        (word == "waiting").then(|| Estimate::of(ahead, pace.rate, pace.spread)).flatten().map(|wait| {
             wait.past(|minutes| {
                 let wait = Duration::from_secs(minutes.saturating_mul(60));
                 UnixTime(at(wait)).since(unix).as_secs() / 60
@@ -133,7 +68,8 @@ fn tell(proxy: &Proxy, place: &Place<'_>) -> Value {
         });
     let (room_state, reason) = state(facts.state);
     json!({
-        "room": line.name, "epoch": epoch, "number": (place.number > 0).then_some(place.number),
+        "room": line.name, "lane": lane.map(|(name, _)| name), "epoch": epoch,
+        "number": (place.number > 0).then(|| lane::place(place.number)),
         "by": place.claims.map_or("number", |claims| match claims.kind {
             Kind::Ticket => "ticket",
             Kind::Pass => "pass",

@@ -58,6 +58,12 @@ pub fn place(number: u64) -> u64 {
     number & ((1 << PLACE_BITS) - 1)
 }
 
+/// It is a number of some lane: it has a place there, and nothing above.
+#[must_use]
+pub fn is_whole(number: u64) -> bool {
+    place(number) > 0 && number == LaneId::of(number).origin() + place(number)
+}
+
 /// What survives a restart of a lane other than the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneMarks {
@@ -103,6 +109,7 @@ mod tests {
             for number in [1, 42, (1 << PLACE_BITS) - 1] {
                 let whole = id.origin() + number;
                 assert_eq!((LaneId::of(whole), place(whole)), (id, number));
+                assert!(is_whole(whole) && !is_whole(id.origin()) && !is_whole(whole + (1 << 39)));
                 assert!(whole < 1 << 39, "people's places are kept in so many bits");
             }
         }

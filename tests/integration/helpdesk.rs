@@ -94,6 +94,52 @@ async fn the_help_desk_learns_where_a_place_stands_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_place_in_a_lane_is_told_as_its_holder_sees_it() {
+    const LANES: &str = "hold = true\nlanes = [{ name = \"citizens\" }, { name = \"offices\", header = \"x-channel\", value = \"office\" }]";
+    const OFFICE: [(&str, &str); 1] = [("x-channel", "office")];
+    let origin = Origin::echo().await;
+    let trusting = "[edge]\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let gate = Gate::start(&format!("{}{trusting}", room(&origin, 1, LANES))).await;
+    let citizen = join(&gate).await;
+    let mut offices = Vec::new();
+    for _ in 0..2 {
+        let joined = ask(gate.site(), Method::POST, &format!("{ROOM}/tickets"), &OFFICE).await;
+        offices.push(joined.json()["ticket"].as_str().unwrap().to_owned());
+    }
+    let second = offices[1].as_str();
+    let (exit, text) = explain(&gate, &[second]).await;
+    let said = "Room main, lane offices, numbering 1, number 2";
+    assert!(exit == Some(0) && text.contains(said), "{text}");
+    assert!(text.contains("1 number of its lane goes before it"), "{text}");
+    let fields = [("tornello-ticket", second)];
+    let whole = ask(gate.site(), Method::GET, &format!("{ROOM}/receipt"), &fields).await.text();
+    let whole = &whole[whole.find("\"number\":").unwrap() + 9..];
+    let whole = whole.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+    assert_eq!(whole, ((1_u64 << 35) + 2).to_string());
+    for words in [vec![second], vec![second, "--lane=offices"], vec!["2", "--lane=offices"], vec![whole]] {
+        let (exit, text) = explain(&gate, &[&words[..], &["--json"]].concat()).await;
+        let told: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{exit:?} {text}"));
+        let place = (&told["lane"], &told["number"], &told["ahead"], &told["state"]);
+        assert_eq!(place, (&"offices".into(), &2.into(), &1.into(), &"waiting".into()), "{words:?}: {told}");
+    }
+    let citizens = [&*citizen, "--lane=citizens", "--json"];
+    assert!(explain(&gate, &citizens).await.1.contains("\"lane\": \"citizens\""));
+    let (_, unknown) = explain(&gate, &["2", "--lane=citizens"]).await;
+    assert!(unknown.contains("lane citizens, numbering 1, number 2: not known"), "{unknown}");
+    for (words, why) in [
+        (["2", "--room=main"], "name the lane with --lane; room `main` has: citizens, offices"),
+        (["2", "--lane=desk"], "no lane `desk`; it has: citizens, offices"),
+        ([second, "--lane=citizens"], "the code is of lane `offices`, not of lane `citizens`"),
+        ([whole, "--lane=citizens"], "is of lane `offices`, not of `citizens`"),
+        (["68719476737", "--room=main"], "no lane of room `main` has a number 68719476737"),
+        (["34359738368", "--room=main"], "no number 34359738368"),
+    ] {
+        let (exit, text) = explain(&gate, &words).await;
+        assert!(exit == Some(2) && text.contains(why), "{words:?}: {exit:?} {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_is_none_says_why_and_no_page_may_ask() {
     let origin = Origin::echo().await;
     let gate = Gate::start(&room(&origin, 1, "")).await;
@@ -105,6 +151,7 @@ async fn a_code_that_is_none_says_why_and_no_page_may_ask() {
         ([&misheard, "--room=main"], "a letter may be misheard"),
         (["no code", "--room=main"], "no ' '"),
         (["0", "--room=main"], "no number 0"),
+        (["17", "--lane=offices"], "room `main` has one line, and no lanes"),
         (["17", "--room=other"], "no room `other`; there are: main"),
     ] {
         let (exit, text) = explain(&gate, &words).await;

@@ -77,7 +77,8 @@ impl Room {
         Trace {
             claim: self.look(number, &pass),
             called: number > 0 && self.may_come(number, now),
-            given: number <= lane.numbers.marks().issued,
+            // Before the first number of a lane stands its origin, which is nobody's.
+            given: number > lane.id.origin() && number <= lane.numbers.marks().issued,
             uncertain: lane.numbers.is_uncertain(number) && !lane.numbers.is_spent(number),
             absent: self.absent.contains_key(&number),
             farewell,
@@ -95,6 +96,8 @@ mod tests {
 
     use super::super::tests::{Bench, pass};
     use super::*;
+    use crate::admission::lane::LaneId;
+    use crate::admission::policy::LanePolicy;
 
     fn trace(bench: &Bench, number: u64) -> Trace {
         let traced = bench.room.trace(&bench.policy, number, None, bench.now);
@@ -128,5 +131,25 @@ mod tests {
         let how = [1, 3, 4, 9].map(|number| (trace(&bench, number).claim, trace(&bench, number).farewell));
         let (left, revoked) = (Some(Farewell::Left), Some(Farewell::Revoked));
         assert_eq!(how, [None, revoked, left, revoked].map(|farewell| (Claim::Done, farewell)));
+    }
+
+    #[test]
+    fn a_number_is_traced_in_its_own_lane_only() {
+        let mut bench = Bench::waiting(1, 5);
+        let lane = |name: &str| LanePolicy { name: name.to_owned(), weight: 1 };
+        bench.policy.lanes = ["citizens", "offices"].map(lane).into();
+        assert!(bench.room.name_lanes(&bench.policy));
+        let offices = bench.room.lane_named("offices").unwrap();
+        let mut lanes = bench.room.lanes_as_they_are();
+        lanes.iter_mut().for_each(|lane| lane.marks.reserved += 2);
+        bench.room.call_lanes(&lanes, bench.now);
+        let [first, second] = [0, 1].map(|_| bench.room.join_in(offices).unwrap());
+        let ahead = [5, first, second].map(|number| trace(&bench, number).claim);
+        assert_eq!(ahead, [4, 0, 1].map(|ahead| Claim::Waiting { ahead }), "of its own lane");
+        let nobodys = [0, offices.origin(), second + 1, LaneId::new(2).unwrap().origin() + 1];
+        assert_eq!(nobodys.map(|number| trace(&bench, number).given), [false; 4]);
+        bench.room.leave(second, &pass(second), bench.now);
+        assert_eq!(trace(&bench, second).farewell, Some(Farewell::Left));
+        assert_eq!(trace(&bench, 2).farewell, None, "the other lane's second is another place");
     }
 }

@@ -21,6 +21,9 @@ pub struct Ticket {
     /// The room, where a number is given and there are several.
     #[arg(long)]
     room: Option<String>,
+    /// The lane, where a number is given that is none of a receipt and the room has several lanes.
+    #[arg(long)]
+    lane: Option<String>,
     /// Tell it as JSON.
     #[arg(long)]
     json: bool,
@@ -37,14 +40,19 @@ impl Ticket {
             code => Ok(code.to_owned()),
         };
         let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        if let Some(room) = self.room.as_deref().filter(|room| !room.bytes().all(is_of_names)) {
-            eprintln!("error: there is no room `{room}`");
-            return CONFIGURATION;
+        let asked = [("room", self.room.as_deref()), ("lane", self.lane.as_deref())];
+        let asked = asked.map(|(kind, name)| name.map(|name| (kind, name))).into_iter().flatten();
+        let mut query = String::new();
+        for (kind, name) in asked {
+            if !name.bytes().all(is_of_names) {
+                eprintln!("error: there is no {kind} `{name}`");
+                return CONFIGURATION;
+            }
+            query += &format!("{}{kind}={name}", if query.is_empty() { '?' } else { '&' });
         }
-        let path = self.room.as_deref().map_or_else(String::new, |room| format!("?room={room}"));
         let asked = code.map_err(|error| format!("the code could not be read: {error}")).and_then(|code| {
             let code = Bytes::from(code.trim().to_owned());
-            ask_with(&self.whom, Method::POST, &format!("/explain/ticket{path}"), code)
+            ask_with(&self.whom, Method::POST, &format!("/explain/ticket{query}"), code)
         });
         let body = match asked {
             Ok((StatusCode::OK, body)) => body,
@@ -121,7 +129,7 @@ impl Words<'_> {
     fn is(&self, zone: &TimeZone) -> String {
         let ahead = match self.count("ahead") {
             0 => "it is next".to_owned(),
-            ahead => format!("{} before it", numbers(ahead)),
+            ahead => self.go_before(ahead),
         };
         let state = match self.word("state") {
             "waiting" => format!("waiting to be called; {ahead}"),
@@ -154,6 +162,10 @@ impl Words<'_> {
         };
         let number = self.told.get("number").and_then(Value::as_u64);
         let number = number.map_or_else(|| "no number".to_owned(), |number| format!("number {number}"));
+        let lane = match self.word("lane") {
+            "" => String::new(),
+            lane => format!(", lane {lane}"),
+        };
         let joined = self.time_of(self.told.get("joined_ms").and_then(Value::as_u64), zone);
         let joined = joined.map_or_else(String::new, |time| format!(", taken at {time}"));
         let by = match self.word("by") {
@@ -161,7 +173,7 @@ impl Words<'_> {
             _ => "",
         };
         let place = format!(
-            "Room {}, numbering {}, {number}{joined}{by}: {state}.",
+            "Room {}{lane}, numbering {}, {number}{joined}{by}: {state}.",
             self.word("room"),
             self.count("epoch")
         );
@@ -169,6 +181,12 @@ impl Words<'_> {
             (false, Some(room)) => format!("{place} {room}"),
             _ => place,
         }
+    }
+
+    fn go_before(&self, ahead: u64) -> String {
+        let of_its_lane = if self.word("lane").is_empty() { "" } else { " of its lane" };
+        let go = if ahead == 1 { "goes" } else { "go" };
+        format!("{}{of_its_lane} {go} before it", plural(ahead, "number"))
     }
 
     fn is_over(&self) -> bool {
@@ -295,10 +313,6 @@ impl Words<'_> {
     }
 }
 
-fn numbers(ahead: u64) -> String {
-    if ahead == 1 { "1 number goes".to_owned() } else { format!("{ahead} numbers go") }
-}
-
 fn plural(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
@@ -356,6 +370,9 @@ mod tests {
             waits.contains("How long: about 12 to 18 minutes") && waits.contains("Missed calls: none."),
             "{waits}"
         );
+        let office = text(&json!({ "state": "waiting", "ahead": 2, "lane": "offices" }));
+        assert!(office.starts_with("Room main, lane offices, numbering 2, number 4711"), "{office}");
+        assert!(office.contains("2 numbers of its lane go before it"), "{office}");
         let held =
             json!({ "state": "waiting", "ahead": 1, "room_state": "held", "room_reason": "dependency" });
         let held = text(&held);

@@ -115,6 +115,8 @@ const join = async () => {
   const shut = closed(answer), drawn = answer.body.state === "prequeue";
   if (phase === "closed" || drawn) board = (await ask("GET", "/board")).body.board || board;
   if (drawn) phase = "prequeue", me.ticket = answer.body.ticket, keep("ticket", me.ticket);
+  // A board from a cache may still be that of a room without places: the next look has another.
+  if (drawn && board && !undrawn()) return board.poll.max_ms;
   if (shut || drawn) return lull(answer.wait, 60000);
   if (!answer.ok || !answer.body.number) throw failure(answer);
   adopt(answer.body);

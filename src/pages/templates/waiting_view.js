@@ -53,7 +53,8 @@ const put = (key, text) => all(key).forEach(el => {
   if (el.tagName === "P" && key !== "alert" && key !== "say" && key !== "coded") el.hidden = !text;
 });
 const tick = () => {
-  const time = phase === "closed" || board && board.state === "prequeue" ? Math.ceil(left() / 1000) : 0;
+  const opens = phase === "closed" || phase === "prequeue" || board && board.state === "prequeue";
+  const time = opens ? Math.ceil(left() / 1000) : 0;
   const clock = time < 3600 ? Math.floor(time / 60) + ":" + String(time % 60).padStart(2, "0") : span(Math.ceil(time / 60));
   put("countdown", time > 0 ? fits(data.text.opens_in, { time: clock }) : "");
 };

@@ -39,7 +39,7 @@ fn far() -> String {
 
 /// The opening is near, and there are places now.
 async fn comes_near(day: &Day) -> String {
-    let near = room(Duration::from_secs(20), "1h");
+    let near = room(Duration::from_secs(7), "1h");
     day.reload(&near).await;
     until("there are places", async || (day.board().await["state"] == "prequeue").then_some(())).await;
     near
@@ -92,7 +92,6 @@ async fn drawn(day: &Day) -> Vec<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "fails now and then: its countdown is not read at the moment at which its heading is"]
 async fn a_draw_is_counted_down_to_held_and_leads_in() {
     let Some(browser) = Browser::open(ENGLISH).await else { return };
     let shown = async |css: &str| browser.text(css).await;
@@ -101,13 +100,17 @@ async fn a_draw_is_counted_down_to_held_and_leads_in() {
     let heading = async |words: &str| {
         browser.sees(words, |page| page.heading == words).await;
     };
+    let counted = async |words: &str| {
+        // A page may begin with a board that the browser has kept for a second.
+        until(words, async || shown("[data-f=countdown]").await.starts_with(words).then_some(())).await;
+    };
     heading("The service is not open yet").await;
-    assert!(shown("[data-f=countdown]").await.starts_with("Opens in 49:"));
+    counted("Opens in 49:").await;
     let room = comes_near(&day).await;
     browser.refresh().await.unwrap();
     heading("You have a place in the draw").await;
     assert!(shown("[data-f=lead]").await.contains("coming earlier gives no advantage"));
-    assert!(shown("[data-f=countdown]").await.starts_with("Opens in 0:"));
+    counted("Opens in 0:").await;
     let others = others(&day, 3).await;
     browser.refresh().await.unwrap();
     heading("You have a place in the draw").await;
