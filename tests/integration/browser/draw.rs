@@ -39,7 +39,7 @@ fn far() -> String {
 
 /// The opening is near, and there are places now.
 async fn comes_near(day: &Day) -> String {
-    let near = room(Duration::from_secs(7), "1h");
+    let near = room(Duration::from_secs(15), "1h");
     day.reload(&near).await;
     until("there are places", async || (day.board().await["state"] == "prequeue").then_some(())).await;
     near
