@@ -25,7 +25,7 @@ impl Crew {
     /// Takes a window in which the limit held somebody back.
     pub(super) fn see(&mut self, reading: &Reading) {
         let waits = reading.queue > reading.queue_error;
-        let at_work = (reading.in_flight - reading.queue.max(0.0)).max(0.1);
+        let at_work = reading.at_work();
         if reading.saturated {
             // So long a wait tells no number, but that the pool may have shrunk.
             return self.forget();

@@ -224,8 +224,7 @@ impl Knee {
 
     /// Where a cut goes: to what is at work, and the queue that is aimed at; not below half.
     fn to_the_knee(&self, reading: &Reading, limit: f64) -> f64 {
-        let seen = (reading.in_flight - reading.queue.max(0.0)).max(0.1);
-        let at_work = self.crew.at_work().unwrap_or(seen);
+        let at_work = self.crew.at_work().unwrap_or_else(|| reading.at_work());
         (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).min(limit)
     }
 
@@ -459,7 +458,7 @@ impl Knee {
         if reading.answers < ANSWERS / 2 || !self.is_born() {
             return limit;
         }
-        let at_work = (reading.in_flight - reading.queue.max(0.0)).max(0.1);
+        let at_work = reading.at_work();
         let (low, high) = (band(at_work, LOW, reading.slack), band(at_work, HIGH, 1.0));
         if !reading.limited {
             self.growth = 0;
@@ -636,7 +635,7 @@ impl Knee {
             }
             Phase::Probe => self.judge(reading, limit, now),
             Phase::Reference => {
-                let at_work = (reading.in_flight - reading.queue.max(0.0)).max(0.1);
+                let at_work = reading.at_work();
                 let to = self.dip(at_work, limit);
                 self.phase = Phase::Run;
                 if !reading.limited || reading.answers < ANSWERS {

@@ -56,6 +56,13 @@ pub(super) struct Reading {
     pub(super) drops: u32,
 }
 
+impl Reading {
+    /// Mean number of those in flight that were worked on; never 0.
+    pub(super) fn at_work(&self) -> f64 {
+        (self.in_flight - self.queue.max(0.0)).max(0.1)
+    }
+}
+
 /// Full for this part of the window: limited.
 const FULL: f64 = 0.3;
 

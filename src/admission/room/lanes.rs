@@ -338,7 +338,8 @@ impl Room {
         self.standing().map(Lane::facts).collect()
     }
 
-    fn standing(&self) -> impl Iterator<Item = &Lane> {
+    /// These lanes.
+    pub(super) fn standing(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.all().filter(|lane| lane.stands() || self.calls.open(lane.id) > 0)
     }
 

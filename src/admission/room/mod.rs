@@ -430,10 +430,9 @@ impl Room {
     #[must_use]
     pub fn facts(&self, policy: &RoomPolicy) -> RoomFacts {
         let (mut cursor, mut issued, mut rate, mut spread) = (0, 0, 0.0, None);
-        let lanes = self.lane_facts();
-        for lane in &lanes {
+        for (index, lane) in self.standing().map(Lane::facts).enumerate() {
             (cursor, issued, rate) = (cursor + lane.cursor, issued + lane.issued, rate + lane.rate);
-            spread = lane.spread.filter(|_| lanes.len() == 1);
+            spread = lane.spread.filter(|_| index == 0);
         }
         RoomFacts {
             state: self.state(policy),

@@ -5,7 +5,7 @@ use crate::admission::policy::PollRule;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn policy(seats: u32) -> RoomPolicy {
+pub(super) fn policy(seats: u32) -> RoomPolicy {
     RoomPolicy {
         seats_floor: seats,
         seats_ceiling: seats,

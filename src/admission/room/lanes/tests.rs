@@ -2,34 +2,18 @@
 
 use std::time::Duration;
 
+use super::super::tests::{pass, policy as one_line};
 use super::*;
 use crate::admission::number_set::NumberSet;
-use crate::admission::policy::{LanePolicy, PollRule};
-use crate::admission::room::{Claim, Load, PassId, Touch};
+use crate::admission::policy::LanePolicy;
+use crate::admission::room::{Claim, Load, Touch};
 use crate::admission::slots::{Slot, SlotRule, Window};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn policy(seats: u32, weights: &[(&str, u32)]) -> RoomPolicy {
     let lane = |(name, weight): &(&str, u32)| LanePolicy { name: (*name).to_owned(), weight: *weight };
-    RoomPolicy {
-        seats_floor: seats,
-        seats_ceiling: seats,
-        share: 1.0,
-        call: SECOND * 600,
-        idle: SECOND * 60,
-        session: SECOND * 3_600,
-        poll: PollRule { min: SECOND, max: SECOND * 10, divisor: 10, budget: 1_000 },
-        hold: false,
-        open: false,
-        lanes: weights.iter().map(lane).collect(),
-    }
-}
-
-fn pass(number: u64) -> PassId {
-    let mut pass = [1; 16];
-    pass.iter_mut().zip(number.to_le_bytes()).for_each(|(to, from)| *to = from);
-    pass
+    RoomPolicy { lanes: weights.iter().map(lane).collect(), ..one_line(seats) }
 }
 
 struct Bench {
