@@ -82,7 +82,7 @@ impl LegSummary {
             bot_gain: bots(scenario, contested(leg, &people), people.len() as u64),
             origin_requests: truth.requests,
             amplification: (needed > 0)
-                .then(|| received_by(ticks, &people, truth.pool_requests) / needed as f64),
+                .then(|| received_by(leg, &people) / needed as f64),
             origin_amplification: (truth.useful > 0)
                 .then(|| truth.pool_requests as f64 / truth.useful as f64),
             origin_wasted_share: truth.wasted_share(),
@@ -146,11 +146,14 @@ impl LegSummary {
     }
 }
 
-/// Requests that the pools had received when the last who needed them was done, of `all`. What programs
-/// ask of idle workers after that takes nothing from anybody.
-fn received_by(ticks: &[Tick], people: &[&PersonRecord], all: u64) -> f64 {
+/// Requests that the pools had received when the last who needed them was done, without those that served
+/// programs: these are nobody's repeats, and whether they were more than a fair share is `bot_gain`'s to say.
+/// What programs asked in vain counts.
+fn received_by(leg: &LegRecord, people: &[&PersonRecord]) -> f64 {
     let end_s = people.iter().map(|person| person.ended.as_secs_f64()).fold(0.0, f64::max);
-    counted_by(ticks, end_s, all, |tick| tick.received)
+    let until = |all: u64, count: fn(&Tick) -> u64| counted_by(&leg.ticks, end_s, all, count);
+    let received = until(leg.truth.pool_requests, |tick| tick.received);
+    (received - until(leg.outcome.count.bots_served, |tick| tick.bots_served)).max(0.0)
 }
 
 /// How much of `all` was counted by then; all of it where nobody looked any more.
@@ -331,6 +334,14 @@ mod tests {
         });
         let needed = 15.0;
         assert!((leg.amplification.unwrap() - 24.0 / needed).abs() < 1e-9, "{:?}", leg.amplification);
+    }
+
+    #[test]
+    fn what_served_programs_is_no_repeat_of_anybody() {
+        let leg = leg(|record| {
+            (record.truth.pool_requests, record.outcome.count.bots_served) = (39, 9);
+        });
+        assert_eq!(leg.amplification, Some(2.0));
     }
 
     #[test]

@@ -68,8 +68,9 @@ pub struct LegSummary {
     pub parity: Vec<Parity>,
     /// Share of bots in what was handed out until the last person was let in, over their share of identities.
     pub bot_gain: Option<f64>,
-    /// Requests that the pools received until the last person was done, over those that the ways of those
-    /// who reached their goal need; a request that a person broke off and had to send again is needed.
+    /// Requests that the pools received until the last person was done, without those that served programs,
+    /// over those that the ways of those who reached their goal need; a request that a person broke off and
+    /// had to send again is needed.
     pub amplification: Option<f64>,
     /// Requests that the pools received per answer of use; 1 is ideal.
     pub origin_amplification: Option<f64>,
