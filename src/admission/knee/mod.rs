@@ -38,6 +38,9 @@ pub const BEAT: Duration = Duration::from_millis(50);
 
 /// Queue that is aimed at, of what is at work: a part, and a root.
 const AIM: (f64, f64) = (0.06, 1.0);
+/// A cut leaves room for chance as if less than the limit were in flight for this part of the time at least:
+/// whoever stood ready to take each permit at the old limit may not do so at the new one.
+const LEFT_IDLE: f64 = 0.5;
 /// Below this queue the limit grows.
 const LOW: (f64, f64) = (0.04, 0.7);
 /// Above this queue the limit is cut.
@@ -58,6 +61,10 @@ const OBVIOUS: f64 = 4.0;
 const ANSWERS: u32 = 10;
 /// A dip that is undone gives back at least this part.
 const TRIM: f64 = 0.85;
+/// Beyond what is known to be worked on at once the first steps of growth are smaller by this factor, until
+/// so many came in a row.
+const HESITANT: f64 = 0.5;
+const OFTEN: u32 = 3;
 /// A fast start whose throughput grows by less than this power of what is in flight is over.
 const STAGNANT: f64 = 0.4;
 /// Standard error of an elasticity at which an experiment may end.
@@ -225,7 +232,12 @@ impl Knee {
     /// Where a cut goes: to what is at work, and the queue that is aimed at; not below half.
     fn to_the_knee(&self, reading: &Reading, limit: f64) -> f64 {
         let at_work = self.crew.at_work().unwrap_or_else(|| reading.at_work());
-        (at_work + band(at_work, AIM, reading.slack)).max(0.5 * limit).min(limit)
+        Self::aimed_at(at_work, reading).max(0.5 * limit).min(limit)
+    }
+
+    /// The limit that suits so many at work.
+    fn aimed_at(at_work: f64, reading: &Reading) -> f64 {
+        at_work + band(at_work, AIM, reading.slack.max(LEFT_IDLE))
     }
 
     fn shift(&mut self, how: Move) {
@@ -369,8 +381,7 @@ impl Knee {
         // Most of what is in flight after the cut still waits.
         let still_waits = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
         let mut verdict = trial.elasticity(&reading).verdict();
-        let aim = trial.at_work(&reading);
-        let aim = (aim + band(aim, AIM, reading.slack)).clamp(limit, trial.limit_before);
+        let aim = Self::aimed_at(trial.at_work(&reading), &reading).clamp(limit, trial.limit_before);
         let mut back = if self.fast_start {
             trial.limit_before
         } else if is_dip {
@@ -448,10 +459,14 @@ impl Knee {
         }
         let step = (0.5 * limit.sqrt()).max(1.0);
         let faster = 1.5_f64.powi(i32::try_from(self.growth / 2).unwrap_or(0).min(20));
-        let next = limit + (step * faster).min((0.25 * limit).max(1.0));
-        // Up to what is known to be worked on at once there is no need to feel one's way.
-        let known = self.crew.at_work().map(|crew| crew + band(crew, AIM, reading.slack));
-        known.map_or(next, |known| next.max(known.min(1.5 * limit)))
+        let step = (step * faster).min((0.25 * limit).max(1.0));
+        let Some(known) = self.crew.at_work().map(|crew| Self::aimed_at(crew, reading)) else {
+            return limit + step;
+        };
+        // Up to what is known there is no need to feel one's way. Beyond it a short queue is chance, until
+        // it is seen again and again.
+        let step = if limit >= known && self.growth < OFTEN { HESITANT * step } else { step };
+        (limit + step).max(known.min(1.5 * limit))
     }
 
     fn run(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
@@ -777,3 +792,6 @@ impl Law for Knee {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

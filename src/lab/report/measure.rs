@@ -81,8 +81,7 @@ impl LegSummary {
             bots_served: outcome.count.bots_served,
             bot_gain: bots(scenario, contested(leg, &people), people.len() as u64),
             origin_requests: truth.requests,
-            amplification: (needed > 0)
-                .then(|| received_by(leg, &people) / needed as f64),
+            amplification: (needed > 0).then(|| received_by(leg, &people) / needed as f64),
             origin_amplification: (truth.useful > 0)
                 .then(|| truth.pool_requests as f64 / truth.useful as f64),
             origin_wasted_share: truth.wasted_share(),
