@@ -26,6 +26,7 @@ use crate::pages::{Pages, RoomPage};
 use crate::proof::hex;
 use crate::proxy::Random;
 use crate::proxy::cluster::Cluster;
+use crate::proxy::invitation::Invitations;
 use crate::proxy::jwt::Jwt;
 use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source, vouched};
 use crate::proxy::pass_proof::PassProof;
@@ -93,6 +94,8 @@ pub enum AssembleError {
     },
     /// Nobody could be recognised.
     Identity(String),
+    /// Nobody could be invited.
+    Invitations(String),
     /// What is to be proved to an upstream cannot be signed.
     PassKey {
         /// Its name.
@@ -126,6 +129,7 @@ impl std::fmt::Display for AssembleError {
                 write!(f, "the public log of room.{room} cannot be gone on with: {why}")
             }
             Self::Identity(why) => write!(f, "identity.jwt: {why}"),
+            Self::Invitations(why) => write!(f, "identity.invitations: {why}"),
             Self::PassKey { upstream, why } => write!(f, "upstream.{upstream}.pass_key: {why}"),
             Self::Transport { upstream, error } => write!(f, "upstream.{upstream}.tls: {error}"),
             Self::Webhook { room, why } => write!(f, "room.{room}.webhook: {why}"),
@@ -141,6 +145,7 @@ impl std::error::Error for AssembleError {
             | Self::Draw { .. }
             | Self::Log { .. }
             | Self::Identity(_)
+            | Self::Invitations(_)
             | Self::PassKey { .. }
             | Self::Transport { .. }
             | Self::Webhook { .. } => None,
@@ -206,10 +211,11 @@ pub async fn assemble(
     }
     let pages = Pages::build(&room_pages(&settings), &settings.pages).map_err(AssembleError::Pages)?;
     let jwt = jwt(workshop, &settings, previous)?;
+    let invitations = invitations(workshop, &settings, previous).await?;
     let generation = previous.map_or(1, |live| live.generation + 1);
     let door = quota("the door", settings.door);
     let vouched = vouched(&settings);
-    Ok(Live { settings, routes, rooms, clusters, jwt, pages, door, vouched, generation })
+    Ok(Live { settings, routes, rooms, clusters, jwt, invitations, pages, door, vouched, generation })
 }
 
 async fn clusters(
@@ -275,6 +281,26 @@ fn jwt(
     Ok(Some(jwt))
 }
 
+/// Goes on with the list that is known, unless another list or key is asked for. A long list is read away
+/// from those who are being served.
+async fn invitations(
+    workshop: &Workshop,
+    settings: &Settings,
+    previous: Option<&Live>,
+) -> Result<Option<Arc<Invitations>>, AssembleError> {
+    let Some(wanted) = &settings.identity.invitations else { return Ok(None) };
+    let (wanted, old) = (wanted.clone(), previous.and_then(|live| live.invitations.clone()));
+    let before = old.clone();
+    let built = tokio::task::spawn_blocking(move || Invitations::build(wanted, before.as_ref())).await;
+    let built = built.map_err(|error| error.to_string()).and_then(|built| built);
+    let invitations = built.map_err(AssembleError::Invitations)?;
+    let goes_on = old.is_some_and(|old| Arc::ptr_eq(&old, &invitations));
+    if !goes_on && workshop.upstreams == Upstreams::Real {
+        tokio::spawn(Invitations::look_after(Arc::downgrade(&invitations)));
+    }
+    Ok(Some(invitations))
+}
+
 /// What was learnt of upstreams. A disk that fails or does not answer keeps no configuration from being
 /// put in place: then their limits are found anew.
 async fn lessons(journal: &Arc<Journal>, names: Vec<String>) -> Vec<(String, Lesson)> {
@@ -321,6 +347,9 @@ pub fn check_files(settings: &Settings) -> Result<(), AssembleError> {
     Pages::build(&room_pages(settings), &settings.pages).map_err(AssembleError::Pages)?;
     if let Some(jwt) = &settings.identity.jwt {
         Jwt::build(jwt.clone()).map_err(AssembleError::Identity)?;
+    }
+    if let Some(invitations) = &settings.identity.invitations {
+        Invitations::build(invitations.clone(), None).map_err(AssembleError::Invitations)?;
     }
     for (name, room) in &settings.rooms {
         webhook(name, room)?;

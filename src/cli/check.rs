@@ -129,6 +129,9 @@ fn authorities(error: &AssembleError, text: &str, file: &str) -> Diagnostic {
         AssembleError::Pages(_) => {
             ("[pages]".to_owned(), "correct that file in `pages.folder`, or take it away to have ours")
         }
+        AssembleError::Invitations(_) => {
+            ("invitations".to_owned(), "`tornello invite make` writes both files, which the service may read")
+        }
         _ => (String::new(), authorities),
     };
     let start = text.find(&table).unwrap_or(0);

@@ -6,6 +6,7 @@ pub mod draw;
 pub mod end;
 pub mod explain;
 pub mod init;
+pub mod invite;
 pub mod lab_origin;
 pub mod page;
 pub mod rehearse;
@@ -55,6 +56,8 @@ pub enum Command {
     Explain(explain::Explain),
     /// Write the smallest real configuration for a service.
     Init(init::Init),
+    /// Make codes by which people are invited.
+    Invite(invite::Invite),
     /// Look at the pages that people see.
     Page(page::Page),
     /// Rehearse a click day in virtual time, through a configuration.
@@ -95,6 +98,7 @@ impl Command {
             Self::End(end) => end.execute(),
             Self::Explain(explain) => explain.execute(),
             Self::Init(init) => init.execute(),
+            Self::Invite(invite) => invite.execute(),
             Self::Page(page) => page.execute(),
             Self::Rehearse(rehearse) => rehearse.execute(),
             Self::Reload(reload) => reload.execute(),

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::settings::{
     AddressSettings, Belongs, Boot, CertificateFiles, ClaimProof, Credential, DrawSettings, EdgeSettings,
-    ForwardedHeader, HealthSettings, IdentitySettings, JwtSettings, KeySource, LaneSettings, Listener,
+    ForwardedHeader, HealthSettings, IdentitySettings, InvitationSettings, JwtSettings, KeySource, LaneSettings, Listener,
     OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings, SlotSettings, TlsSettings,
     TraceRule, UpstreamSettings, UpstreamTls, WebhookSettings,
 };
@@ -195,7 +195,11 @@ impl Values {
     }
 
     fn identity(&mut self, identity: &IdentitySettings) {
-        let IdentitySettings { jwt, header, credential, forwarded } = identity;
+        let IdentitySettings { jwt, invitations, header, credential, forwarded } = identity;
+        if let Some(InvitationSettings { list, key }) = invitations {
+            self.put_text("identity.invitations.list", Some(&list.display().to_string()));
+            self.put_text("identity.invitations.key", Some(&key.display().to_string()));
+        }
         if let Some(jwt) = jwt {
             // The claims of lanes are said there.
             let JwtSettings { keys, issuer, audience, cookie, claim, proofs: _, leeway, refuses } = jwt;
@@ -319,6 +323,7 @@ impl Values {
             draw,
             one_place_per,
             require_identity,
+            invites: _,
             depends_on,
             messages,
             status,

@@ -182,6 +182,15 @@ pub struct JwtSettings {
     pub refuses: bool,
 }
 
+/// Who is invited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvitationSettings {
+    /// The file of marks.
+    pub list: PathBuf,
+    /// The file of the key that makes marks of codes.
+    pub key: PathBuf,
+}
+
 impl IdentitySettings {
     /// Users are told apart by more than their address.
     #[must_use]
@@ -192,7 +201,7 @@ impl IdentitySettings {
     /// Something proves who a person is.
     #[must_use]
     pub fn names_people(&self) -> bool {
-        self.jwt.is_some() || self.header.is_some()
+        self.jwt.is_some() || self.header.is_some() || self.invitations.is_some()
     }
 }
 
@@ -201,6 +210,8 @@ impl IdentitySettings {
 pub struct IdentitySettings {
     /// Signed tokens that name a person.
     pub jwt: Option<JwtSettings>,
+    /// Codes that name a person when a place is taken.
+    pub invitations: Option<InvitationSettings>,
     /// A header that only trusted proxies may set; names a person.
     pub header: Option<http::HeaderName>,
     /// A bucket key only.
@@ -336,6 +347,8 @@ pub struct RoomSettings {
     pub one_place_per: OnePlacePer,
     /// Nobody gets in or in line whom nothing identifies.
     pub require_identity: bool,
+    /// Whoever is not known is asked for the code of an invitation.
+    pub invites: bool,
     /// Names in `upstreams` without which nobody inside gets on: the room is held while one is out.
     pub depends_on: Vec<String>,
     /// Operator's message by language tag.

@@ -40,6 +40,12 @@ pub enum PlaceState {
     Left,
     /// A code was shown, by a browser that has no other place, whose number is used or given up.
     UsedCode,
+    /// Only whoever is invited has a place: the code is asked for.
+    Invited,
+    /// The same, and what was typed is no code.
+    Misread,
+    /// The same, and nobody is invited by what was typed.
+    Uninvited,
     /// Nothing is left of what people wait for.
     SoldOut,
     /// The room is over.
@@ -168,6 +174,9 @@ fn pane(
         PlaceState::Admitted => place("admitted_text"),
         PlaceState::Done => texts.live("done"),
         PlaceState::Unknown => place("unknown_text"),
+        PlaceState::Invited => texts.live("invitation"),
+        PlaceState::Misread => texts.live("invitation_misread"),
+        PlaceState::Uninvited => texts.live("invitation_unknown"),
         PlaceState::SoldOut => texts.live("sold_out"),
         PlaceState::Ended => texts.live("ended"),
     };
@@ -181,6 +190,9 @@ fn pane(
         | PlaceState::Prequeue
         | PlaceState::Slot
         | PlaceState::Admitted
+        | PlaceState::Invited
+        | PlaceState::Misread
+        | PlaceState::Uninvited
         | PlaceState::SoldOut
         | PlaceState::Ended => ("", ""),
     };
@@ -224,6 +236,7 @@ fn pane(
             base => base.clone(),
             action => (!end.is_empty()).then(|| format!("{base}/{end}")),
             button,
+            invitation => asks_for_invitation(facts.state).then(|| format!("{base}/tickets")),
             call => stands.or(lasts),
             extension => call.or(visit).filter(|call| call.more).map(|_| format!("{base}/extension")),
             offer => offered.map(|_| times(place("slot_offer"))),
@@ -260,6 +273,7 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
         PlaceState::Admitted => place("admitted_heading"),
         PlaceState::Done => texts.live("heading_done"),
         PlaceState::Unknown => place("unknown_heading"),
+        PlaceState::Invited | PlaceState::Misread | PlaceState::Uninvited => texts.live("heading_invitation"),
         PlaceState::SoldOut => texts.live("heading_sold_out"),
         PlaceState::Ended => texts.live("heading_ended"),
     }
@@ -283,6 +297,11 @@ fn standing(texts: &Texts, minutes: u64) -> String {
         return texts.live("call_last").to_owned();
     }
     texts.counted(&texts.live, "call", minutes)
+}
+
+/// The code of an invitation is asked for.
+fn asks_for_invitation(state: PlaceState) -> bool {
+    matches!(state, PlaceState::Invited | PlaceState::Misread | PlaceState::Uninvited)
 }
 
 /// There is a place to give up.

@@ -15,7 +15,7 @@ use super::{Coding, Pages};
 
 /// Most bytes of a compressed waiting page: it shall come in one flight.
 const FLIGHT: usize = 14_000;
-const STATES: [PlaceState; 14] = [
+const STATES: [PlaceState; 17] = [
     PlaceState::Waiting,
     PlaceState::Prequeue,
     PlaceState::Late,
@@ -27,6 +27,9 @@ const STATES: [PlaceState; 14] = [
     PlaceState::Done,
     PlaceState::Left,
     PlaceState::UsedCode,
+    PlaceState::Invited,
+    PlaceState::Misread,
+    PlaceState::Uninvited,
     PlaceState::Unknown,
     PlaceState::SoldOut,
     PlaceState::Ended,

@@ -68,6 +68,9 @@ fn every_page(pages: &Pages, room: &str) -> Vec<Response<Bytes>> {
             State::Unknown,
             State::Left,
             State::UsedCode,
+            State::Invited,
+            State::Misread,
+            State::Uninvited,
             State::Ended,
         ];
         for state in states {

@@ -155,7 +155,7 @@ fn admit(
         let entry = match room {
             Some(room) => {
                 if person::must_say_who(room, &who) {
-                    return Err(told(Refusal::NotBelieved));
+                    return Err(told(session::nameless(room, asked)));
                 }
                 person::settle(proxy, room, &mut who, None, now);
                 session::check_in(proxy, room, route, &who, asked, now).map_err(told)?

@@ -12,6 +12,7 @@ use http::HeaderName;
 use super::board::BoardKey;
 use super::cluster::Cluster;
 use super::identify::{EventKey, Identity};
+use super::invitation::Invitations;
 use super::jwt::Jwt;
 use super::pass_proof::PassProof;
 use super::path::is_under;
@@ -196,6 +197,8 @@ pub struct Live {
     pub clusters: BTreeMap<String, Arc<Cluster>>,
     /// Checks signed tokens; `None` if none count.
     pub jwt: Option<Arc<Jwt>>,
+    /// Who is invited; `None` if nobody is asked.
+    pub invitations: Option<Arc<Invitations>>,
     /// Prebuilt answers.
     pub pages: Pages,
     /// The quota of requests that change our own state.

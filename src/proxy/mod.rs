@@ -17,6 +17,7 @@ pub mod grpc;
 pub mod handle;
 pub mod headers;
 pub mod identify;
+pub mod invitation;
 pub mod isolate;
 pub mod jwt;
 pub mod lane;

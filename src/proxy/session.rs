@@ -139,7 +139,7 @@ pub fn check_in(
             })
         }
         Door::Past => Ok(Entry { reason: "open", ..Entry::past(route.settings.class) }),
-        Door::Nameless => Err(Refusal::NotBelieved),
+        Door::Nameless => Err(nameless(room, asked)),
         Door::Waits(state) => Err(wait(state, asked)),
     }
 }
@@ -198,6 +198,15 @@ pub fn hear(proxy: &Proxy, room: &Room, entry: &Entry, told: &Told, begun: Momen
         },
     }
     false
+}
+
+/// Nothing says who this is. Where codes invite, the page asks for one, whether anybody waits or not.
+pub(super) fn nameless(room: &Room, asked: &Asked) -> Refusal {
+    if room.settings.invites {
+        wait(room.line.facts(&room.settings.policy).state, asked)
+    } else {
+        Refusal::NotBelieved
+    }
 }
 
 fn wait(state: RoomState, asked: &Asked) -> Refusal {

@@ -33,6 +33,7 @@ mod hostile;
 mod hostile2;
 mod http2;
 mod injection;
+mod invitations;
 mod isolation;
 mod isolation_marks;
 mod kills;

@@ -6,7 +6,7 @@ use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
 use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawOtherwise, RawTrace};
 use crate::config::settings::{
-    ClaimProof, Credential, EdgeSettings, ForwardedHeader, IdentitySettings, JwtSettings, KeySource,
+    ClaimProof, Credential, EdgeSettings, ForwardedHeader, IdentitySettings, InvitationSettings, JwtSettings, KeySource,
     TraceRule,
 };
 use crate::config::text::{Format, Size};
@@ -227,8 +227,13 @@ pub(super) fn identity(raw: &RawIdentity, proofs: Vec<ClaimProof>) -> IdentitySe
         leeway: jwt.leeway.0,
         refuses: jwt.otherwise == RawOtherwise::Refuse,
     });
+    let invitations = raw.invitations.as_ref().map(|invitations| InvitationSettings {
+        list: invitations.list.clone().into(),
+        key: invitations.key.clone().into(),
+    });
     IdentitySettings {
         jwt,
+        invitations,
         header: raw.header.as_ref().map(|header| header.0.clone()),
         credential,
         forwarded: match raw.forwarded {

@@ -59,7 +59,7 @@ pub(super) fn settings(mut judge: Judge<'_, '_>) -> Option<Settings> {
         pages: pages::build(&raw.pages),
         upstreams: each(&raw.upstream, |_, upstream| upstream::build(upstream)),
         quotas: each(&raw.quota, |_, quota| quota::build(quota)),
-        rooms: each(&raw.room, room::build),
+        rooms: each(&raw.room, |name, room| room::build(name, room, raw.identity.invitations.is_some())),
         routes: each(&raw.route, |_, route| route::build(route)),
         door: quota::door(&raw.door),
         buckets_bytes: raw.edge.bucket_memory.0.0,

@@ -58,10 +58,10 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
 /// People can only be told apart where something names them.
 fn people(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     let identity = &judge.raw.identity;
-    let nobody_named = identity.jwt.is_none() && identity.header.is_none();
+    let nobody_named = identity.jwt.is_none() && identity.header.is_none() && identity.invitations.is_none();
     let person = room.one_place_per == RawOnePlacePer::Person;
     judge.refuse_if(person && nobody_named, || {
-        let help = "set `identity.jwt` or `identity.header`, or write `one_place_per = \"browser\"`";
+        let help = "set `identity.jwt`, `identity.header` or `identity.invitations`, or write `one_place_per = \"browser\"`";
         Finding::error(path.key("one_place_per"), "nothing says who a person is", help)
             .about(at(&["identity"]))
     });
@@ -268,7 +268,7 @@ fn shares(judge: &mut Judge<'_, '_>) {
     }
 }
 
-pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
+pub(super) fn build(name: &str, raw: &RawRoom, invitations: bool) -> RoomSettings {
     let (policy_lanes, lanes) = lane::build(raw);
     RoomSettings {
         policy: RoomPolicy {
@@ -302,6 +302,7 @@ pub(super) fn build(name: &str, raw: &RawRoom) -> RoomSettings {
             RawOnePlacePer::Person => OnePlacePer::Person,
         },
         require_identity: raw.require_identity,
+        invites: raw.require_identity && invitations,
         depends_on: raw.depends_on.clone(),
         messages: raw.message.clone(),
         status: http::StatusCode::from_u16(raw.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE),

@@ -167,6 +167,8 @@ pub(crate) enum RawTrace {
 pub(crate) struct RawIdentity {
     /// Signed tokens (JWT) that name the person: RS256, ES256 or EdDSA. Default: none. Hot.
     pub(crate) jwt: Option<RawJwt>,
+    /// Codes by which people are invited: the file of their marks, and the file of the key. Default: none. Hot.
+    pub(crate) invitations: Option<RawInvitations>,
     /// A header by which a trusted proxy names the person; needs `edge.trusted_proxies`. Default: none. Hot.
     pub(crate) header: Option<Text<HeaderName>>,
     /// Which header carries the chain of addresses that trusted proxies vouch for. It is continued
@@ -175,6 +177,18 @@ pub(crate) struct RawIdentity {
     /// What tells users apart for quotas only, never as proof of one person: `{ cookie = "NAME" }` or
     /// `{ authorization = true }`. Default: none. Hot.
     pub(crate) credential: Option<RawCredential>,
+}
+
+/// `identity.invitations`
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawInvitations {
+    /// The file of marks that `tornello invite make` writes; read again within a second when it changes. Hot.
+    #[schemars(length(min = 1, max = 1000))]
+    pub(crate) list: String,
+    /// The file of the key that makes marks of codes. Hot.
+    #[schemars(length(min = 1, max = 1000))]
+    pub(crate) key: String,
 }
 
 /// `identity.jwt`

@@ -86,6 +86,7 @@ fn shown() -> BTreeMap<String, Shown> {
 fn shown_inside(path: &str) -> Option<(&str, &str)> {
     [
         "identity.jwt",
+        "identity.invitations",
         "identity.credential",
         "upstream.NAME.addresses",
         "upstream.NAME.tls",

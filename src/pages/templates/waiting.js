@@ -34,6 +34,8 @@ const cookies = () => {
 const me = { ticket: kept("ticket") };
 let board = null, message = null, phase = "joining", shown = null, front = null;
 let failures = 0, trouble = "", paused = false, busy = false, timer = 0, last = 0, best = 0, slow = false, skew = 0;
+// The code of an invitation, as it was typed, and why it was none.
+let invitation = "", uninvited = "";
 let said = "", coded = "", foreign = false, lost = !cookies();
 // The call of this ticket: until when it stands, by this clock, and how often it can be extended.
 let call = null, warned = "", wanted = false, none = false;
@@ -65,6 +67,7 @@ const ask = async (method, path, ticket) => {
   try {
     const headers = { Accept: "application/json" };
     if (ticket) headers["Tornello-Ticket"] = ticket;
+    if (invitation && path === "/tickets") headers["Tornello-Invitation"] = invitation;
     const answer = await fetch(data.base + path, { method, headers, credentials: "same-origin", signal: stop.signal });
     const date = Date.parse(answer.headers.get("Date"));
     if (date) skew = date - Date.now();
@@ -98,6 +101,16 @@ const closed = answer => {
   return true;
 };
 
+// Only whoever is invited has a place here: the code is asked for.
+const outside = answer => {
+  const reason = answer.body.reason || "";
+  if (answer.ok || reason.indexOf("invitation") < 0) return false;
+  phase = "invitation";
+  uninvited = reason === "no_invitation" ? "" : reason;
+  invitation = "";
+  return true;
+};
+
 // Until the opening, in the server's time: the clock of a telephone may be wrong.
 const left = () => board && board.opens_ms ? board.opens_ms - Date.now() - skew : 0;
 // The states of one who waits that have a page of their own; all others look like waiting.
@@ -112,6 +125,7 @@ const join = async () => {
     if (undrawn()) return lull(0, Math.min(board.poll.max_ms, left() > 0 ? 60000 : 20000));
   }
   const answer = await ask("POST", "/tickets", me.ticket);
+  if (outside(answer)) return 0;
   const shut = closed(answer), drawn = answer.body.state === "prequeue";
   if (phase === "closed" || drawn) board = (await ask("GET", "/board")).body.board || board;
   if (drawn) phase = "prequeue", me.ticket = answer.body.ticket, keep("ticket", me.ticket);
@@ -119,6 +133,7 @@ const join = async () => {
   if (drawn && board && !undrawn()) return board.poll.max_ms;
   if (shut || drawn) return lull(answer.wait, 60000);
   if (!answer.ok || !answer.body.number) throw failure(answer);
+  invitation = uninvited = "";
   adopt(answer.body);
   return next();
 };
@@ -183,6 +198,7 @@ const claim = async () => {
     // The ticket is not recognised here (a new key, another node): present it again.
     const before = me.ticket;
     const again = await ask("POST", "/tickets", me.ticket);
+    if (outside(again)) return delete me.number, 0;
     if (again.ok && again.body.number) {
       adopt(again.body);
       if (me.ticket !== before) {
@@ -284,7 +300,7 @@ const step = async () => {
 };
 const soon = () => {
   if (phase === "called" && !calm()) return void step();
-  if (busy || phase === "turn" || phase === "done" || phase === "entering" || !me.number && !failures) return;
+  if (busy || phase === "turn" || phase === "done" || phase === "invitation" || phase === "entering" || !me.number && !failures) return;
   if (Date.now() - last < 5000) return;
   clearTimeout(timer);
   timer = setTimeout(step, Math.random() * 1500);

@@ -50,7 +50,7 @@ const hour = ms => {
 const all = key => pane.querySelectorAll('[data-f="' + key + '"]');
 const put = (key, text) => all(key).forEach(el => {
   if (el.textContent !== text) el.textContent = text;
-  if (el.tagName === "P" && key !== "alert" && key !== "say" && key !== "coded") el.hidden = !text;
+  if (el.tagName === "P" && key !== "alert" && key !== "say" && key !== "coded" && key !== "uninvited") el.hidden = !text;
 });
 const tick = () => {
   const opens = phase === "closed" || phase === "prequeue" || board && board.state === "prequeue";
@@ -110,6 +110,7 @@ const draw = () => {
   put("coded", coded && t[coded]);
   all("offer").forEach(el => { el.hidden = !r || held || !data.slots || r.wait <= data.slots || none; });
   all("calendar").forEach(el => { el.hidden = lost || phase !== "slot"; });
+  put("uninvited", phase === "invitation" && uninvited ? t[uninvited] : "");
   tick();
   stand();
   document.title = (turn ? t.heading_turn : phase === "waiting" ? fits(t.title_waiting, { n: figure(shown) })
@@ -171,6 +172,10 @@ const choose = async lang => {
   }
 };
 const acts = {
+  invite: () => {
+    invitation = pane.querySelector("[data-f=invitation]").value.trim();
+    if (invitation) step();
+  },
   pause: () => { paused = !paused; draw(); },
   retry: step,
   enter: async () => {
@@ -277,6 +282,8 @@ const acts = {
 };
 document.addEventListener("click", event => {
   const button = event.target.closest("[data-do]");
+  // Also by the Enter key, in a field whose form has such a button.
+  if (button && button.form) event.preventDefault();
   if (button) acts[button.dataset.do](button);
   const link = event.target.closest("nav a");
   if (link) {

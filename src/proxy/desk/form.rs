@@ -37,6 +37,8 @@ pub(super) struct Form {
     pub(super) language: Option<Language>,
     /// The ticket, where the browser keeps no cookies; empty if there is none yet.
     pub(super) code: Option<String>,
+    /// The code of an invitation.
+    pub(super) invitation: Option<String>,
 }
 
 /// What a small body says: a form, or the words of a program.
@@ -73,7 +75,8 @@ where
     let language = query_value(&text, "lang").and_then(|tag| Language::from_tag(&tag));
     let code = query_value(&text, "code").map(|code| code.trim().to_owned());
     let from_ms = query_value(&text, "from_ms").and_then(|ms| ms.parse().ok());
-    Ok(Sent { form: Some(Form { back, language, code }), from_ms })
+    let invitation = query_value(&text, "invitation").filter(|code| !code.trim().is_empty());
+    Ok(Sent { form: Some(Form { back, language, code, invitation }), from_ms })
 }
 
 /// Reads a small body whole.

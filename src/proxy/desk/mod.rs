@@ -10,6 +10,7 @@ mod cors;
 mod draw;
 mod form;
 mod holder;
+mod invited;
 mod log;
 mod open;
 mod remind;
@@ -48,6 +49,7 @@ use crate::pages::{
 use crate::store::line::Entered;
 use answers::{json_answer, problem_answer, see_other, shared_json};
 use form::{Form, Sent, is_cross_site, read_form};
+use invited::Outside;
 use slot::PlaceSlot;
 
 const ROOT: &str = "/.tornello/";
@@ -268,6 +270,8 @@ impl Visit<'_> {
             person::look(self.room, &mut self.who, &self.proxy.event);
             return self.remind(request, record).await;
         }
+        let invitation = request.headers().get(invited::HEADER).and_then(|code| code.to_str().ok());
+        let invitation = invitation.map(str::to_owned);
         let form = is_html_form(request.headers());
         let Sent { form, from_ms } = match read_form(request, form).await {
             Ok(sent) => sent,
@@ -284,6 +288,12 @@ impl Visit<'_> {
             if self.who.ticket.is_none() && !code.is_empty() {
                 return self.place_of(form.as_ref(), record);
             }
+        }
+        let invitation = form.as_ref().and_then(|form| form.invitation.clone()).or(invitation);
+        if let Some(code) = invitation.filter(|_| step == "tickets" && self.asks_for_code())
+            && let Err(outside) = self.let_in_by_code(&code)
+        {
+            return self.outside(&outside, form.as_ref(), record);
         }
         // What is given up is the person's place, whatever is shown.
         let leaves = step == "leave";
@@ -320,6 +330,9 @@ impl Visit<'_> {
         let standing = standing.filter(|standing| standing.claim != Claim::Done);
         let (status, standing) = match standing {
             Some(standing) => (StatusCode::OK, standing),
+            None if !person::may_begin(self.room, &self.who) && self.room.settings.invites => {
+                return self.outside(&Outside::Asked, form, record);
+            }
             None if !person::may_begin(self.room, &self.who) => {
                 return refuse::refuse(self.live, &Refusal::NotBelieved, self.asked, record);
             }
