@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::settings::{
     AddressSettings, Belongs, Boot, CertificateFiles, ClaimProof, Credential, DrawSettings, EdgeSettings,
-    ForwardedHeader, HealthSettings, IdentitySettings, InvitationSettings, JwtSettings, KeySource, LaneSettings, Listener,
-    OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings, SlotSettings, TlsSettings,
-    TraceRule, UpstreamSettings, UpstreamTls, WebhookSettings,
+    ForwardedHeader, HealthSettings, IdentitySettings, InvitationSettings, JwtSettings, KeySource,
+    LaneSettings, Listener, OnClientGone, Protocol, QuotaSettings, RoomSettings, RouteSettings, Settings,
+    SlotSettings, TlsSettings, TraceRule, UpstreamSettings, UpstreamTls, WebhookSettings,
 };
 use super::text::{Format, Size, write_interval};
 use crate::admission::opening::Opening;

@@ -132,3 +132,31 @@ async fn a_code_is_asked_for_by_forms_and_guessing_it_is_bounded() {
     );
     assert!(shut.headers.contains_key("retry-after"));
 }
+
+#[test]
+fn check_says_what_is_wrong_with_key_and_list() {
+    let folder = tempfile::tempdir().unwrap();
+    make(folder.path(), 1, "may");
+    let of = |name: &str| folder.path().join(name);
+    let (list, key) = (of("list").display().to_string(), of("key").display().to_string());
+    let text = format!(
+        "[identity]\ninvitations = {{ list = \"{list}\", key = \"{key}\" }}\n\
+         [upstream.app]\naddresses = [\"127.0.0.1:1\"]\n\
+         [room.main]\none_place_per = \"person\"\nrequire_identity = true\n\
+         [route.all]\nupstream = \"app\"\nroom = \"main\"\n"
+    );
+    let config = of("tornello.toml");
+    std::fs::write(&config, crate::stage::placed(&text, folder.path())).unwrap();
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tornello"));
+        let output = command.args(["check", "--config"]).arg(&config).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(check().0, "{}", check().1);
+    std::fs::write(of("list"), "tornello-invitations 1\nnonsense\n").unwrap();
+    let (good, said) = check();
+    assert!(!good && said.contains("line 2 is not 32 digits of hex"), "{said}");
+    std::fs::remove_file(of("key")).unwrap();
+    let (good, said) = check();
+    assert!(!good && said.contains(&key) && said.contains("tornello invite make"), "{said}");
+}

@@ -6,8 +6,8 @@ use crate::config::document::{KeyPath, at};
 use crate::config::findings::Finding;
 use crate::config::raw::{RawCredential, RawEdge, RawForwarded, RawIdentity, RawOtherwise, RawTrace};
 use crate::config::settings::{
-    ClaimProof, Credential, EdgeSettings, ForwardedHeader, IdentitySettings, InvitationSettings, JwtSettings, KeySource,
-    TraceRule,
+    ClaimProof, Credential, EdgeSettings, ForwardedHeader, IdentitySettings, InvitationSettings, JwtSettings,
+    KeySource, TraceRule,
 };
 use crate::config::text::{Format, Size};
 
