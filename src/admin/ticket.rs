@@ -75,6 +75,7 @@ fn tell(proxy: &Proxy, place: &Place<'_>) -> Value {
             Kind::Pass => "pass",
         }),
         "joined_ms": place.claims.filter(|claims| claims.kind == Kind::Ticket).map(|claims| claims.time.0),
+        "moved": place.claims.is_some_and(|claims| line.is_gone(&claims)),
         "state": word, "ahead": ahead, "misses": trace.misses, "uncertain": trace.uncertain,
         "wait_minutes": wait.map(|wait| [wait.low, wait.high]),
         "call": trace.call.filter(|_| word == "called").map(|call| json!({

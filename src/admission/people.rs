@@ -253,7 +253,9 @@ fn read(bytes: &PlaceBytes, room: RoomId) -> Place {
     let (number, time) = (number & !PASS, UnixTime(seconds * 1_000));
     let tens = u64::from(u16::from_le_bytes([low, high]));
     let entered = (tens > 0).then(|| UnixTime(time.0 + tens * TEN_SECONDS_MS));
-    Place { claims: Claims { kind, room, epoch: epoch.into(), number, index: None, time, id }, entered }
+    // How often it moved is not kept here: see `moves`.
+    let claims = Claims { kind, room, epoch: epoch.into(), number, index: None, time, id, moves: 0 };
+    Place { claims, entered }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Tickets and passes certify themselves: bytes in, bytes out, no table of those who wait.
 //!
-//! Layout, little endian: version, kind, key id (1 byte each), room (4), epoch (4), number (8), time
-//! in ms (8), id (16), MAC (16). The MAC is HMAC-SHA256 cut to 128 bit over a domain per kind and all
+//! Layout, little endian: version, kind, key id (1 byte each), room (4), epoch (3), moves (1), number (8),
+//! time in ms (8), id (16), MAC (16). The MAC is HMAC-SHA256 cut to 128 bit over a domain per kind and all
 //! that stands before it. Several keys are valid at once, so that a rotation loses nobody's place.
 //! Text form: base64url without padding.
 
@@ -15,6 +15,8 @@ use super::moment::UnixTime;
 
 /// Marks a number that is an index in the log of those who came before the opening.
 const INDEX: u64 = 1 << 63;
+/// The epoch is below these bits of its field, how often the place moved in them.
+const MOVES_SHIFT: u32 = 24;
 const VERSION: u8 = 1;
 const BODY: usize = 43;
 const MAC: usize = 16;
@@ -79,7 +81,12 @@ pub struct Claims {
     pub time: UnixTime,
     /// Random on a ticket; on a pass the pass id.
     pub id: [u8; 16],
+    /// How often its place had moved to another device when this was given, see [`super::moves`].
+    pub moves: u8,
 }
+
+/// What a ticket says, unsigned, as it is kept.
+pub type Said = [u8; BODY];
 
 impl Claims {
     /// The pass that this ticket turns into: always the same one, so that a repeated claim is harmless.
@@ -104,13 +111,32 @@ impl Claims {
         UserKey(hash)
     }
 
+    /// Its number as a token holds it: of somebody who is to be drawn, or was, the index in the log.
+    #[must_use]
+    pub fn written_number(&self) -> u64 {
+        self.index.map_or(self.number, |index| INDEX | u64::from(index))
+    }
+
+    /// What it says, unsigned.
+    #[must_use]
+    pub fn said(&self) -> Said {
+        self.body(0)
+    }
+
+    /// A ticket by what it said. `None` if those bytes are of none.
+    #[must_use]
+    pub fn of_ticket(said: &Said) -> Option<Self> {
+        parse(Kind::Ticket, said).ok().map(|(claims, _)| claims)
+    }
+
     fn body(&self, key_id: u8) -> [u8; BODY] {
-        let number = self.index.map_or(self.number, |index| INDEX | u64::from(index));
+        let number = self.written_number();
+        let epoch = (self.epoch & ((1 << MOVES_SHIFT) - 1)) | (u32::from(self.moves) << MOVES_SHIFT);
         let mut body = [0; BODY];
         let parts: [&[u8]; 6] = [
             &[VERSION, self.kind.byte(), key_id],
             &self.room.0.to_le_bytes(),
-            &self.epoch.to_le_bytes(),
+            &epoch.to_le_bytes(),
             &number.to_le_bytes(),
             &self.time.0.to_le_bytes(),
             &self.id,
@@ -212,14 +238,15 @@ fn parse(kind: Kind, body: &[u8; BODY]) -> Result<(Claims, u8), TokenError> {
     let mut rest: &[u8] = body;
     let [version, kind_byte, key_id] = take(&mut rest)?;
     let room = RoomId(u32::from_le_bytes(take(&mut rest)?));
-    let epoch = u32::from_le_bytes(take(&mut rest)?);
+    let [a, b, c, moves] = take(&mut rest)?;
+    let epoch = u32::from_le_bytes([a, b, c, 0]);
     let number = u64::from_le_bytes(take(&mut rest)?);
     let time = UnixTime(u64::from_le_bytes(take(&mut rest)?));
     let id = take(&mut rest)?;
     let index = (number & INDEX != 0).then(|| u32::try_from(number & !INDEX)).transpose();
     let index = index.map_err(|_| TokenError::Malformed)?;
     let number = if index.is_some() { 0 } else { number };
-    let claims = Claims { kind, room, epoch, number, index, time, id };
+    let claims = Claims { kind, room, epoch, number, index, time, id, moves };
     let expected = version == VERSION && kind_byte == kind.byte();
     expected.then_some((claims, key_id)).ok_or(TokenError::Malformed)
 }
@@ -257,6 +284,7 @@ mod tests {
             index: None,
             time: UnixTime(1_793_318_400_000),
             id: [7; 16],
+            moves: 0,
         }
     }
 
@@ -279,6 +307,19 @@ mod tests {
         let text = keys.sign(&claims);
         assert_eq!(text.len(), TEXT_LENGTH);
         assert_eq!(keys.verify(Kind::Ticket, text.as_bytes()), Ok(claims));
+    }
+
+    #[test]
+    fn a_place_that_moved_has_another_ticket_and_the_same_pass_and_bucket() {
+        let (keys, before) = (ring(1, 9), ticket(42));
+        let moved = Claims { moves: u8::MAX, ..before };
+        let text = keys.sign(&moved);
+        assert_ne!(text, keys.sign(&before));
+        assert_eq!(keys.verify(Kind::Ticket, text.as_bytes()), Ok(moved));
+        let [one, other] = [before, moved].map(|ticket| ticket.pass(&keys, UnixTime(1)));
+        assert_eq!((one.id, one.user_key()), (other.id, other.user_key()));
+        assert_eq!(keys.verify(Kind::Pass, keys.sign(&other).as_bytes()), Ok(other));
+        assert_eq!(Claims::of_ticket(&moved.said()), Some(moved));
     }
 
     #[test]

@@ -386,11 +386,12 @@ fn build_room(
             let ending = workshop.journal.ending(name).map_err(AssembleError::Journal)?;
             let slots =
                 workshop.journal.slots(name, workshop.clock.unix()).map_err(AssembleError::Journal)?;
+            let moves = workshop.journal.moves(name).map_err(AssembleError::Journal)?;
             let doubts = book.left_at().and_then(|then| doubt(then, slots.unix));
             if let Some(why) = doubts.filter(|_| !slots.spans.is_empty()) {
                 tracing::warn!(room = name, slots = slots.spans.len(), "{why}");
             }
-            let left = Left { marks, lanes, over, secret, people, book, ending, slots };
+            let left = Left { marks, lanes, over, secret, people, book, ending, slots, moves };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);
             line.set_lots(lottery(workshop, name, room, marks)?);
@@ -534,6 +535,7 @@ fn room_pages(settings: &Settings) -> Vec<RoomPage> {
         status: room.status,
         lanes: !room.policy.lanes.is_empty(),
         asks: room.page_asks,
+        invites: room.invites,
         idle: room.policy.idle,
         slots: room.slots.offer.then_some(room.slots.rule.after),
     };

@@ -155,8 +155,8 @@ impl Pulse {
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
             let (room, pending) = (line.name.clone(), pending.clone());
-            let Pending { marks, lanes, ends, lots, people, slots, .. } = pending;
-            Entry { room, marks, lanes, ends, lots, people, slots }
+            let Pending { marks, lanes, ends, lots, people, slots, moves, .. } = pending;
+            Entry { room, marks, lanes, ends, lots, people, slots, moves }
         };
         let entries = plans.iter().map(entry).collect();
         let written = write(&self.journal, entries, lessons.clone(), to_write(&pages));

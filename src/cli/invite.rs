@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CONFIGURATION, OK, RUNTIME};
 use crate::proof::hex;
-use crate::proxy::invitation::code::{Code, RANDOM};
+use crate::proxy::invitation::code::{Code, LENGTH};
 use crate::proxy::invitation::list::{HEAD, Key, List, line};
 
 /// Most codes at once.
@@ -94,7 +94,7 @@ fn make(count: u64, codes: &Path, list: &Path, key: &Path) -> Result<(), Why> {
     };
     let (mut letters, mut marks) = (String::new(), begun);
     for _ in 0..count {
-        let mut random = [0; RANDOM];
+        let mut random = [0; LENGTH];
         fill(&mut random)?;
         let code = Code::new(&random);
         letters.push_str(&code.text());

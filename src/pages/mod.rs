@@ -49,7 +49,7 @@ pub use estimate::Estimate;
 pub use language::Language;
 pub use look::{Look, Theme};
 pub use negotiate::{is_html_form, is_navigation, wants_html};
-pub use place::{CallMinutes, PlaceFacts, PlaceState, SlotTimes, Standstill};
+pub use place::{CallMinutes, Moving, PlaceFacts, PlaceState, SlotTimes, Standstill};
 pub use problem::Problem;
 pub use rate_limit::RateLimit;
 pub use reason::Reason;

@@ -155,6 +155,7 @@ mod tests {
             status: http::StatusCode::OK,
             lanes: false,
             asks: false,
+            invites: false,
             idle: std::time::Duration::from_secs(600),
             slots: None,
         };

@@ -40,6 +40,8 @@ pub enum PlaceState {
     Left,
     /// A code was shown, by a browser that has no other place, whose number is used or given up.
     UsedCode,
+    /// The place has moved to another device, and this one has it no more.
+    Moved,
     /// Only whoever is invited has a place: the code is asked for.
     Invited,
     /// The same, and what was typed is no code.
@@ -122,10 +124,27 @@ pub struct PlaceFacts<'a> {
     pub opens_in: Option<u64>,
     /// The time of these facts, written for people.
     pub time: Option<&'a str>,
+    /// What came of moving the place.
+    pub moving: Option<&'a Moving>,
+    /// By this word a form is known when it is sent again.
+    pub word: &'a str,
     /// Where the service is.
     pub back: &'a ReturnPath,
     /// Shown first.
     pub language: Language,
+}
+
+/// What came of moving a place to another device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Moving {
+    /// This is to be typed there.
+    Code(String),
+    /// What was typed here is no code.
+    Misread,
+    /// What was typed here counts no more.
+    Unknown,
+    /// It is of somebody who has signed in.
+    Foreign,
 }
 
 pub(super) fn render(
@@ -171,6 +190,7 @@ fn pane(
         PlaceState::FrontRow => place("front_row_text"),
         PlaceState::Left => place("left_text"),
         PlaceState::UsedCode => place("used_text"),
+        PlaceState::Moved => texts.live("moved"),
         PlaceState::Admitted => place("admitted_text"),
         PlaceState::Done => texts.live("done"),
         PlaceState::Unknown => place("unknown_text"),
@@ -184,7 +204,9 @@ fn pane(
         PlaceState::Called | PlaceState::NoCookies | PlaceState::FrontRow | PlaceState::Late => {
             ("claims", texts.live("enter"))
         }
-        PlaceState::Done | PlaceState::Left | PlaceState::UsedCode => ("tickets", texts.live("rejoin")),
+        PlaceState::Done | PlaceState::Left | PlaceState::UsedCode | PlaceState::Moved => {
+            ("tickets", texts.live("rejoin"))
+        }
         PlaceState::Unknown => ("tickets", texts.waiting.get("join").map_or("", String::as_str)),
         PlaceState::Waiting
         | PlaceState::Prequeue
@@ -195,6 +217,13 @@ fn pane(
         | PlaceState::Uninvited
         | PlaceState::SoldOut
         | PlaceState::Ended => ("", ""),
+    };
+    let (handoff, refused) = match facts.moving {
+        Some(Moving::Code(code)) => (Some(texts.live("handoff_given").replace("{code}", code)), None),
+        Some(Moving::Misread) => (None, Some(texts.live("handoff_misread"))),
+        Some(Moving::Unknown) => (None, Some(texts.live("handoff_unknown"))),
+        Some(Moving::Foreign) => (None, Some(texts.live("handoff_foreign"))),
+        None => (None, None),
     };
     let note = facts.standstill.filter(|_| waiting_now).map(|why| match why {
         Standstill::Operator => texts.live("held_operator").to_owned(),
@@ -229,6 +258,10 @@ fn pane(
             ahead => texts.figure(facts.ahead),
             number => texts.figure(facts.number),
             lane => facts.lane,
+            handoff,
+            refused,
+            hands => leaves(facts.state) || facts.state == PlaceState::Prequeue,
+            word => facts.word,
             wait => wait(texts, facts),
             note,
             asks_code => code.is_some(),
@@ -270,6 +303,7 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
         PlaceState::NoCookies => texts.waiting.get("code_heading").map_or("", String::as_str),
         PlaceState::Left => place("left_heading"),
         PlaceState::UsedCode => place("used_heading"),
+        PlaceState::Moved => texts.live("heading_moved"),
         PlaceState::Admitted => place("admitted_heading"),
         PlaceState::Done => texts.live("heading_done"),
         PlaceState::Unknown => place("unknown_heading"),

@@ -15,7 +15,7 @@ use super::{Coding, Pages};
 
 /// Most bytes of a compressed waiting page: it shall come in one flight.
 const FLIGHT: usize = 14_000;
-const STATES: [PlaceState; 17] = [
+const STATES: [PlaceState; 18] = [
     PlaceState::Waiting,
     PlaceState::Prequeue,
     PlaceState::Late,
@@ -27,6 +27,7 @@ const STATES: [PlaceState; 17] = [
     PlaceState::Done,
     PlaceState::Left,
     PlaceState::UsedCode,
+    PlaceState::Moved,
     PlaceState::Invited,
     PlaceState::Misread,
     PlaceState::Uninvited,
@@ -43,6 +44,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
         status: StatusCode::OK,
         lanes: false,
         asks: false,
+        invites: true,
         slots: None,
         idle: Duration::from_secs(600),
     };
@@ -102,6 +104,8 @@ fn place(pages: &Pages, room: &RoomPage, state: PlaceState, language: Language) 
             redraw: Some("11:07 (UTC)"),
             opens_in: Some(2),
             time: Some("10:03"),
+            moving: None,
+            word: "w",
             back: &ReturnPath::default(),
             language,
         };

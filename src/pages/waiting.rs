@@ -33,6 +33,8 @@ pub struct RoomPage {
     pub lanes: bool,
     /// Whoever is called is asked, and not taken in by the page.
     pub asks: bool,
+    /// Whoever is not known is asked for the code of an invitation.
+    pub invites: bool,
     /// How long whoever is inside may do nothing while somebody waits; at most the longest visit.
     pub idle: Duration,
     /// Whoever is expected to wait longer is offered a time to come back at; `None`: nobody is.
@@ -102,6 +104,9 @@ struct Data<'a> {
 fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codings, String> {
     let base = room.base();
     let texts = layout.texts(language);
+    // Nobody reads of invitations where there are none.
+    let mut words = texts.live.clone();
+    words.retain(|key, _| room.invites || !key.contains("invitation"));
     let data = embedded(&Data {
         room: &room.name,
         title: &room.title,
@@ -109,7 +114,7 @@ fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codin
         thousands: &texts.meta.thousands,
         asks: room.asks,
         slots: room.slots.map(|after| after.as_secs_f64() / 60.0),
-        text: &texts.live,
+        text: &words,
     })?;
     let heading = texts.live("heading_joining");
     let link = |language| queue_link(&room.name, language, None);
@@ -134,6 +139,7 @@ fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codin
                 waiting => value(&texts.waiting),
                 live => value(&texts.live),
                 lanes => room.lanes,
+                invites => room.invites,
                 message,
                 message_language,
             },

@@ -51,6 +51,7 @@ fn ticket(name: &str) -> (StatusCode, Value) {
     let state = match name {
         "closed" => return problem(StatusCode::SERVICE_UNAVAILABLE, "closed", &json!({})),
         "ended" => return problem(StatusCode::FORBIDDEN, "ended", &json!({})),
+        "moved" => return problem(StatusCode::GONE, "moved", &json!({})),
         "invitation" => return problem(StatusCode::FORBIDDEN, "no_invitation", &json!({})),
         "trouble" => return problem(StatusCode::SERVICE_UNAVAILABLE, "held", &json!({})),
         "prequeue" | "late" | "slot" | "called" | "done" => name,

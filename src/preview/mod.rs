@@ -59,6 +59,7 @@ fn room(sheet: &Sheet) -> RoomPage {
         status: StatusCode::SERVICE_UNAVAILABLE,
         lanes: false,
         asks: sheet.name == "call",
+        invites: sheet.name == "invitation",
         idle: Duration::from_secs(600),
         slots: (sheet.name == "waiting").then_some(Duration::from_secs(600)),
     }
@@ -156,6 +157,8 @@ impl Preview {
                     redraw: (sheet.name == "place-redraw").then_some("10:37 (Europe/Rome)"),
                     opens_in: is_before.then_some(62),
                     time: Some("10:03"),
+                    moving: None,
+                    word: "w",
                     back: &back,
                     language,
                 };

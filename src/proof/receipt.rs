@@ -96,6 +96,7 @@ mod tests {
             index: None,
             time: UnixTime(1_793_318_400_000),
             id: [9; 16],
+            moves: 0,
         };
         let text = seal("receipt", &body("main", &hex(&Sha256::digest(rules)), &ticket), &key);
         let receipt = verify(&text, &key.verifying_key(), Some(rules)).unwrap();

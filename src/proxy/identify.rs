@@ -112,6 +112,10 @@ pub struct Identity {
     pub not_believed: bool,
     /// Known by the address alone, which many may share.
     pub shared: bool,
+    /// Whose bucket it would be by the address alone.
+    pub address: UserKey,
+    /// Shows a ticket or a pass of a place that has moved to another device since: it counts for nothing.
+    pub moved: bool,
     /// A ticket of the route's room that verified.
     pub ticket: Option<Claims>,
     /// A pass of the route's room that verified.
@@ -163,9 +167,10 @@ pub fn identify(
         .map(|person| person.user())
         .or_else(|| pass.or(ticket).map(|claims| sources.event.keyed(claims.user_key())))
         .or_else(|| credential(headers, sources));
-    let user = known.unwrap_or(UserKey(sources.event.subscriber(client).0));
+    let address = UserKey(sources.event.subscriber(client).0);
+    let user = known.unwrap_or(address);
     let (network, shared) = (sources.event.network(client), known.is_none());
-    Identity { user, network, person, proofs, not_believed, shared, ticket, pass }
+    Identity { user, network, person, proofs, not_believed, shared, address, moved: false, ticket, pass }
 }
 
 /// Apps that hold no cookies send their ticket in this header.

@@ -20,6 +20,7 @@ use super::readings::{covers, decode, others};
 use super::webhook::Webhook;
 use crate::admission::opening::Shut;
 use crate::admission::room::HoldReason;
+use crate::admission::ticket::Claims;
 use crate::admission::{Class, Refusal, UnixTime};
 use crate::config::quiet;
 use crate::config::settings::{
@@ -118,6 +119,23 @@ impl Room {
         if let (true, None, None, Some(ticket)) = (undrawn, who.person, who.pass, who.ticket) {
             // A ticket that has its number by now shares a bucket with its pass.
             who.user = event.keyed(ticket.user_key());
+        }
+        self.dismiss(who);
+    }
+
+    /// What is of a place that has moved to another device counts for nothing, and spends nothing of hers who has
+    /// it now.
+    pub fn dismiss(&self, who: &mut Identity) {
+        let gone = |claims: &Option<Claims>| claims.is_some_and(|claims| self.line.is_gone(&claims));
+        let (ticket, pass) = (gone(&who.ticket), gone(&who.pass));
+        if !ticket && !pass {
+            return;
+        }
+        who.moved = true;
+        who.ticket = who.ticket.filter(|_| !ticket);
+        who.pass = who.pass.filter(|_| !pass);
+        if (who.person, who.ticket, who.pass) == (None, None, None) {
+            (who.user, who.shared) = (who.address, true);
         }
     }
 }

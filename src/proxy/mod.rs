@@ -21,6 +21,7 @@ pub mod invitation;
 pub mod isolate;
 pub mod jwt;
 pub mod lane;
+pub mod letters;
 pub mod live;
 pub mod pass_proof;
 pub mod path;

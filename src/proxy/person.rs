@@ -50,7 +50,7 @@ pub(super) fn look(room: &Room, who: &mut Identity, event: &EventKey) {
         let held = people.place(key, room.line.id);
         (held, foreign(people, held.as_ref(), who))
     });
-    stand_by(who, held, foreign);
+    stand_by(room, who, held, foreign);
     room.recognise(who, event);
 }
 
@@ -99,7 +99,7 @@ pub(super) fn settle(
         }
         (held, foreign, people.changes() != before)
     });
-    stand_by(who, held, foreign);
+    stand_by(room, who, held, foreign);
     room.recognise(who, &proxy.event);
     changed
 }
@@ -136,10 +136,12 @@ fn give_up(line: &mut State, claims: &Claims, pass: &PassId, now: Moment) {
     }
 }
 
-fn stand_by(who: &mut Identity, held: Option<Place>, (ticket, pass): (bool, bool)) {
+fn stand_by(room: &Room, who: &mut Identity, held: Option<Place>, (ticket, pass): (bool, bool)) {
     who.ticket = who.ticket.filter(|_| !ticket);
     who.pass = who.pass.filter(|_| !pass);
     let Some(Place { claims, .. }) = held else { return };
+    // Before they signed in it may have moved; since then it is theirs wherever they are.
+    let claims = room.line.at_last(claims);
     let mine = who.pass.filter(|pass| is_same(pass, &claims));
     match claims.kind {
         Kind::Ticket => (who.ticket, who.pass) = (Some(claims), mine),

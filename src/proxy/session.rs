@@ -66,7 +66,7 @@ pub fn check_in(
     let claims = ticket.map(|ticket| ticket.pass(&proxy.ring, unix));
     let fresh = || {
         let (room, id) = (room.line.id, proxy.random_id());
-        Claims { kind: Kind::Pass, room, epoch: 0, number: 0, index: None, time: unix, id }
+        Claims { kind: Kind::Pass, room, epoch: 0, number: 0, index: None, time: unix, id, moves: 0 }
     };
     let door = room.line.with(|line| {
         if let Some(shown) = &shown {

@@ -5,6 +5,7 @@
 //! an error of the disk the file is opened again, by its last good state, before the next write.
 
 mod ending;
+mod moves;
 mod slots;
 
 pub use ending::Ending;
@@ -25,6 +26,7 @@ use super::lots::LotsNews;
 use super::slots::SlotNews;
 use crate::admission::draw::log::Leaf;
 use crate::admission::lane::{LaneId, LaneMarks};
+use crate::admission::moves::MoveNews;
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, PlaceBytes, RoomKey};
 use crate::admission::room::{Ends, RoomMarks};
@@ -86,6 +88,8 @@ pub struct Entry {
     pub people: Changes,
     /// What is new of its slots.
     pub slots: SlotNews,
+    /// Whose place moved to another device since the last time.
+    pub moves: MoveNews,
 }
 
 /// What is written of the public log of one room.
@@ -102,8 +106,9 @@ impl Entry {
     #[must_use]
     pub fn last(room: &str, line: &Line) -> Self {
         let (marks, ends, people, slots) = line.final_marks();
+        let moves = line.unkept_moves();
         let lanes = line.final_lanes();
-        Self { room: room.to_owned(), marks, lanes, ends, lots: LotsNews::default(), people, slots }
+        Self { room: room.to_owned(), marks, lanes, ends, lots: LotsNews::default(), people, slots, moves }
     }
 }
 
@@ -480,6 +485,7 @@ impl Journal {
                     let is_over = ended.get(room.as_str())?.is_some();
                     if !is_over {
                         slots::write(&transaction, entry)?;
+                        moves::write(&transaction, entry)?;
                     }
                     for (key, place) in people.places.iter().filter(|_| !is_over) {
                         places.insert((room.as_str(), *key), place)?;
@@ -518,6 +524,7 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(LOG)?;
     transaction.open_table(ENDED)?;
     transaction.open_table(slots::SLOTS)?;
+    transaction.open_table(moves::MOVES)?;
     transaction.commit()?;
     Ok(())
 }

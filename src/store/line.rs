@@ -5,6 +5,7 @@
 //! disk fails, nobody is called and nobody joins, and those inside go on.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use super::book::Book;
 use super::journal::Ending;
 use super::lots::{Drawn, Lots, LotsNews};
 use super::slots::{LeftSlots, SlotBook, SlotNews};
+use crate::admission::handoff::{Handoffs, Mark};
 use crate::admission::lane::{LaneId, LaneMarks};
+use crate::admission::moves::{Move, MoveNews, Moves};
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, People, PlaceBytes, RoomKey, room_key};
 use crate::admission::policy::RoomPolicy;
@@ -62,6 +65,12 @@ pub struct Line {
     hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
     reminders: Mutex<Reminders>,
+    handoffs: Mutex<Handoffs>,
+    moves: Mutex<Moves>,
+    /// Some place moved, or is about to: nothing is looked up while none did.
+    moves_any: AtomicBool,
+    /// How many moves are durable.
+    moves_kept: watch::Sender<u64>,
     ended: OnceLock<Ending>,
 }
 
@@ -107,6 +116,8 @@ pub struct Left {
     pub ending: Option<Ending>,
     /// Its slots.
     pub slots: LeftSlots,
+    /// Whose place moved to another device, by number as tickets hold it.
+    pub moves: Vec<(u64, Move)>,
 }
 
 /// A step that waits for the disk.
@@ -124,6 +135,8 @@ pub struct Pending {
     pub people: Changes,
     /// And these slots.
     pub slots: SlotNews,
+    /// And these moves.
+    pub moves: MoveNews,
     cursor: u64,
 }
 
@@ -166,6 +179,10 @@ impl Line {
             hungry,
             board: ArcSwap::from_pointee(Bytes::new()),
             reminders: Mutex::default(),
+            handoffs: Mutex::default(),
+            moves_any: AtomicBool::new(!left.moves.is_empty()),
+            moves: Mutex::new(Moves::restore(&left.moves)),
+            moves_kept: watch::Sender::new(0),
             ended: OnceLock::new(),
         };
         if let Some(ending) = left.ending {
@@ -180,6 +197,8 @@ impl Line {
         self.with(Room::end_for_good);
         *self.lock_people() = People::default();
         self.reminders(|reminders| *reminders = Reminders::default());
+        self.handoffs(|codes| *codes = Handoffs::default());
+        *self.lock_moves() = Moves::default();
     }
 
     /// The event is over since then.
@@ -196,6 +215,63 @@ impl Line {
     /// Runs one short step on those who asked to be told before their turn.
     pub fn reminders<T>(&self, step: impl FnOnce(&mut Reminders) -> T) -> T {
         step(&mut self.reminders.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs one short step on the codes by which places move.
+    pub fn handoffs<T>(&self, step: impl FnOnce(&mut Handoffs) -> T) -> T {
+        step(&mut self.handoffs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A ticket or pass as it counts whose holder is known otherwise: after all moves of its place.
+    #[must_use]
+    pub fn at_last(&self, claims: Claims) -> Claims {
+        if !self.moves_any.load(Ordering::Acquire) {
+            return claims;
+        }
+        Claims { moves: self.lock_moves().of(&claims), ..claims }
+    }
+
+    /// Whether the place of this ticket or pass moved to another device since it was given.
+    #[must_use]
+    pub fn is_gone(&self, claims: &Claims) -> bool {
+        self.moves_any.load(Ordering::Acquire) && self.lock_moves().is_gone(claims)
+    }
+
+    /// Moves the place of a ticket to another device: the ticket that counts from now on, when that is durable.
+    /// `None` if the disk did not take it in time, or it moved too often: then all is as it was.
+    pub async fn move_place(&self, ticket: &Claims, mark: Option<Mark>, at: UnixTime) -> Option<Claims> {
+        let (moved, changes) = {
+            let mut moves = self.lock_moves();
+            self.moves_any.store(true, Ordering::Release);
+            (moves.ask(ticket, mark, at).ok()?, moves.changes())
+        };
+        if self.is_kept(&self.moves_kept, changes).await {
+            return Some(moved);
+        }
+        let mut moves = self.lock_moves();
+        if moves.of(ticket) == moved.moves {
+            return Some(moved);
+        }
+        moves.forgo(ticket, at);
+        None
+    }
+
+    /// The ticket that somebody was to get who typed this before a restart, and may have got no answer, if it still
+    /// counts.
+    #[must_use]
+    pub fn unanswered(&self, mark: Mark, now: UnixTime) -> Option<Claims> {
+        let ticket = self.resolve(self.lock_moves().unanswered(mark, now)?);
+        (!self.is_gone(&ticket)).then_some(ticket)
+    }
+
+    /// What must be made durable of moves.
+    #[must_use]
+    pub fn unkept_moves(&self) -> MoveNews {
+        self.lock_moves().unkept()
+    }
+
+    fn lock_moves(&self) -> MutexGuard<'_, Moves> {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the next number of a lane; waits for a durable block if need be. `None` if none came in time.
@@ -273,7 +349,7 @@ impl Line {
         now: Moment,
     ) -> Option<Pending> {
         let undrawn = self.is_undrawn();
-        let people = self.unkept_people();
+        let (people, moves) = (self.unkept_people(), self.unkept_moves());
         let mut room = self.lock();
         let cursor = room.step(policy, load, now);
         let mut marks = room.marks();
@@ -296,8 +372,9 @@ impl Line {
             || !ends.words.is_empty()
             || !lots.is_empty()
             || !people.places.is_empty()
-            || !slots.is_empty();
-        is_news.then_some(Pending { marks: wanted, lanes, ends, lots, people, slots, cursor })
+            || !slots.is_empty()
+            || !moves.moves.is_empty();
+        is_news.then_some(Pending { marks: wanted, lanes, ends, lots, people, slots, moves, cursor })
     }
 
     /// Second half: the marks are on the disk.
@@ -315,6 +392,8 @@ impl Line {
         drop(room);
         self.keep_lanes(&pending.lanes);
         self.lock_people().kept(&pending.people);
+        self.lock_moves().kept(&pending.moves);
+        raise(&self.moves_kept, pending.moves.count);
         raise(&self.kept, pending.ends.count);
         raise(&self.people_kept, pending.people.count);
         self.slots.tell(&pending.slots);

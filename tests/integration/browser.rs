@@ -12,6 +12,8 @@ mod draw;
 mod driver;
 #[path = "browser/firefox.rs"]
 mod firefox;
+#[path = "browser/handoff.rs"]
+mod handoff;
 #[path = "browser/invited.rs"]
 mod invited;
 #[path = "browser/media.rs"]

@@ -190,8 +190,16 @@ fn a_draw_is_checked_by_the_command_and_forgeries_are_named() {
     let ticket = |index: u64| {
         let room = RoomId::of("main");
         let time = UnixTime(0);
-        let claims =
-            Claims { kind: Kind::Ticket, room, epoch: 1, number: index, index: None, time, id: id(index) };
+        let claims = Claims {
+            kind: Kind::Ticket,
+            room,
+            epoch: 1,
+            number: index,
+            index: None,
+            time,
+            id: id(index),
+            moves: 0,
+        };
         // Before the draw a place has an index and no number.
         let number = format!(r#""number":{index},"#);
         let body = receipt::body("main", &hex(&[0; 32]), &claims).replace(&number, r#""number":0,"#);

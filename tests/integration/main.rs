@@ -27,6 +27,7 @@ mod forwarding;
 mod framing;
 mod front;
 mod grpc;
+mod handoff;
 mod heads;
 mod helpdesk;
 mod hostile;

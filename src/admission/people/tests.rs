@@ -16,6 +16,7 @@ fn ticket(number: u64, seconds: u64) -> Claims {
         index: None,
         time: UnixTime(seconds * 1_000),
         id,
+        moves: 0,
     }
 }
 

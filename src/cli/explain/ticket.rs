@@ -168,7 +168,9 @@ impl Words<'_> {
         };
         let joined = self.time_of(self.told.get("joined_ms").and_then(Value::as_u64), zone);
         let joined = joined.map_or_else(String::new, |time| format!(", taken at {time}"));
+        let moved = self.told.get("moved").and_then(Value::as_bool).unwrap_or_default();
         let by = match self.word("by") {
+            _ if moved => " (the place has moved to another device since, and this code counts no more)",
             "pass" => " (the code is a pass)",
             _ => "",
         };
@@ -392,6 +394,8 @@ mod tests {
         let visit = json!({ "ends_in_ms": 3_600_000, "idle_in_ms": 59_000, "extensions": 9 });
         let visit = text(&json!({ "state": "admitted", "visit": visit }));
         assert!(visit.contains("60 minutes more, and less than a minute without"), "{visit}");
+        let moved = text(&json!({ "state": "waiting", "ahead": 2, "moved": true }));
+        assert!(moved.contains("this code counts no more): waiting to be called; 2 numbers"), "{moved}");
         let lots = text(&json!({ "state": "prequeue", "number": null, "opens_ms": 1_796_729_400_000_u64 }));
         assert!(lots.contains("no number") && lots.contains("opens at 11:30"), "{lots}");
     }

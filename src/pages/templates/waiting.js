@@ -39,6 +39,8 @@ let invitation = "", uninvited = "";
 let said = "", coded = "", foreign = false, lost = !cookies();
 // The call of this ticket: until when it stands, by this clock, and how often it can be extended.
 let call = null, warned = "", wanted = false, none = false;
+// The code by which the place moves to another device, and until when it counts.
+let handoff = "", handing = 0;
 
 const fits = (text, values) => text.replace(/\{(\w+)\}/g, (all, key) => key in values ? values[key] : all);
 const plural = (key, n) => {
@@ -61,11 +63,11 @@ const failure = answer => {
   error.busy = true;
   return error;
 };
-const ask = async (method, path, ticket) => {
+const ask = async (method, path, ticket, more) => {
   const stop = new AbortController();
   const late = setTimeout(() => stop.abort(), 10000);
   try {
-    const headers = { Accept: "application/json" };
+    const headers = Object.assign({ Accept: "application/json" }, more);
     if (ticket) headers["Tornello-Ticket"] = ticket;
     if (invitation && path === "/tickets") headers["Tornello-Invitation"] = invitation;
     const answer = await fetch(data.base + path, { method, headers, credentials: "same-origin", signal: stop.signal });
@@ -96,7 +98,7 @@ const place = ahead => {
 };
 const closed = answer => {
   const reason = answer.body.reason;
-  if (answer.ok || reason !== "ended" && reason !== "closed" && reason !== "sold_out") return false;
+  if (answer.ok || reason !== "ended" && reason !== "closed" && reason !== "sold_out" && reason !== "moved") return false;
   phase = reason;
   return true;
 };
@@ -119,7 +121,7 @@ const stands = state => state === "late" || state === "slot" || state === "prequ
 const undrawn = () => board.state === "prequeue" || board.reason === "draw";
 const lull = (wait, long) => Math.min(wait || long, left() > 0 ? Math.max(1000, left()) : long);
 const join = async () => {
-  if (phase === "prequeue" && board) {
+  if (phase === "prequeue" && board && handing <= Date.now()) {
     const answer = await ask("GET", "/board");
     board = answer.body.board || board;
     if (undrawn()) return lull(0, Math.min(board.poll.max_ms, left() > 0 ? 60000 : 20000));
@@ -131,6 +133,7 @@ const join = async () => {
   if (drawn) phase = "prequeue", me.ticket = answer.body.ticket, keep("ticket", me.ticket);
   // A board from a cache may still be that of a room without places: the next look has another.
   if (drawn && board && !undrawn()) return board.poll.max_ms;
+  if (phase === "moved") return 0;
   if (shut || drawn) return lull(answer.wait, 60000);
   if (!answer.ok || !answer.body.number) throw failure(answer);
   invitation = uninvited = "";
@@ -146,7 +149,7 @@ const told = body => {
 const called = async () => {
   if (!calm()) return claim();
   const mine = await ask("GET", "/ticket", me.ticket);
-  if (mine.status === 404 || mine.ok && mine.body.state === "late") return claim();
+  if (mine.status === 404 || mine.status === 410 || mine.ok && mine.body.state === "late") return claim();
   if (!mine.ok) throw failure(mine);
   adopt(mine.body);
   if (me.state !== "called") return next();
@@ -189,7 +192,7 @@ const claim = async () => {
     phase = stands(answer.body.state);
     return answer.body.poll_after_ms || 5000;
   }
-  if (closed(answer)) return answer.wait || 60000;
+  if (closed(answer)) return phase === "moved" ? 0 : answer.wait || 60000;
   if (answer.body.reason === "done") {
     phase = "done";
     return 0;
@@ -244,10 +247,12 @@ const look = async () => {
     return board.poll.max_ms;
   }
   // Numbers were begun anew, or times moved while the room stood still: the server knows what is so of this ticket.
-  if (me.epoch !== board.epoch || moved()) {
+  // Or this place may be on another device by now.
+  if (me.epoch !== board.epoch || moved() || handing > Date.now()) {
     const still = board.stood_still_s;
     const mine = await ask("GET", "/ticket", me.ticket);
     if (mine.status === 404) return join();
+    if (closed(mine)) return 0;
     if (!mine.ok) throw failure(mine);
     adopt(mine.body);
     me.still = still;
@@ -300,7 +305,7 @@ const step = async () => {
 };
 const soon = () => {
   if (phase === "called" && !calm()) return void step();
-  if (busy || phase === "turn" || phase === "done" || phase === "invitation" || phase === "entering" || !me.number && !failures) return;
+  if (busy || phase === "turn" || phase === "done" || phase === "moved" || phase === "invitation" || phase === "entering" || !me.number && !failures) return;
   if (Date.now() - last < 5000) return;
   clearTimeout(timer);
   timer = setTimeout(step, Math.random() * 1500);

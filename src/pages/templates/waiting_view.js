@@ -110,6 +110,7 @@ const draw = () => {
   put("coded", coded && t[coded]);
   all("offer").forEach(el => { el.hidden = !r || held || !data.slots || r.wait <= data.slots || none; });
   all("calendar").forEach(el => { el.hidden = lost || phase !== "slot"; });
+  put("handoff", handoff && handing > Date.now() && phase !== "moved" ? fits(t.handoff_given, { code: handoff }) : "");
   put("uninvited", phase === "invitation" && uninvited ? t[uninvited] : "");
   tick();
   stand();
@@ -241,8 +242,23 @@ const acts = {
     drop("ticket");
     for (const key in me) delete me[key];
     board = shown = front = null;
+    handing = 0;
     phase = "joining";
     step();
+  },
+  handoff: async () => {
+    try {
+      const answer = await ask("POST", "/handoff", me.ticket);
+      if (closed(answer)) return draw();
+      if (!answer.ok) throw failure(answer);
+      handoff = answer.body.code;
+      handing = Date.now() + answer.body.expires_in_ms;
+      failures = 0;
+    } catch (error) {
+      failures = 2;
+      trouble = error.busy ? "trouble_busy" : "trouble_network";
+    }
+    draw();
   },
   copy: button => {
     const field = button.parentNode.querySelector("input");
@@ -256,6 +272,30 @@ const acts = {
     const code = button.parentNode.querySelector("input").value.trim();
     if (!code) return;
     coded = "";
+    // A short code brings the place of another device here. It is tried again with the same word: the answer may be lost.
+    if (code.length < 40) {
+      try {
+        const word = kept("try") || String(Math.random()).slice(2) + Date.now();
+        keep("try", word);
+        const answer = await ask("POST", "/arrival", null, { "Tornello-Handoff": code, "Tornello-Try": word });
+        const reason = answer.body.reason || "";
+        if (reason.indexOf("handoff_") === 0) coded = reason;
+        else if (!answer.ok || !answer.body.ticket) throw failure(answer);
+        else {
+          handing = 0;
+          adopt(answer.body);
+          phase = "waiting";
+          coded = "code_used";
+          if (!me.number) board = null, phase = "joining";
+          step();
+        }
+        failures = 0;
+      } catch (error) {
+        failures = 2;
+        trouble = error.busy ? "trouble_busy" : "trouble_network";
+      }
+      return draw();
+    }
     try {
       const found = await ask("GET", "/ticket", code);
       const { ticket, number, state } = found.body;

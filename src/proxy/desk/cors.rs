@@ -29,7 +29,10 @@ pub(super) fn preflight(asked: &Asked, fields: &HeaderMap) -> Option<Response<An
     *answer.status_mut() = StatusCode::NO_CONTENT;
     for (name, value) in [
         (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"),
-        (ACCESS_CONTROL_ALLOW_HEADERS, "content-type, tornello-invitation, tornello-pass, tornello-ticket"),
+        (
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "content-type, tornello-handoff, tornello-invitation, tornello-pass, tornello-ticket, tornello-try",
+        ),
         (ACCESS_CONTROL_MAX_AGE, "600"),
     ] {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));

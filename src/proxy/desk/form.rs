@@ -39,6 +39,8 @@ pub(super) struct Form {
     pub(super) code: Option<String>,
     /// The code of an invitation.
     pub(super) invitation: Option<String>,
+    /// A word by which the same form is known when it is sent again.
+    pub(super) word: Option<String>,
 }
 
 /// What a small body says: a form, or the words of a program.
@@ -76,7 +78,8 @@ where
     let code = query_value(&text, "code").map(|code| code.trim().to_owned());
     let from_ms = query_value(&text, "from_ms").and_then(|ms| ms.parse().ok());
     let invitation = query_value(&text, "invitation").filter(|code| !code.trim().is_empty());
-    Ok(Sent { form: Some(Form { back, language, code, invitation }), from_ms })
+    let word = query_value(&text, "try");
+    Ok(Sent { form: Some(Form { back, language, code, invitation, word }), from_ms })
 }
 
 /// Reads a small body whole.

@@ -26,13 +26,8 @@ impl Visit<'_> {
 
     /// The place is given up, and the browser forgets it.
     pub(super) async fn leave(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
-        let Some(ticket) = self.who.ticket else {
-            return match form {
-                Some(form) => own(record, "no_ticket", self.to_place(form)),
-                None => refuse::problem(self.live, self.asked, record, Reason::NoTicket, None),
-            };
-        };
-        let (name, secure) = (&self.room.line.name, self.asked.secure);
+        let Some(ticket) = self.who.ticket else { return self.no_ticket(form, record) };
+        let name = &self.room.line.name;
         let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
         // Who leaves before the draw stays in the log, which only grows: the number is called in vain.
         if ticket.number > 0 {
@@ -42,15 +37,28 @@ impl Visit<'_> {
             return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
         }
         let body = json!({ "room": name, "state": "left", "number": place(ticket.number) });
-        let mut answer = match form {
+        let answer = match form {
             Some(form) => see_other(&format!("{}&left=1", place_link(name, &form.back, form.language))),
             None => json_answer(StatusCode::OK, &body),
         };
+        own(record, "left", self.forget(answer))
+    }
+
+    /// The browser shows neither ticket nor pass any more.
+    pub(super) fn forget(&self, mut answer: Response<Answer>) -> Response<Answer> {
         for kind in ["ticket", "pass"] {
-            let forgotten = format!("{}; Max-Age=0", cookie(kind, name, "", secure));
-            set_cookie(answer.headers_mut(), &forgotten);
+            let cookie = cookie(kind, &self.room.line.name, "", self.asked.secure);
+            set_cookie(answer.headers_mut(), &format!("{cookie}; Max-Age=0"));
         }
-        own(record, "left", answer)
+        answer
+    }
+
+    /// Nothing that is shown is a ticket of this room.
+    pub(super) fn no_ticket(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+        match form {
+            Some(form) => own(record, "no_ticket", self.to_place(form)),
+            None => refuse::problem(self.live, self.asked, record, Reason::NoTicket, None),
+        }
     }
 
     /// The passes under which this visitor may be inside: the one that was shown, and that of the ticket.

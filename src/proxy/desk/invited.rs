@@ -1,6 +1,5 @@
 //! Whoever joins a room that asks for a code says it here. Guessing is bounded, and a slip is no guess.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::{Response, StatusCode};
@@ -8,29 +7,25 @@ use serde_json::json;
 
 use super::answers::problem_answer;
 use super::form::Form;
+use super::tries::Tries;
 use super::{Visit, own};
 use crate::admission::Refusal;
-use crate::admission::policy::Quota;
 use crate::pages::PlaceState;
 use crate::proxy::body::Answer;
-use crate::proxy::handle::over_quota;
 use crate::proxy::invitation::Uninvited;
 use crate::proxy::record::Record;
 use crate::proxy::refuse;
-use crate::store::buckets::Verdict;
 
 /// Programs show their code in this header.
 pub(super) const HEADER: &str = "tornello-invitation";
-/// Wrong codes of one address, IPv4 or IPv6 /64: ten at once, then one a minute.
-const OF_ONE: (Duration, u32) = (Duration::from_secs(60), 10);
-/// Those of one network, IPv4 /24 or IPv6 /48: a hundred at once, then one a second.
-const OF_NETWORK: (Duration, u32) = (Duration::from_secs(1), 100);
-/// Those of all together: ten thousand a second. One in 2^65 is a code; of a million invitations one is guessed
-/// so in a hundred years. Whoever wants to use them up, to keep others out, needs as many networks.
-const OF_ALL: (Duration, u32) = (Duration::from_micros(100), 10_000);
-/// Keep these buckets apart from others.
-const SALT: u64 = 0x696e_7669_7465_5f31;
-const ALL: u64 = 0x696e_7669_7465_5f61;
+/// Wrong codes. One in 2^65 is a code; of a million invitations one is guessed so in a hundred years. Whoever wants to
+/// use up what all have together, to keep others out, needs ten thousand networks.
+const TRIES: Tries = Tries {
+    salt: 0x696e_7669_7465_5f31,
+    address: (Duration::from_secs(60), 10),
+    network: (Duration::from_secs(1), 100),
+    all: Some((Duration::from_micros(100), 10_000)),
+};
 
 /// Why nobody joins by that.
 #[derive(Debug)]
@@ -75,28 +70,10 @@ impl Visit<'_> {
     /// Whoever shows a code of the list is the person whom it names.
     pub(super) fn let_in_by_code(&mut self, text: &str) -> Result<(), Outside> {
         let Some(invitations) = &self.live.invitations else { return Err(Outside::Asked) };
-        let quota = |(interval, burst)| Quota::new(interval, NonZeroU32::new(burst)?);
-        let [Some(one), Some(network), Some(all)] = [OF_ONE, OF_NETWORK, OF_ALL].map(quota) else {
-            return Err(Outside::Asked);
-        };
-        let (buckets, bytes) = (&self.proxy.buckets, self.live.settings.buckets_bytes);
-        let mine = self.proxy.event.subscriber(self.asked.client).0 ^ SALT;
-        // Paid before it is looked at, so that nobody learns anything who cannot pay, and given back for a good one.
-        let ours = self.who.network.0 ^ SALT;
-        let paid = [(mine, &one), (ours, &network), (ALL, &all)];
-        for (at, (key, quota)) in paid.iter().enumerate() {
-            let mut verdict = buckets.take(*key, quota, bytes, self.now);
-            if verdict == Verdict::TableFull {
-                verdict = buckets.take_shared(quota, self.now);
-            }
-            if let Verdict::Empty(empty) = verdict {
-                paid.iter().take(at).for_each(|(key, quota)| buckets.give_back(*key, quota));
-                return Err(Outside::TooOften(over_quota(quota, empty.retry_after)));
-            }
-        }
+        let paid = self.pay(&TRIES).map_err(Outside::TooOften)?;
         let found = invitations.person(text, &self.proxy.event);
         if found != Err(Uninvited::Unknown) {
-            paid.iter().for_each(|(key, quota)| buckets.give_back(*key, quota));
+            self.give_back(&paid);
         }
         match found {
             Ok(person) => {

@@ -9,12 +9,14 @@ mod booking;
 mod cors;
 mod draw;
 mod form;
+mod handoff;
 mod holder;
 mod invited;
 mod log;
 mod open;
 mod remind;
 mod slot;
+mod tries;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,9 +45,10 @@ use crate::admission::ticket::{Claims, Kind};
 use crate::admission::{Moment, Refusal};
 use crate::config::quiet;
 use crate::pages::{
-    CallMinutes, Estimate, Language, PlaceFacts, PlaceState, Reason, RetryAfter, ReturnPath, Standstill,
-    is_html_form, place_link, query_value, queue_link,
+    CallMinutes, Estimate, Language, Moving, PlaceFacts, PlaceState, Reason, RetryAfter, ReturnPath,
+    Standstill, is_html_form, place_link, query_value, queue_link,
 };
+use crate::proof::hex;
 use crate::store::line::Entered;
 use answers::{json_answer, problem_answer, see_other, shared_json};
 use form::{Form, Sent, is_cross_site, read_form};
@@ -78,6 +81,8 @@ struct Visit<'a> {
     now: Moment,
     /// Its browser may keep no cookies, and has shown a code or wants one.
     coded: bool,
+    /// What the page says of moving the place to another device.
+    moving: Option<Moving>,
 }
 
 /// Where a number stands, with what its holder should do next.
@@ -187,17 +192,20 @@ where
         person::look(room, &mut who, &proxy.event);
     }
     let lane = if look { LaneId::FIRST } else { lane::lane(live, room, &who, asked, request.headers()) };
-    let visit = Visit { proxy, live, asked, room, who, lane, now: proxy.clock.now(), coded: false };
+    let visit =
+        Visit { proxy, live, asked, room, who, lane, now: proxy.clock.now(), coded: false, moving: None };
     match (endpoint, look) {
         ("board", true) => own(record, "board", shared_json(room.line.board())),
         ("messages", true) => own(record, "messages", shared_json(Bytes::clone(&room.messages))),
         ("rules", true) => own(record, "rules", shared_json(Bytes::clone(&room.rules))),
         ("receipt", true) => match &visit.who.ticket {
             Some(ticket) => own(record, "receipt", visit.receipt(ticket)),
+            None if visit.has_moved() => visit.moved(None, record),
             None => refuse::problem(live, asked, record, Reason::NoTicket, None),
         },
         ("ticket", true) => match visit.standing() {
             Some(standing) => own(record, "ticket", visit.told(StatusCode::OK, &standing)),
+            None if visit.has_moved() => visit.moved(None, record),
             None => refuse::problem(live, asked, record, Reason::NoTicket, None),
         },
         ("draw", true) => visit.draw("", record),
@@ -216,18 +224,17 @@ where
             open::rules(live, asked, room, record)
         }
         ("queue", true) => visit.queue(request.headers(), record),
-        ("tickets" | "claims" | "extension" | "leave" | "slot" | "slot.ics", false)
-            if asked.method == Method::POST =>
-        {
-            visit.change(endpoint, request, record).await
-        }
+        (
+            "tickets" | "claims" | "extension" | "leave" | "slot" | "slot.ics" | "handoff" | "arrival",
+            false,
+        ) if asked.method == Method::POST => visit.change(endpoint, request, record).await,
         ("reminder", false) if matches!(asked.method, Method::POST | Method::DELETE) => {
             visit.change(endpoint, request, record).await
         }
         ("reminder", _) => not_allowed(live, asked, record, "POST, DELETE"),
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
         ("slot.ics", _) => not_allowed(live, asked, record, "GET, HEAD, POST"),
-        ("tickets" | "claims" | "extension" | "leave" | "slot", _) => {
+        ("tickets" | "claims" | "extension" | "leave" | "slot" | "handoff" | "arrival", _) => {
             not_allowed(live, asked, record, "POST")
         }
         ("ticket", _) => not_allowed(live, asked, record, "GET, HEAD, DELETE"),
@@ -270,13 +277,19 @@ impl Visit<'_> {
             person::look(self.room, &mut self.who, &self.proxy.event);
             return self.remind(request, record).await;
         }
-        let invitation = request.headers().get(invited::HEADER).and_then(|code| code.to_str().ok());
-        let invitation = invitation.map(str::to_owned);
+        let said = |name| request.headers().get(name).and_then(|code| code.to_str().ok()).map(str::to_owned);
+        let [invitation, typed, word] = [invited::HEADER, handoff::HEADER, handoff::TRY_HEADER].map(said);
         let form = is_html_form(request.headers());
         let Sent { form, from_ms } = match read_form(request, form).await {
             Ok(sent) => sent,
             Err(reason) => return refuse::problem(self.live, self.asked, record, reason, None),
         };
+        let shown = form.as_ref().and_then(|form| form.code.clone()).filter(|code| handoff::is_short(code));
+        if step == "arrival" || shown.is_some() {
+            let typed = shown.or(typed).unwrap_or_default();
+            let word = form.as_ref().and_then(|form| form.word.clone()).or(word);
+            return self.arrive(&typed, word.as_deref(), form.as_ref(), record).await;
+        }
         // A code counts where the browser shows no ticket of its own.
         if let Some(code) =
             form.as_ref().and_then(|form| form.code.as_deref()).filter(|_| self.who.ticket.is_none())
@@ -284,7 +297,11 @@ impl Visit<'_> {
             let ticket = self.proxy.ring.verify(Kind::Ticket, code.as_bytes()).ok();
             let ticket = ticket.filter(|ticket| ticket.room == self.room.line.id);
             self.who.ticket = ticket.map(|ticket| self.room.line.resolve(ticket));
+            self.room.dismiss(&mut self.who);
             self.coded = true;
+            if self.who.moved {
+                return self.moved(form.as_ref(), record);
+            }
             if self.who.ticket.is_none() && !code.is_empty() {
                 return self.place_of(form.as_ref(), record);
             }
@@ -304,7 +321,12 @@ impl Visit<'_> {
         if merged && !(self.room.line.people_kept().await && self.room.line.ends_kept().await) {
             return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
         }
+        if self.has_moved() {
+            let told = self.moved(form.as_ref(), record);
+            return if step == "leave" && form.is_none() { self.forget(told) } else { told };
+        }
         match step {
+            "handoff" => self.hand_off(form.as_ref(), record),
             "tickets" => self.join(form.as_ref(), record).await,
             "claims" => self.claim(form.as_ref(), record),
             "extension" => self.extend(form.as_ref(), record),
@@ -399,6 +421,7 @@ impl Visit<'_> {
             index,
             time: person::joined(self.room, &self.who, self.proxy.clock.unix()),
             id,
+            moves: 0,
         };
         self.stand(ticket)
     }
@@ -603,6 +626,7 @@ impl Visit<'_> {
             _ if self.room_state() == RoomState::Ended => (PlaceState::Ended, 0),
             // Who came in by the open door has a pass and no ticket.
             None if self.visit_time().is_some() => (PlaceState::Admitted, 0),
+            None if self.who.moved => (PlaceState::Moved, 0),
             None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
             None => (PlaceState::Unknown, 0),
             Some(_) if standing.is_some_and(Standing::is_undrawn) => (PlaceState::Prequeue, 0),
@@ -648,6 +672,7 @@ impl Visit<'_> {
         let redraw = self.room.line.with_lots(|lots| lots.redraw()).flatten();
         let redraw = redraw.map(|time| self.written_with_zone(time));
         let written = self.written_with_zone(self.proxy.clock.unix());
+        let word = hex(&self.proxy.random_id());
         let place = PlaceFacts {
             room: &self.room.line.name,
             state,
@@ -667,10 +692,15 @@ impl Visit<'_> {
             redraw: redraw.as_deref(),
             opens_in: self.opens_in(),
             time: Some(&written),
+            moving: self.moving.as_ref(),
+            word: &word,
             back: &back,
             language: language.unwrap_or(self.asked.language),
         };
         match self.live.pages.place(&place) {
+            Ok(page) if state == PlaceState::Moved => {
+                self.forget(own(record, "moved", page.map(|body| Answer::Own(Some(body)))))
+            }
             Ok(page) => own(record, "place", page.map(|body| Answer::Own(Some(body)))),
             Err(error) => {
                 tracing::error!(%error, "the place page could not be made");

@@ -43,7 +43,7 @@ impl Key {
 
     /// The same key: it makes the same marks.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        let code = Code::new(&[0; super::code::RANDOM]);
+        let code = Code::new(&[0; super::code::LENGTH]);
         self.mark(&code) == other.mark(&code)
     }
 
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_list_knows_its_codes_by_the_right_key_only() {
-        let code = |seed: u8| Code::new(&[seed; super::super::code::RANDOM]);
+        let code = |seed: u8| Code::new(&[seed; super::super::code::LENGTH]);
         let (key, other) = (Key::new(&[1; 32]), Key::new(&[2; 32]));
         let text = format!(
             "{HEAD}\n# of the letters of May\n\n{}\r\n{}\n",

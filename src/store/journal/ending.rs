@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 
 use redb::{Key, ReadTransaction, Value, WriteTransaction};
 
+use super::moves::MOVES;
 use super::slots::SLOTS;
 use super::{
     Database, Journal, JournalError, LANES, LEAVES, LESSONS, LOG, OVER, PEOPLE, PEOPLE_KEYS, Path,
@@ -122,6 +123,7 @@ fn in_place(database: &Database, room: &str, ending: Ending) -> Result<(), redb:
     transaction.open_table(PEOPLE_KEYS)?.retain(|name, _| stays(name))?;
     transaction.open_table(PEOPLE)?.retain(|(name, _), _| stays(name))?;
     transaction.open_table(SLOTS)?.retain(|(name, _), _| stays(name))?;
+    transaction.open_table(MOVES)?.retain(|(name, _), _| stays(name))?;
     if ending.keys {
         let mut secrets = transaction.open_table(SECRETS)?;
         for secret in OF_PEOPLE {
@@ -150,6 +152,7 @@ fn write_without(
     copy(&from, &to, PEOPLE_KEYS, others)?;
     copy(&from, &to, PEOPLE, |(name, _)| others(name))?;
     copy(&from, &to, SLOTS, |(name, _)| others(name))?;
+    copy(&from, &to, MOVES, |(name, _)| others(name))?;
     copy(&from, &to, ROOMS, |_| true)?;
     copy(&from, &to, LANES, |_| true)?;
     copy(&from, &to, OVER, |_| true)?;
@@ -238,6 +241,7 @@ mod tests {
     use super::*;
     use crate::admission::UnixTime;
     use crate::admission::lane::{LaneId, LaneMarks};
+    use crate::admission::moves::{Move, MoveNews};
     use crate::admission::people::Changes;
     use crate::admission::room::{Ends, RoomMarks};
     use crate::store::journal::{Entry, Pages};
@@ -262,7 +266,14 @@ mod tests {
             LotsNews::default(),
             SlotNews { spans: vec![(5, Some((1, 2)))], still_ms: None, ..SlotNews::default() },
         );
-        let entry = Entry { room: room.to_owned(), marks, lanes, ends, lots, people, slots };
+        let mut ticket = [0; 43];
+        ticket
+            .iter_mut()
+            .zip(b"the ticket of somebody in ".iter().chain(room.as_bytes()))
+            .for_each(|(to, from)| *to = *from);
+        let moved = Move { moves: 1, ticket, mark: Some(5), at: UnixTime(3) };
+        let moves = MoveNews { moves: vec![(6, moved)], count: 0 };
+        let entry = Entry { room: room.to_owned(), marks, lanes, ends, lots, people, slots, moves };
         let pages = Pages { room: room.to_owned(), lines: vec![(0, format!("a line of {room}"))] };
         journal.write_with(&[entry], &[], &[pages]).unwrap();
     }
@@ -300,6 +311,9 @@ mod tests {
         assert!(!is_found(folder.path(), b"somebody who came too late.."), "nobody is written down any more");
         let slots = ["main", "other"].map(|room| journal.slots(room, UnixTime(0)).unwrap().spans.len());
         assert_eq!(slots, [0, 1], "nor a slot of theirs");
+        let moves = ["main", "other"].map(|room| journal.moves(room).unwrap().len());
+        assert_eq!(moves, [0, 1], "nor a ticket of theirs");
+        assert!(!is_found(folder.path(), b"the ticket of somebody in main"));
         assert_eq!(journal.people("main", [9; 32]).unwrap(), ([9; 32], Vec::new()));
         assert!(journal.has_keys().unwrap() && is_found(folder.path(), &secrets[0]));
         let third = *b"the key of a room that went away";

@@ -7,6 +7,7 @@ use redb::StorageBackend;
 
 use super::*;
 use crate::admission::UnixTime;
+use crate::admission::moves::Move;
 
 const MARKS: RoomMarks = RoomMarks { epoch: 1, issued: 10, reserved: 1_000, cursor: 4 };
 
@@ -19,6 +20,7 @@ fn entry(marks: RoomMarks, words: &[(u64, u64)]) -> Entry {
         lots: LotsNews::default(),
         people: Changes::default(),
         slots: SlotNews::default(),
+        moves: MoveNews::default(),
     }
 }
 
@@ -57,6 +59,7 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
             lots: LotsNews::default(),
             people,
             slots: SlotNews::default(),
+            moves: MoveNews::default(),
         };
         journal.write(&[entry], &[]).unwrap();
     }
@@ -90,6 +93,21 @@ fn slots_survive_a_restart_where_they_had_moved_to() {
     let left = journal.slots("main", UnixTime(5)).unwrap();
     assert_eq!((left.unix, left.still_ms, left.spans), (UnixTime(5), 60_000, vec![(9, (300, 400))]));
     assert_eq!(journal.slots("mainz", UnixTime(5)).unwrap().spans, []);
+}
+
+#[test]
+fn a_place_that_moved_has_moved_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let moved = |moves, mark| Move { moves, ticket: [moves; 43], mark, at: UnixTime(moves.into()) };
+    for one in [(7, moved(1, Some(5))), (9, moved(1, None)), (7, moved(2, None))] {
+        let moves = MoveNews { moves: vec![one], count: 0 };
+        journal.write(&[Entry { moves, ..entry(MARKS, &[]) }], &[]).unwrap();
+    }
+    drop(journal);
+    let journal = Journal::open(directory.path()).unwrap();
+    assert_eq!(journal.moves("main").unwrap(), [(7, moved(2, None)), (9, moved(1, None))]);
+    assert_eq!(journal.moves("mainz").unwrap(), []);
 }
 
 #[test]

@@ -103,6 +103,7 @@ impl Disk {
             lots: pending.lots.clone(),
             people: pending.people.clone(),
             slots: pending.slots.clone(),
+            moves: pending.moves.clone(),
         };
         if reach > 0 {
             self.journal.write(&[entry], &[]).unwrap();
