@@ -127,8 +127,10 @@ impl Values {
         let Boot { listen, admin, threads, state_directory } = boot;
         for (key, encrypted) in [("listen.http", false), ("listen.https", true)] {
             let some = listen.iter().filter(|listener| listener.tls == encrypted);
-            let some = some.map(|Listener { address, tls: _, proxy_protocol }| {
-                if *proxy_protocol { format!("{address} proxy_protocol") } else { address.to_string() }
+            let some = some.map(|Listener { address, tls: _, proxy_protocol, client_ca }| {
+                let proxy = if *proxy_protocol { " proxy_protocol" } else { "" };
+                let asks = client_ca.map_or_else(String::new, |file| format!(" client_ca {}", file + 1));
+                format!("{address}{proxy}{asks}")
             });
             self.put(key, format!("{:?}", some.collect::<Vec<_>>()));
         }
@@ -138,7 +140,10 @@ impl Values {
     }
 
     fn tls(&mut self, tls: &TlsSettings) {
-        let TlsSettings { certificates, only_v13 } = tls;
+        let TlsSettings { certificates, only_v13, client_cas } = tls;
+        for (at, file) in client_cas.iter().enumerate() {
+            self.put(format!("listen.client_ca[{}]", at + 1), file.display());
+        }
         for CertificateFiles { certificate, key } in certificates {
             self.put(format!("tls.certificates[{}]", certificate.display()), key.display());
         }
@@ -195,7 +200,8 @@ impl Values {
     }
 
     fn identity(&mut self, identity: &IdentitySettings) {
-        let IdentitySettings { jwt, invitations, header, credential, forwarded } = identity;
+        // That certificates count is said with the listeners.
+        let IdentitySettings { jwt, invitations, certificates: _, header, credential, forwarded } = identity;
         if let Some(InvitationSettings { list, key }) = invitations {
             self.put_text("identity.invitations.list", Some(&list.display().to_string()));
             self.put_text("identity.invitations.key", Some(&key.display().to_string()));

@@ -67,6 +67,8 @@ pub struct Listener {
     pub tls: bool,
     /// Connections begin with a PROXY protocol header from a trusted proxy.
     pub proxy_protocol: bool,
+    /// Clients are asked for a certificate by these authorities, by their place in [`TlsSettings::client_cas`].
+    pub client_ca: Option<usize>,
 }
 
 /// Certificates and what is spoken with them.
@@ -77,6 +79,8 @@ pub struct TlsSettings {
     pub certificates: Vec<CertificateFiles>,
     /// TLS 1.3 only.
     pub only_v13: bool,
+    /// Files of authorities that vouch for clients, each once.
+    pub client_cas: Vec<PathBuf>,
 }
 
 /// The two files of a certificate.
@@ -201,7 +205,7 @@ impl IdentitySettings {
     /// Something proves who a person is.
     #[must_use]
     pub fn names_people(&self) -> bool {
-        self.jwt.is_some() || self.header.is_some() || self.invitations.is_some()
+        self.jwt.is_some() || self.header.is_some() || self.invitations.is_some() || self.certificates
     }
 }
 
@@ -212,6 +216,8 @@ pub struct IdentitySettings {
     pub jwt: Option<JwtSettings>,
     /// Codes that name a person when a place is taken.
     pub invitations: Option<InvitationSettings>,
+    /// Some address asks clients for a certificate, which names a person.
+    pub certificates: bool,
     /// A header that only trusted proxies may set; names a person.
     pub header: Option<http::HeaderName>,
     /// A bucket key only.

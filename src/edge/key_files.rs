@@ -58,6 +58,8 @@ impl Flaw {
 #[derive(Debug)]
 pub struct KeyFiles {
     pairs: Vec<Pair>,
+    /// Authorities that vouch for clients.
+    authorities: Vec<File>,
 }
 
 #[derive(Debug)]
@@ -96,14 +98,16 @@ impl KeyFiles {
             certificate: File::read(&files.certificate),
             key: File::read(&files.key),
         };
-        Self { pairs: settings.certificates.iter().map(pair).collect() }
+        let authorities = settings.client_cas.iter().map(|file| File::read(file)).collect();
+        Self { pairs: settings.certificates.iter().map(pair).collect(), authorities }
     }
 
     /// Tells one content from another.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for file in self.pairs.iter().flat_map(|pair| [&pair.certificate, &pair.key]) {
+        let pairs = self.pairs.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+        for file in pairs.chain(&self.authorities) {
             hash.update(file.path.as_os_str().as_encoded_bytes());
             match &file.content {
                 Ok(content) => hash.update(Sha256::digest(content)),
@@ -129,6 +133,43 @@ impl KeyFiles {
             }
         }
         if flaws.iter().any(|flaw| flaw.fatal) { Err(flaws) } else { Ok((keys, flaws)) }
+    }
+}
+
+impl KeyFiles {
+    /// Those who vouch for clients, a store for each file.
+    ///
+    /// # Errors
+    /// Every file that has none.
+    pub fn authorities(&self) -> Result<Vec<Arc<RootCertStore>>, Vec<Flaw>> {
+        let (stores, flaws): (Vec<_>, Vec<_>) =
+            self.authorities.iter().map(File::authorities).partition(Result::is_ok);
+        if flaws.is_empty() {
+            return Ok(stores.into_iter().flatten().map(Arc::new).collect());
+        }
+        Err(flaws.into_iter().filter_map(Result::err).collect())
+    }
+}
+
+impl File {
+    fn authorities(&self) -> Result<RootCertStore, Flaw> {
+        let remedy = "write the certificates of the authorities that clients have theirs from, as PEM";
+        let mut store = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(self.bytes()?) {
+            let certificate = certificate
+                .map_err(|error| Flaw::fatal(&self.path, format!("is no PEM file: {error}"), remedy))?;
+            store.add(certificate).map_err(|error| {
+                Flaw::fatal(
+                    &self.path,
+                    format!("has a certificate that cannot be understood: {error}"),
+                    remedy,
+                )
+            })?;
+        }
+        if store.is_empty() {
+            return Err(Flaw::fatal(&self.path, "has no certificate", remedy));
+        }
+        Ok(store)
     }
 }
 

@@ -22,6 +22,7 @@ use super::turn_away::turn_away;
 use super::{http1, http2, proxy_header};
 use crate::config::settings::Listener;
 use crate::proxy::isolate::caught;
+use crate::proxy::peer::subject;
 use crate::proxy::{Peer, Proxy};
 
 /// After a failure to accept (no files left), this long nobody is accepted.
@@ -213,20 +214,28 @@ async fn meet(
         }
     }
     if listener.tls {
-        return encrypt(Linger::new(stream, counted), peer, crowd).await;
+        return encrypt(Linger::new(stream, counted), peer, listener.client_ca, crowd).await;
     }
     let http2 = is_http2(&mut stream).await.map_err(|_| Closed::Gone)?;
     Ok(Met::Plain { stream: Linger::new(stream, counted), peer: Peer::plain(peer), http2 })
 }
 
-async fn encrypt(stream: Kept, peer: SocketAddr, crowd: &Crowd) -> Result<Met, Closed> {
+async fn encrypt(
+    stream: Kept,
+    peer: SocketAddr,
+    client_ca: Option<usize>,
+    crowd: &Crowd,
+) -> Result<Met, Closed> {
     let tls = crowd.tls.current().ok_or(Closed::Handshake)?;
-    let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
+    let config = tls.config(client_ca).ok_or(Closed::Handshake)?;
+    let acceptor = TlsAcceptor::from(Arc::clone(config));
     let stream = acceptor.accept(stream).await.map_err(|_| Closed::Handshake)?;
     let (_, session) = stream.get_ref();
     let http2 = session.alpn_protocol() == Some(b"h2");
     let shown = tls.shown(session.server_name()).ok_or(Closed::Handshake)?;
-    Ok(Met::Encrypted { stream: Box::new(stream), peer: Peer::encrypted(peer, shown), http2 })
+    let subject = session.peer_certificates().and_then(|chain| subject(chain.first()?));
+    let peer = Peer { subject, ..Peer::encrypted(peer, shown) };
+    Ok(Met::Encrypted { stream: Box::new(stream), peer, http2 })
 }
 
 /// Whether a cleartext client speaks HTTP/2 from the start (RFC 9113 §3.3): it begins with the preface,

@@ -12,7 +12,10 @@ use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
 use rustls::crypto::ring::{self, Ticketer};
 use rustls::pki_types::CertificateDer;
-use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 
@@ -27,8 +30,10 @@ const NOBODY: &str = "tornello-asks-for-a-wildcard";
 /// What TLS listeners serve with. Exchanged whole; connections that are open go on.
 #[derive(Debug)]
 pub struct Tls {
-    /// For rustls.
-    pub config: Arc<ServerConfig>,
+    /// For rustls, where clients are asked for nothing.
+    config: Arc<ServerConfig>,
+    /// For rustls, where they are asked for a certificate: by the place of the authorities.
+    asking: Vec<Arc<ServerConfig>>,
     certificates: Arc<Certificates>,
 }
 
@@ -61,13 +66,34 @@ impl TlsDoor {
         let versions = if settings.only_v13 { &[&TLS13][..] } else { &[&TLS13, &TLS12][..] };
         let certificates = Arc::new(Certificates { keys });
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Certificates>::clone(&certificates);
-        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(versions)
-            .map_err(|error| vec![Flaw::of_all(error.to_string())])?;
-        let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.ticketer = Arc::clone(&self.tickets);
-        Ok((Some(Arc::new(Tls { config: Arc::new(config), certificates })), flaws))
+        let provider = Arc::new(ring::default_provider());
+        let wrong = |error: &dyn std::fmt::Display| vec![Flaw::of_all(error.to_string())];
+        let build = |verifier: Option<Arc<dyn ClientCertVerifier>>| {
+            let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(versions)
+                .map_err(|error| wrong(&error))?;
+            let builder = match &verifier {
+                Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+                None => builder.with_no_client_auth(),
+            };
+            let mut config = builder.with_cert_resolver(Arc::clone(&resolver));
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            if verifier.is_none() {
+                config.ticketer = Arc::clone(&self.tickets);
+            } else {
+                // A session that is taken up again would not be verified again.
+                config.session_storage = Arc::new(NoServerSessionStorage {});
+                config.send_tls13_tickets = 0;
+            }
+            Ok::<_, Vec<Flaw>>(Arc::new(config))
+        };
+        let mut asking = Vec::new();
+        for authorities in files.authorities()? {
+            let verifier = WebPkiClientVerifier::builder_with_provider(authorities, Arc::clone(&provider));
+            let verifier = verifier.allow_unauthenticated().build().map_err(|error| wrong(&error))?;
+            asking.push(build(Some(verifier))?);
+        }
+        Ok((Some(Arc::new(Tls { config: build(None)?, asking, certificates })), flaws))
     }
 
     /// Serves with it from the next connection on.
@@ -83,6 +109,12 @@ impl TlsDoor {
 }
 
 impl Tls {
+    /// How a listener speaks that asks for certificates by these authorities, or for none.
+    #[must_use]
+    pub fn config(&self, client_ca: Option<usize>) -> Option<&Arc<ServerConfig>> {
+        client_ca.map_or(Some(&self.config), |place| self.asking.get(place))
+    }
+
     /// What a client that named this host was shown.
     #[must_use]
     pub fn shown(&self, name: Option<&str>) -> Option<Shown> {

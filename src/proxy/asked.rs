@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, Request, Uri};
@@ -37,6 +38,8 @@ pub struct Asked {
     pub peer: IpAddr,
     /// The client, as far as trusted proxies tell.
     pub client: IpAddr,
+    /// The subject of the certificate that the connection's peer showed, which was verified: DER.
+    pub subject: Option<Arc<[u8]>>,
     /// The peer is trusted.
     pub peer_trusted: bool,
     /// The crowd's side is encrypted, by us or by a trusted proxy.
@@ -70,6 +73,7 @@ impl Asked {
         if peer.shown.as_ref().is_some_and(|shown| !shown.covers(&host)) {
             return Err(Refusal::Misdirected);
         }
+        let subject = peer.subject.clone();
         let (encrypted, peer) = (peer.secure, peer.address.ip().to_canonical());
         let known = vouched(headers, peer, settings.identity.forwarded, trusted);
         let path = normalise(uri.path()).map_err(|bad| Refusal::Ambiguous(bad.0))?.into_owned();
@@ -87,6 +91,7 @@ impl Asked {
             query: uri.query().map(str::to_owned),
             peer,
             client: known.client,
+            subject,
             peer_trusted: known.peer_trusted,
             secure: encrypted || known.https,
             grpc: is_grpc(headers),

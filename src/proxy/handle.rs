@@ -232,7 +232,7 @@ pub(super) fn over_quota(quota: &crate::admission::policy::Quota, retry_after: D
 }
 
 /// Where identities come from, today.
-pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live, asked: &Asked) -> Sources<'a> {
+pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live, asked: &'a Asked) -> Sources<'a> {
     Sources {
         settings: &live.settings.identity,
         trusted: &live.settings.edge.trusted_proxies,
@@ -240,6 +240,7 @@ pub(super) fn sources<'a>(proxy: &'a Proxy, live: &'a Live, asked: &Asked) -> So
         event: &proxy.event,
         jwt: live.jwt.as_deref().map(|jwt| (jwt, proxy.clock.unix())),
         secure: asked.secure,
+        subject: asked.subject.as_deref(),
     }
 }
 

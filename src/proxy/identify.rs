@@ -1,7 +1,7 @@
 //! Who asks: from a request to keys. Nothing here is kept or logged in clear.
 //!
-//! First source that yields: a signed token, a header that a trusted proxy set (both name a person), a pass
-//! or ticket, a credential (a bucket key only, never proof of one person), the address.
+//! First source that yields: a signed token, a header that a trusted proxy set, a certificate that was verified
+//! (these name a person), a pass or ticket, a credential (a bucket key only, never proof of one person), the address.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -135,6 +135,8 @@ pub struct Sources<'a> {
     pub event: &'a EventKey,
     /// Checks signed tokens, by the time of now.
     pub jwt: Option<(&'a Jwt, UnixTime)>,
+    /// The subject of the client's certificate, which was verified.
+    pub subject: Option<&'a [u8]>,
     /// The crowd's side is encrypted: only cookies bound to this host count.
     pub secure: bool,
 }
@@ -162,7 +164,9 @@ pub fn identify(
     let not_believed = signed == Err(NotBelieved) && sources.jwt.is_some_and(|(jwt, _)| jwt.settings.refuses);
     let signed = signed.ok().flatten();
     let proofs = signed.map_or(0, |(_, proofs)| proofs);
-    let person = signed.map(|(person, _)| person).or_else(|| named(headers, peer, sources));
+    let certified = || sources.subject.map(|subject| sources.event.person("certificate", subject));
+    let person =
+        signed.map(|(person, _)| person).or_else(|| named(headers, peer, sources)).or_else(certified);
     let known = person
         .map(|person| person.user())
         .or_else(|| pass.or(ticket).map(|claims| sources.event.keyed(claims.user_key())))
@@ -276,6 +280,7 @@ mod tests {
             ring: &ring,
             event: &event,
             jwt: None,
+            subject: None,
             secure: false,
         };
         let mut headers = HeaderMap::new();

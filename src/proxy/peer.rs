@@ -16,6 +16,8 @@ pub struct Peer {
     pub secure: bool,
     /// What was shown to it; `None` in the clear.
     pub shown: Option<Arc<Shown>>,
+    /// The subject of the certificate that the client showed, which was verified: DER.
+    pub subject: Option<Arc<[u8]>>,
 }
 
 /// The certificate that was shown on a connection.
@@ -51,16 +53,23 @@ pub fn is_for(leaf: &CertificateDer<'_>, host: &str) -> bool {
     verify_server_name(&parsed, &name).is_ok()
 }
 
+/// The subject of a certificate, if it has one.
+#[must_use]
+pub fn subject(leaf: &CertificateDer<'_>) -> Option<Arc<[u8]>> {
+    let parsed = webpki::EndEntityCert::try_from(leaf).ok()?;
+    Some(parsed.subject()).filter(|subject| !subject.is_empty()).map(Arc::from)
+}
+
 impl Peer {
     /// A peer whose connection is not encrypted by us.
     #[must_use]
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, secure: false, shown: None }
+        Self { address, secure: false, shown: None, subject: None }
     }
 
     /// A peer on a connection that we encrypt.
     #[must_use]
     pub fn encrypted(address: SocketAddr, shown: Shown) -> Self {
-        Self { address, secure: true, shown: Some(Arc::new(shown)) }
+        Self { address, secure: true, shown: Some(Arc::new(shown)), subject: None }
     }
 }

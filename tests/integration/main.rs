@@ -18,6 +18,7 @@ mod books;
 mod browser;
 mod caches;
 mod ceremony;
+mod certificates;
 mod circuit;
 mod disk;
 mod door;

@@ -20,7 +20,7 @@ use crate::stage::{Gate, Origin, placed, until};
 
 /// Takes any certificate: which one it was is what is looked at.
 #[derive(Debug)]
-struct Anybody;
+pub(crate) struct Anybody;
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(

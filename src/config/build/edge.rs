@@ -208,7 +208,7 @@ pub(super) fn edge(raw: &RawEdge) -> EdgeSettings {
     }
 }
 
-pub(super) fn identity(raw: &RawIdentity, proofs: Vec<ClaimProof>) -> IdentitySettings {
+pub(super) fn identity(raw: &RawIdentity, proofs: Vec<ClaimProof>, certificates: bool) -> IdentitySettings {
     let credential = raw.credential.as_ref().map(|credential| match &credential.cookie {
         Some(name) => Credential::Cookie(name.0.0.clone()),
         None => Credential::Authorization,
@@ -234,6 +234,7 @@ pub(super) fn identity(raw: &RawIdentity, proofs: Vec<ClaimProof>) -> IdentitySe
     IdentitySettings {
         jwt,
         invitations,
+        certificates,
         header: raw.header.as_ref().map(|header| header.0.clone()),
         credential,
         forwarded: match raw.forwarded {

@@ -1,6 +1,7 @@
 //! `[listen]` and `[tls]`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use super::Judge;
 use crate::config::document::{KeyPath, at};
@@ -62,6 +63,11 @@ fn addresses(judge: &mut Judge<'_, '_>) {
             let message = format!("the crowd and the operators would meet at the same address, {address}");
             Finding::error(place.clone(), message, help)
                 .related(at(&["listen", "admin"]), "the operators' address")
+        });
+        judge.refuse_if(listener.client_ca().is_some() && *key == "http", || {
+            let help = "move the address to `https`, or remove `client_ca`";
+            let message = "nobody shows a certificate in the clear";
+            Finding::error(place.key("client_ca"), message, help)
         });
         judge.refuse_if(listener.proxy_protocol() && raw.edge.trusted_proxies.is_empty(), || {
             let help = "set `edge.trusted_proxies` to the load balancers that write the header";
@@ -126,10 +132,12 @@ fn certificates(judge: &mut Judge<'_, '_>) {
 
 pub(super) fn boot(raw: &RawListen) -> Boot {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let authorities = client_cas(raw);
     let listen = sockets(raw).into_iter().map(|(_, key, listener)| Listener {
         address: listener.address(),
         tls: key == "https",
         proxy_protocol: listener.proxy_protocol(),
+        client_ca: listener.client_ca().and_then(|file| authorities.iter().position(|known| known == file)),
     });
     Boot {
         listen: listen.collect(),
@@ -139,7 +147,23 @@ pub(super) fn boot(raw: &RawListen) -> Boot {
     }
 }
 
-pub(super) fn tls(raw: &RawTls) -> TlsSettings {
+/// Each file of authorities that vouch for clients, once.
+fn client_cas(raw: &RawListen) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for (_, _, listener) in sockets(raw) {
+        if let Some(file) = listener.client_ca().filter(|file| !files.iter().any(|known| known == file)) {
+            files.push(file.to_owned());
+        }
+    }
+    files
+}
+
+/// Some address asks for certificates of clients.
+pub(super) fn asks_for_certificates(raw: &RawListen) -> bool {
+    !client_cas(raw).is_empty()
+}
+
+pub(super) fn tls(raw: &RawTls, listen: &RawListen) -> TlsSettings {
     let files = |raw: &RawCertificate| CertificateFiles {
         certificate: raw.certificate.0.clone(),
         key: raw.key.0.clone(),
@@ -147,6 +171,7 @@ pub(super) fn tls(raw: &RawTls) -> TlsSettings {
     TlsSettings {
         certificates: raw.certificates.iter().map(files).collect(),
         only_v13: raw.min_version == RawTlsVersion::V13,
+        client_cas: client_cas(listen),
     }
 }
 

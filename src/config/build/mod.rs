@@ -53,9 +53,13 @@ pub(super) fn settings(mut judge: Judge<'_, '_>) -> Option<Settings> {
     let raw = judge.raw;
     (!judge.findings.has_errors()).then(|| Settings {
         boot: listen::boot(&raw.listen),
-        tls: listen::tls(&raw.tls),
+        tls: listen::tls(&raw.tls, &raw.listen),
         edge: edge::edge(&raw.edge),
-        identity: edge::identity(&raw.identity, lane::claims(raw)),
+        identity: edge::identity(
+            &raw.identity,
+            lane::claims(raw),
+            listen::asks_for_certificates(&raw.listen),
+        ),
         pages: pages::build(&raw.pages),
         upstreams: each(&raw.upstream, |_, upstream| upstream::build(upstream)),
         quotas: each(&raw.quota, |_, quota| quota::build(quota)),

@@ -59,9 +59,10 @@ pub(super) fn judge(judge: &mut Judge<'_, '_>) {
 fn people(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
     let identity = &judge.raw.identity;
     let nobody_named = identity.jwt.is_none() && identity.header.is_none() && identity.invitations.is_none();
+    let nobody_named = nobody_named && !super::listen::asks_for_certificates(&judge.raw.listen);
     let person = room.one_place_per == RawOnePlacePer::Person;
     judge.refuse_if(person && nobody_named, || {
-        let help = "set `identity.jwt`, `identity.header` or `identity.invitations`, or write `one_place_per = \"browser\"`";
+        let help = "set `identity.jwt`, `identity.header` or `identity.invitations`, give an address of `listen.https` a `client_ca`, or write `one_place_per = \"browser\"`";
         Finding::error(path.key("one_place_per"), "nothing says who a person is", help)
             .about(at(&["identity"]))
     });

@@ -1,7 +1,7 @@
 //! `[listen]` and `[tls]` as the file holds them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,9 @@ pub(crate) struct RawListenerTable {
     /// `edge.trusted_proxies`; all others are closed. Restart.
     #[serde(default)]
     pub(crate) proxy_protocol: bool,
+    /// Clients are asked for a certificate from these authorities, a PEM file, and are a person by its subject;
+    /// whoever shows none goes on without one. Only in `https`. Read again when it changes. Default: none. Restart.
+    pub(crate) client_ca: Option<Text<PathBuf>>,
 }
 
 impl RawListener {
@@ -78,6 +81,13 @@ impl RawListener {
 
     pub(crate) fn proxy_protocol(&self) -> bool {
         matches!(self, Self::Table(table) if table.proxy_protocol)
+    }
+
+    pub(crate) fn client_ca(&self) -> Option<&Path> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Table(table) => table.client_ca.as_ref().map(|file| file.0.as_path()),
+        }
     }
 }
 

@@ -270,6 +270,7 @@ fn a_cookie_of_a_sibling_host_hides_no_good_token() {
         ring: &ring,
         event: &event,
         jwt: Some((&jwt, NOW)),
+        subject: None,
         secure: true,
     };
     let who = |cookies: &str| {
