@@ -23,10 +23,15 @@ impl Chance {
         Self(seed)
     }
 
-    /// The next number in [0, 1).
-    pub fn part(&mut self) -> f64 {
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
         let mixed = mix(self.0);
         self.0 = self.0.wrapping_add(STEP);
-        (mixed >> 11) as f64 / (1_u64 << 53) as f64
+        mixed
+    }
+
+    /// The next number in [0, 1).
+    pub fn part(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

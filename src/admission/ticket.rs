@@ -267,6 +267,9 @@ fn truncated(mac: Hmac<Sha256>) -> [u8; MAC] {
 }
 
 #[cfg(test)]
+mod forgeries;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
