@@ -7,6 +7,7 @@
 mod ending;
 mod moves;
 mod slots;
+mod unfinished;
 
 pub use ending::Ending;
 
@@ -162,6 +163,7 @@ impl Journal {
         let (directory, file) = (directory.to_owned(), path.clone());
         let open = move || -> Opened {
             std::fs::create_dir_all(&directory)?;
+            unfinished::put_aside(&file)?;
             let database = Database::create(&file)?;
             restrict(&file)?;
             // Nobody else has the state now. What cannot be written over now is tried again next time.

@@ -1,9 +1,9 @@
 //! What is written is there again, whatever the disk does in between.
 
-use std::io;
-use std::sync::Arc;
+mod crashes;
+mod disk;
 
-use redb::StorageBackend;
+use disk::Disk;
 
 use super::*;
 use crate::admission::UnixTime;
@@ -125,95 +125,6 @@ fn two_processes_cannot_share_a_state() {
     assert!(Journal::open(directory.path()).is_err());
 }
 
-/// A disk that takes so many operations more and then none, and that keeps of what was not synced before
-/// a crash only each other write.
-#[derive(Clone, Debug, Default)]
-struct Disk(Arc<Mutex<Plate>>);
-
-#[derive(Debug, Default)]
-struct Plate {
-    synced: Vec<u8>,
-    now: Vec<u8>,
-    /// Writes since the last sync.
-    loose: Vec<(u64, Vec<u8>)>,
-    left: Option<u64>,
-}
-
-impl Disk {
-    fn plate(&self) -> MutexGuard<'_, Plate> {
-        self.0.lock().unwrap()
-    }
-
-    /// Takes one operation, or says that it is full.
-    fn operate(&self) -> io::Result<MutexGuard<'_, Plate>> {
-        let mut plate = self.plate();
-        match &mut plate.left {
-            Some(0) => return Err(io::Error::from(io::ErrorKind::StorageFull)),
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        Ok(plate)
-    }
-
-    fn crash(&self) {
-        let mut plate = self.plate();
-        let mut left = std::mem::take(&mut plate.synced);
-        for (offset, data) in std::mem::take(&mut plate.loose).into_iter().step_by(2) {
-            put(&mut left, offset, &data);
-        }
-        (plate.now, plate.synced, plate.left) = (left.clone(), left, None);
-    }
-
-    fn journal(&self) -> Result<Journal, JournalError> {
-        let disk = self.clone();
-        let open = move || -> Opened { Ok(Database::builder().create_with_backend(disk.clone())?) };
-        Journal::new(PathBuf::from("disk"), false, open)
-    }
-}
-
-fn put(bytes: &mut Vec<u8>, offset: u64, data: &[u8]) {
-    let from = usize::try_from(offset).unwrap();
-    bytes.resize(bytes.len().max(from + data.len()), 0);
-    bytes[from..from + data.len()].copy_from_slice(data);
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.plate().now.len() as u64)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).unwrap();
-        out.copy_from_slice(
-            self.plate().now.get(from..from + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?,
-        );
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut plate = self.operate()?;
-        let len = usize::try_from(len).unwrap();
-        plate.now.resize(len, 0);
-        // As file systems do it: the length is there after a crash.
-        plate.synced.resize(len, 0);
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut plate = self.operate()?;
-        plate.synced = plate.now.clone();
-        plate.loose.clear();
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut plate = self.operate()?;
-        put(&mut plate.now, offset, data);
-        plate.loose.push((offset, data.to_vec()));
-        Ok(())
-    }
-}
-
 #[test]
 fn a_full_disk_is_said_loses_nothing_and_is_written_again_when_there_is_room() {
     let disk = Disk::default();
@@ -230,34 +141,4 @@ fn a_full_disk_is_said_loses_nothing_and_is_written_again_when_there_is_room() {
     journal.write(&[entry(RoomMarks { cursor: 6, ..MARKS }, &[])], &[]).unwrap();
     drop(journal);
     assert_eq!(disk.journal().unwrap().marks("main").unwrap().cursor, 6);
-}
-
-/// The machine stops at each operation in turn, with some of what was not synced on the disk and some not.
-#[test]
-fn wherever_it_stops_what_was_acknowledged_is_there() {
-    let mut crashes = 0;
-    for point in 0..400 {
-        let disk = Disk::default();
-        let mut acknowledged = 0;
-        {
-            let journal = disk.journal().unwrap();
-            disk.plate().left = Some(point);
-            for cursor in 1..=20 {
-                let marks = RoomMarks { epoch: 1, issued: 100, reserved: 100, cursor };
-                if journal.write(&[entry(marks, &[(cursor, cursor)])], &[]).is_err() {
-                    crashes += 1;
-                    break;
-                }
-                acknowledged = cursor;
-            }
-            disk.plate().left = Some(0);
-        }
-        disk.crash();
-        let journal = disk.journal().unwrap();
-        let (found, over) = (journal.marks("main").unwrap().cursor, journal.over("main").unwrap());
-        assert!(found == acknowledged || found == acknowledged + 1, "{found}, {acknowledged} at {point}");
-        assert!((1..=found).all(|cursor| over.word(cursor) == cursor), "{over:?}, {found} at {point}");
-    }
-    println!("{crashes} of 400 in the middle of a write");
-    assert!(crashes > 50, "{crashes}");
 }
