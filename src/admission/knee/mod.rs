@@ -381,7 +381,8 @@ impl Knee {
         // Most of what is in flight after the cut still waits.
         let still_waits = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
         let mut verdict = trial.elasticity(&reading).verdict();
-        let aim = Self::aimed_at(trial.at_work(&reading), &reading).clamp(limit, trial.limit_before);
+        // A reload may have put the floor above where the limit stood before.
+        let aim = Self::aimed_at(trial.at_work(&reading), &reading).min(trial.limit_before).max(limit);
         let mut back = if self.fast_start {
             trial.limit_before
         } else if is_dip {
