@@ -67,6 +67,8 @@ pub(crate) struct Setting {
     pub(crate) troubles: bool,
     /// People who leave, vanish, hammer, idle.
     pub(crate) manners: bool,
+    /// So many times as often as they are told every other one of the crowd looks.
+    pub(crate) eager: f64,
     pub(crate) workers: usize,
     pub(crate) service_ms: (u64, u64),
     pub(crate) think_ms: (u64, u64),
@@ -103,6 +105,7 @@ impl Setting {
             jumping: dice.chance(0.5),
             troubles: dice.chance(0.8),
             manners: dice.chance(0.9),
+            eager: 1.0,
             workers: usize::try_from(workers).unwrap(),
             service_ms: (20, dice.between(40, 300)),
             think_ms: (50, dice.between(100, 3_000)),
@@ -184,6 +187,8 @@ pub(crate) struct World {
     pub(crate) left: Option<u64>,
     pub(crate) sold_out: Option<Moment>,
     pub(crate) no_show: f64,
+    /// Who was let in, and by which number, in order.
+    pub(crate) seated: Vec<(usize, u64)>,
     life: u32,
     hung: bool,
     disk_fails_until: Moment,
@@ -224,6 +229,7 @@ impl World {
             left: setting.stock,
             sold_out: None,
             no_show: setting.no_show,
+            seated: Vec::new(),
             life: 1,
             hung: false,
             disk_fails_until: now,
@@ -492,7 +498,11 @@ impl World {
             poll.min * 3
         };
         let wait = wait.clamp(poll.min, poll.max).mul_f64(0.7 + 0.6 * self.dice.part());
-        self.after(wait, Event::Wakes(who));
+        self.after(wait.div_f64(self.eagerness(who)), Event::Wakes(who));
+    }
+
+    fn eagerness(&self, who: usize) -> f64 {
+        if who.is_multiple_of(2) { self.setting.eager } else { 1.0 }
     }
 
     fn wait(&mut self, who: usize) -> Result<(), String> {
@@ -672,7 +682,7 @@ impl World {
                 // Some look away for long; the seat that they get meanwhile must not be their loss.
                 let away = self.setting.manners && doing == Doing::InFront && self.dice.chance(0.03);
                 let wait = if away { self.setting.policy.idle * 3 } else { Duration::from_millis(900) };
-                let wait = wait.mul_f64(0.5 + self.dice.part());
+                let wait = wait.mul_f64(0.5 + self.dice.part()).div_f64(self.eagerness(who));
                 self.after(wait, Event::Wakes(who));
             }
             Some(Claim::Late { ahead }) => {
@@ -702,7 +712,7 @@ impl World {
         self.tally.late += 1;
         self.people[who].doing = Doing::Late;
         let wait = Duration::from_millis(900).mul_f64(0.5 + self.dice.part());
-        self.after(wait, Event::Wakes(who));
+        self.after(wait.div_f64(self.eagerness(who)), Event::Wakes(who));
         Ok(())
     }
 
@@ -715,6 +725,7 @@ impl World {
         person.begun = clock;
         person.used = clock;
         person.cap = session;
+        self.seated.push((who, person.number));
         self.tally.let_in += 1;
         let think = self.dice.millis(self.setting.think_ms.0, self.setting.think_ms.1);
         self.after(think, Event::Wakes(who));
@@ -938,8 +949,10 @@ impl World {
         for who in 0..self.people.len() {
             let person = &mut self.people[who];
             person.dispatch = None;
-            // What idle time and session were is forgotten; the age of the pass is not.
-            (person.begun, person.used) = (clock, clock);
+            // What idle time and session were is forgotten; the age of the pass is not, and what was over for good.
+            if !self.over.contains(person.number) {
+                (person.begun, person.used) = (clock, clock);
+            }
             person.revived_in = 0;
             person.slot = (began_anew(person.slot.0), began_anew(person.slot.1));
             if person.doing == Doing::Asking {
