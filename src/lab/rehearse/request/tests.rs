@@ -51,3 +51,37 @@ fn an_origin_that_is_overrun_without_a_gateway_is_not_with_one() {
     assert!(without.origin_in_flight_max > with.origin_in_flight_max, "{without:#?} {with:#?}");
     assert!(without.origin_wasted_share > 2.0 * with.origin_wasted_share, "{without:#?} {with:#?}");
 }
+
+/// The day of the vouchers, whose identity provider is halved from the tenth second on, for five seconds or for
+/// good; each visit may last for so long.
+fn halved(seed: u64, for_good: bool, session: Option<Duration>) -> LegSummary {
+    let (mut scenario, _) = crate::lab::scenario::Source::find("s-bb").unwrap().read().unwrap();
+    let [fault] = scenario.faults.as_mut_slice() else { panic!("one thing breaks in it") };
+    let FaultKind::Slots { slots, .. } = fault.kind else { panic!("{fault:?}") };
+    assert_eq!((fault.at, slots, scenario.pools[0].slots), (Duration::from_secs(10), 2, 5));
+    if for_good {
+        scenario.horizon = Duration::from_secs(120);
+        fault.until = Some(scenario.horizon);
+    }
+    let mut settings = settings_for(&scenario).unwrap();
+    for room in settings.rooms.values_mut() {
+        room.policy.session = session.unwrap_or(room.policy.session);
+    }
+    let rehearsal = Rehearsal { scenario: Arc::new(scenario), seed };
+    LegSummary::new(&rehearsal.scenario, &rehearsal.with(&settings).unwrap())
+}
+
+#[test]
+fn no_turn_is_burnt_while_the_identity_provider_is_halved() {
+    for (seed, for_good) in [(1, false), (2, false), (3, false), (4, true), (5, true)] {
+        let day = halved(seed, for_good, None);
+        println!(
+            "seed {seed}, for good: {for_good}: {} turns burnt, {} of {} served, {} places lost",
+            day.burnt_turns, day.completed, day.eligible, day.lost_places
+        );
+        assert_eq!((day.burnt_turns, day.lost_places), (0, 0), "seed {seed}: {day:#?}");
+        assert_eq!(day.completed, day.eligible, "seed {seed}: {day:#?}");
+    }
+    let short = halved(1, false, Some(Duration::from_secs(1)));
+    assert!(short.burnt_turns > 0, "visits of a second are burnt, and it is seen");
+}
