@@ -12,7 +12,13 @@ use crate::stage::{Got, Origin, ask, try_ask, until, visit};
 
 const ROOM: &str = "/.tornello/v1/rooms/main";
 const CYCLES: u32 = 50;
+const MANY_CYCLES: u32 = 1_000;
 const JOINS: usize = 12;
+/// Everybody is looked after in each of the first cycles, at the end, and every so many between; in the others
+/// those who were heard of last, so that a thousand cycles take no thousand times as long as one.
+const ALL_UNTIL: u32 = 50;
+const ALL_EVERY: u32 = 50;
+const LATEST: usize = 40;
 
 /// An origin that ends the session of whoever asks for `/end`.
 async fn origin() -> Origin {
@@ -40,9 +46,10 @@ async fn post(process: &Process, endpoint: &str, ticket: &str) -> Got {
 }
 
 impl Told {
-    /// Each place stands as it was told, and nothing that is over is back.
-    async fn check(&self, process: &Process, cycle: u32) {
-        for (number, ticket) in &self.places {
+    /// Each place stands as it was told, and nothing that is over is back. Looks at those who were heard of
+    /// last, as many as `most`.
+    async fn check(&self, process: &Process, cycle: u32, most: usize) -> usize {
+        for (number, ticket) in self.places.iter().rev().take(most) {
             let look =
                 ask(process.site, Method::GET, &format!("{ROOM}/ticket"), &[("tornello-ticket", ticket)])
                     .await;
@@ -50,7 +57,7 @@ impl Told {
             assert_eq!(look["number"].as_u64(), Some(*number), "cycle {cycle}: {look}");
             assert_ne!(look["state"], "done", "cycle {cycle}: place {number} is lost: {look}");
         }
-        for (ticket, pass) in &self.over {
+        for (ticket, pass) in self.over.iter().rev().take(most) {
             let claimed = post(process, "claims", ticket).await;
             assert_eq!(claimed.status, StatusCode::GONE, "cycle {cycle}: {}", claimed.text());
             if let Some(pass) = pass {
@@ -63,6 +70,7 @@ impl Told {
                 );
             }
         }
+        self.places.len().min(most) + self.over.len().min(most)
     }
 
     /// One is called, goes in and ends its session; one that waits gives its place up.
@@ -110,25 +118,46 @@ impl Told {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn fifty_kills_in_mid_rush_lose_double_and_revive_nothing() {
+async fn kill(cycles: u32) {
     let (folder, origin) = (tempfile::tempdir().unwrap(), origin().await);
     let file = configuration(folder.path(), origin.address, "idle = \"1s\"\n");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{text}\n[door]\nrate = \"1000/s\"\nburst = 100000\n")).unwrap();
     let mut told = Told::default();
-    for cycle in 1..=CYCLES {
+    let mut checks = 0;
+    for cycle in 1..=cycles {
         let process = Process::start(folder.path(), None);
         if cycle == 1 {
             // Somebody is inside, so that others wait.
             visit(process.site, "/", "").await;
         }
-        told.check(&process, cycle).await;
+        let all = cycle <= ALL_UNTIL || cycle.is_multiple_of(ALL_EVERY);
+        checks += told.check(&process, cycle, if all { usize::MAX } else { LATEST }).await;
         if cycle > 1 {
             told.use_and_leave(&process).await;
         }
         told.rush(process, cycle).await;
+        if cycle.is_multiple_of(100) {
+            println!("{cycle} kills: {} places stand, {} are over", told.places.len(), told.over.len());
+        }
     }
-    println!("{} places stand, {} are over, after {CYCLES} kills", told.places.len(), told.over.len());
-    assert!(told.places.len() >= 100 && told.over.len() >= 90);
+    let process = Process::start(folder.path(), None);
+    checks += told.check(&process, cycles + 1, usize::MAX).await;
+    println!(
+        "{cycles} kills: {} places stand, {} are over, 0 are lost, doubled or back, in {checks} looks",
+        told.places.len(),
+        told.over.len()
+    );
+    assert!(told.places.len() >= 2 * cycles as usize && told.over.len() == 2 * (cycles as usize - 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_kills_in_mid_rush_lose_double_and_revive_nothing() {
+    kill(CYCLES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a quarter of an hour; part of `make torture`"]
+async fn a_thousand_kills_in_mid_rush_lose_double_and_revive_nothing() {
+    kill(std::env::var("TORNELLO_KILLS").map_or(MANY_CYCLES, |cycles| cycles.parse().unwrap())).await;
 }
