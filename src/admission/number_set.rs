@@ -96,6 +96,19 @@ impl NumberSet {
     }
 }
 
+/// Of very many at once, in any order: sorted first, so that each word is met once.
+impl FromIterator<u64> for NumberSet {
+    fn from_iter<I: IntoIterator<Item = u64>>(numbers: I) -> Self {
+        let mut numbers: Vec<u64> = numbers.into_iter().collect();
+        numbers.sort_unstable();
+        let word = |some: &[u64]| {
+            let bits = some.iter().fold(0, |word, number| word | 1 << (number % WORD));
+            some.first().map(|first| (first / WORD, bits))
+        };
+        Self::of_words(numbers.chunk_by(|one, next| one / WORD == next / WORD).filter_map(word))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +128,8 @@ mod tests {
                 prop_assert_eq!(numbers.contains(number), known.contains(&number));
                 prop_assert_eq!((numbers.len(), numbers.last()), (known.len() as u64, known.last().copied()));
             }
-            prop_assert_eq!(NumberSet::of_words(numbers.words()), numbers);
+            prop_assert_eq!(&NumberSet::of_words(numbers.words()), &numbers);
+            prop_assert_eq!(known.into_iter().rev().collect::<NumberSet>(), numbers);
         }
     }
 }

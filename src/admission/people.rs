@@ -108,9 +108,8 @@ impl People {
     /// As they were left.
     #[must_use]
     pub fn restore(places: Vec<(RoomKey, PlaceBytes)>) -> Self {
-        let mut numbers = NumberSet::default();
         let of_numbers = places.iter().map(|(_, bytes)| number(bytes) & !PASS);
-        of_numbers.filter(|number| *number > 0).for_each(|number| _ = numbers.insert(number));
+        let numbers = of_numbers.filter(|number| *number > 0).collect();
         let doors = places.iter().filter_map(|(_, bytes)| door(bytes)).collect();
         Self { places: places.into_iter().collect(), numbers, doors, ..Self::default() }
     }

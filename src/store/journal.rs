@@ -58,6 +58,10 @@ const STATEMENTS: TableDefinition<'_, (&str, u32), &str> = TableDefinition::new(
 
 /// The public log of each room, by room and index.
 const LOG: TableDefinition<'_, (&str, u64), &str> = TableDefinition::new("log");
+
+/// Most that is kept in memory of the file.
+const CACHE_BYTES: usize = 8 << 20;
+
 /// The key of a room's people, and their places.
 type Acquaintances = ([u8; 32], Vec<(RoomKey, PlaceBytes)>);
 
@@ -164,8 +168,7 @@ impl Journal {
         let open = move || -> Opened {
             std::fs::create_dir_all(&directory)?;
             unfinished::put_aside(&file)?;
-            let database = Database::create(&file)?;
-            restrict(&file)?;
+            let database = create(&file)?;
             // Nobody else has the state now. What cannot be written over now is tried again next time.
             if let Err(error) = ending::clear(&file) {
                 let state = file.display().to_string();
@@ -529,6 +532,14 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(moves::MOVES)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// A file that nobody else may read, opened or made. The places of a million people are read once, at the start:
+/// all of them kept in the cache as well would double what they take.
+fn create(path: &Path) -> Opened {
+    let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+    restrict(path)?;
+    Ok(database)
 }
 
 /// The file holds signing keys: nobody but its owner may read it.

@@ -10,6 +10,9 @@
 mod cancels;
 mod floods;
 mod gateway;
+mod joins;
+mod memory;
 mod posts;
 mod slow;
 mod uploads;
+mod wire;

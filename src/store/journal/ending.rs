@@ -15,7 +15,7 @@ use super::moves::MOVES;
 use super::slots::SLOTS;
 use super::{
     Database, Journal, JournalError, LANES, LEAVES, LESSONS, LOG, OVER, PEOPLE, PEOPLE_KEYS, Path,
-    PoisonError, ROOMS, ReadableDatabase, ReadableTable, SECRETS, STATEMENTS, TableDefinition, restrict,
+    PoisonError, ROOMS, ReadableDatabase, ReadableTable, SECRETS, STATEMENTS, TableDefinition, create,
 };
 
 /// When rooms ended, in milliseconds since 1970, and whether the gateway's own keys went with them.
@@ -143,8 +143,7 @@ fn write_without(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // What an attempt left that was cut short.
     wipe(fresh)?;
-    let database = Database::create(fresh)?;
-    restrict(fresh)?;
+    let database = create(fresh)?;
     let (from, to) = (old.begin_read()?, database.begin_write()?);
     // With the last room nobody is left in any, also not in one that went without an end.
     let others = |name: &str| !ending.keys && name != room;
