@@ -15,7 +15,7 @@ api: build
 	@.ci/need python/ensurepip:python3-venv curl
 	.ci/api target/release/tornello
 
-.PHONY: api demo test accept build fuzz bench overload fidelity compare sweep deny screenshot
+.PHONY: api demo test accept build torture memory joins fuzz bench overload fidelity compare sweep deny screenshot
 
 demo: build
 	./target/release/tornello demo $(ARGS)
@@ -39,6 +39,35 @@ test:
 accept:
 	@.ci/need /usr/sbin/nginx:nginx
 	$(CARGO) test --release --locked $(CHECKED) --test accept -- --full $(ARGS)
+
+# The same in earnest, a line a figure: forged tickets, crashes of the journal, draws of a million, simulated
+# crowds, planted bugs, kill -9 in mid-rush. Each by a variable, 0 leaves it out.
+FORGERIES = 10000000
+CRASHES = 10000
+DRAWS = 1000
+CROWDS = 100000
+STEPS = 2000
+BUGS = 10
+KILLS = 1000
+LIB = $(CARGO) test --release --locked $(CHECKED) --lib -- --nocapture --test-threads 1
+SIMULATION = $(CARGO) test --release --locked $(CHECKED) --test simulation -- --nocapture --test-threads 1
+torture:
+	test $(FORGERIES) = 0 || TORNELLO_FORGERIES=$(FORGERIES) $(LIB) --ignored of_millions_of_forgeries
+	test $(CRASHES) = 0 || TORNELLO_CRASHES=$(CRASHES) $(LIB) --ignored at_thousands_of_crash_points
+	test $(DRAWS) = 0 || TORNELLO_DRAWS=$(DRAWS) $(LIB) --ignored draws_of_a_million
+	test $(CROWDS) = 0 || TORNELLO_SEEDS=$(CROWDS) TORNELLO_STEPS=$(STEPS) $(SIMULATION) --exact crowds
+	test $(BUGS) = 0 || { TORNELLO_TIMES=$(BUGS) $(SIMULATION) planted && $(LIB) the_checker_finds; }
+	test $(KILLS) = 0 || TORNELLO_KILLS=$(KILLS) $(CARGO) test --release --locked $(CHECKED) --test integration \
+	  -- --nocapture --ignored kills::
+
+# What ten million who wait take of memory after a restart, and how long that takes. Three minutes.
+memory:
+	$(CARGO) test --release --locked $(CHECKED) --test load memory:: -- --ignored --nocapture
+
+# Places that one core gives in a second, each of which is there after kill -9. On a quiet machine.
+joins:
+	@.ci/need taskset:util-linux
+	$(CARGO) test --release --locked $(CHECKED) --test load joins:: -- --ignored --nocapture
 
 fuzz:
 	@.ci/need g++
