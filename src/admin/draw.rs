@@ -3,22 +3,14 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{Shared, is_from_a_page};
+use super::Shared;
 
 /// The line `{"drand":…}` or `{"reveals":…}` of the draw of `room`, as body.
-pub(super) async fn randomness(
-    State((desk, _)): Shared,
-    Path(room): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if is_from_a_page(&headers) {
-        return (StatusCode::FORBIDDEN, "not from a web page\n").into_response();
-    }
+pub(super) async fn randomness(State((desk, _)): Shared, Path(room): Path<String>, body: Bytes) -> Response {
     let live = desk.proxy.live.load_full();
     let Some(room) = live.rooms.get(&room) else {
         return (StatusCode::NOT_FOUND, "there is no such room\n").into_response();

@@ -2,24 +2,17 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use std::sync::Arc;
 
-use super::{Shared, is_from_a_page};
+use super::Shared;
 use crate::app::EndError;
 
 /// Everybody of `room` is out, and what could lead to them is erased.
-pub(super) async fn end(
-    State((desk, data_path)): Shared,
-    Path(room): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    if is_from_a_page(&headers) {
-        return (StatusCode::FORBIDDEN, "not from a web page\n").into_response();
-    }
+pub(super) async fn end(State((desk, data_path)): Shared, Path(room): Path<String>) -> Response {
     let (reloader, asked) = (Arc::clone(&desk.reloader), room.clone());
     // Whoever asks may go meanwhile: what was begun is finished.
     let ending = data_path.spawn(async move { reloader.end(&asked).await }).await;

@@ -12,8 +12,8 @@
 //! - `POST /rooms/ROOM/end`: the event is over, for good; who was there is erased.
 //! - `POST /reload`: reads the configuration again; 200 if it is in force, 422 if it is refused.
 //!
-//! Bind it to loopback or a private network: who reaches it may reload and revoke. Requests that a browser makes
-//! for a web page are refused, so that no page can do either from an operator's desk.
+//! Bind it to loopback or a private network: who reaches it may reload and revoke. All but looks are refused that a
+//! browser makes for a web page, so that none can do either from an operator's desk.
 
 mod draw;
 mod end;
@@ -22,8 +22,9 @@ mod ticket;
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -72,6 +73,7 @@ pub fn serve(listener: TcpListener, desk: Desk) -> std::io::Result<()> {
                 .route("/rooms/{room}/revoke", post(revoke::revoke))
                 .route("/rooms/{room}/draw", post(draw::randomness))
                 .route("/rooms/{room}/end", post(end::end))
+                .layer(middleware::from_fn(refuse_pages))
                 .with_state((desk, data_path));
             let serve = axum::serve(listener, routes);
             tokio::select! {
@@ -180,14 +182,18 @@ fn knee(facts: KneeFacts) -> Value {
     })
 }
 
-fn is_from_a_page(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
-}
-
-async fn reload(State((desk, data_path)): Shared, headers: HeaderMap) -> Response {
-    if is_from_a_page(&headers) {
+/// No page changes anything, whatever the route: it stands before all of them, also before those that are still to be
+/// written. A browser says of each of its requests but a plain look that a page is behind it.
+async fn refuse_pages(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let is_from_a_page = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    if is_from_a_page && !request.method().is_safe() {
         return (StatusCode::FORBIDDEN, "not from a web page\n").into_response();
     }
+    next.run(request).await
+}
+
+async fn reload(State((desk, data_path)): Shared) -> Response {
     // On the data path's runtime: what a reload starts must live there.
     let reloader = Arc::clone(&desk.reloader);
     match data_path.spawn(async move { reloader.reload().await }).await {

@@ -3,24 +3,16 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{Shared, is_from_a_page};
+use super::Shared;
 use crate::admission::lane::place;
 use crate::admission::ticket::{Claims, Kind};
 
 /// The ticket, or the pass that it turned into, of `room`: the session ends, the number is not called.
-pub(super) async fn revoke(
-    State((desk, _)): Shared,
-    Path(room): Path<String>,
-    headers: HeaderMap,
-    token: Bytes,
-) -> Response {
-    if is_from_a_page(&headers) {
-        return (StatusCode::FORBIDDEN, "not from a web page\n").into_response();
-    }
+pub(super) async fn revoke(State((desk, _)): Shared, Path(room): Path<String>, token: Bytes) -> Response {
     let proxy = &desk.proxy;
     let live = proxy.live.load_full();
     let Some(room) = live.rooms.get(&room) else {

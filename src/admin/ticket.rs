@@ -9,12 +9,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use self::asked::{Asked, Place, find, lane_of};
-use super::{Shared, is_from_a_page};
+use super::Shared;
 use crate::admission::lane;
 use crate::admission::moment::UnixTime;
 use crate::admission::passes::PassId;
@@ -26,15 +26,7 @@ use crate::proxy::Proxy;
 use crate::proxy::board::state;
 
 /// The place as JSON.
-pub(super) async fn explain(
-    State((desk, _)): Shared,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if is_from_a_page(&headers) {
-        return (StatusCode::FORBIDDEN, "not from a web page\n").into_response();
-    }
+pub(super) async fn explain(State((desk, _)): Shared, Query(asked): Query<Asked>, body: Bytes) -> Response {
     let live = desk.proxy.live.load_full();
     let text = String::from_utf8_lossy(&body);
     match find(&desk.proxy, &live, &asked, text.trim()) {

@@ -319,14 +319,32 @@ fn a_wrong_start_says_why_and_with_which_code() {
 }
 
 #[test]
-fn a_cross_site_page_cannot_reload() {
+fn no_web_page_changes_anything_at_the_operators_desk() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::echo().await);
         configuration(folder.path(), origin.address, "");
         let process = Process::start(folder.path(), None);
-        let got = ask(process.admin, Method::POST, "/reload", &[("origin", "http://evil.example")]).await;
-        assert_eq!(got.status, StatusCode::FORBIDDEN);
+        let paths =
+            ["/reload", "/explain/ticket", "/rooms/main/revoke", "/rooms/main/draw", "/rooms/main/end"];
+        // Whatever a route that is still to be written is called.
+        for path in paths.iter().chain(&["/rooms/main/close", "/", "/status"]) {
+            for of_page in
+                [("origin", "http://evil.example"), ("sec-fetch-site", "same-origin"), ("origin", "null")]
+            {
+                for method in [Method::POST, Method::PUT, Method::DELETE] {
+                    let got = ask(process.admin, method, path, &[of_page]).await;
+                    assert_eq!(got.status, StatusCode::FORBIDDEN, "{path} {of_page:?}");
+                }
+            }
+        }
         assert_eq!(process.generation().await, 1);
+        let nobody = ask(process.admin, Method::POST, "/rooms/main/close", &[]).await;
+        assert_eq!(nobody.status, StatusCode::NOT_FOUND, "there is none");
+        // Who looks with a browser changes nothing.
+        let looked = ask(process.admin, Method::GET, "/status", &[("sec-fetch-site", "none")]).await;
+        assert_eq!(looked.status, StatusCode::OK);
+        let reloaded = ask(process.admin, Method::POST, "/reload", &[]).await;
+        assert_eq!((reloaded.status, process.generation().await), (StatusCode::OK, 2));
     });
 }
