@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -17,9 +16,9 @@ use self::asked::{Asked, Place, find, lane_of};
 use super::Shared;
 use crate::admission::lane;
 use crate::admission::moment::UnixTime;
-use crate::admission::passes::PassId;
+use crate::admission::passes::{PassId, ShownPass};
 use crate::admission::room::{Claim, Farewell, RoomState, Trace};
-use crate::admission::ticket::Kind;
+use crate::admission::ticket::{Claims, Kind};
 use crate::config::quiet;
 use crate::pages::Estimate;
 use crate::proxy::Proxy;
@@ -42,12 +41,17 @@ fn tell(proxy: &Proxy, place: &Place<'_>) -> Value {
         Kind::Ticket => claims.pass(&proxy.ring, claims.time).id,
         Kind::Pass => claims.id,
     });
-    let (facts, pace, trace) = line.with(|line| {
+    let shown = shown(proxy, place, unix);
+    let (facts, pace, trace, forgotten) = line.with(|line| {
         let trace = line.trace(&settings.policy, place.number, pass, now);
-        (line.facts(&settings.policy), line.facts_of_lane(place.number), trace)
+        let forgotten = shown.is_some_and(|shown| line.forgot(&settings.policy, &shown));
+        (line.facts(&settings.policy), line.facts_of_lane(place.number), trace, forgotten)
     });
     let epoch = place.claims.map_or(facts.epoch, |claims| claims.epoch);
-    let (word, ahead) = standing(place, &trace, facts.state, epoch == facts.epoch);
+    let (word, ahead) = match standing(place, &trace, facts.state, epoch == facts.epoch) {
+        ("done" | "called", _) if forgotten => ("forgotten", 0),
+        standing => standing,
+    };
     // Lanes are numbered anew with the room: of an earlier numbering nobody knows whose lane it was.
     let lane = lane_of(place.room, place.number).filter(|_| place.number > 0 && epoch == facts.epoch);
     let at = |wait: Duration| quiet::over(&settings.quiet, unix, wait).0;
@@ -81,6 +85,21 @@ fn tell(proxy: &Proxy, place: &Place<'_>) -> Value {
         })),
         "room_state": room_state, "room_reason": reason, "opens_ms": place.room.opens(unix).map(|at| at.0),
         "time_ms": unix.0,
+    })
+}
+
+/// The code as a request would show it, if it is a pass that counts.
+fn shown(proxy: &Proxy, place: &Place<'_>, now: UnixTime) -> Option<ShownPass> {
+    let opening = place.room.settings.opening;
+    let counts =
+        |pass: &Claims| pass.kind == Kind::Pass && opening.is_none_or(|opening| pass.time >= opening.at);
+    let pass = place.claims.filter(counts)?;
+    Some(ShownPass {
+        id: pass.id,
+        number: pass.number,
+        age: now.since(pass.time),
+        finishing: false,
+        older_than_we: pass.time < proxy.started,
     })
 }
 

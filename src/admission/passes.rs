@@ -199,6 +199,12 @@ impl Passes {
         self.live.contains_key(id)
     }
 
+    /// This pass was in use, and is over.
+    #[must_use]
+    pub fn is_over(&self, id: &PassId) -> bool {
+        self.ended.contains_key(id)
+    }
+
     /// The pass of a number that is inside. Looks at everybody there.
     #[must_use]
     pub fn of(&self, number: u64) -> Option<PassId> {

@@ -85,7 +85,7 @@ pub struct Proxy {
     /// Looks on at each step; the binary has none.
     onlooker: Option<Onlooker>,
     /// When this process began.
-    started: UnixTime,
+    pub(crate) started: UnixTime,
     ids: AtomicU64,
 }
 

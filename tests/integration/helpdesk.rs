@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::Value;
 
+use crate::process::{Process, configuration};
 use crate::stage::{Gate, Origin, ask, try_ask, until, visit};
 use crate::waiting::room;
 
@@ -91,6 +92,29 @@ async fn the_help_desk_learns_where_a_place_stands_and_nothing_else() {
         "{text}"
     );
     assert_eq!(told(&gate, third).await["state"], "left");
+}
+
+/// Whoever is inside when the gateway is killed is so still, and the desk does not say otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_restart_forgot_is_not_told_to_be_over() {
+    let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::echo().await);
+    configuration(folder.path(), origin.address, "");
+    let process = Process::start(folder.path(), None);
+    let inside = visit(process.site, "/", "").await.cookie().unwrap();
+    let pass = inside.split_once('=').unwrap().1.to_owned();
+    drop(process); // kill -9
+    let process = Process::start(folder.path(), None);
+    let told = async || {
+        let body = Bytes::from(pass.clone());
+        try_ask(process.admin, Method::POST, "/explain/ticket", &[], body).await.unwrap().json()
+    };
+    let forgotten = told().await;
+    assert_eq!((&forgotten["state"], &forgotten["by"]), (&"forgotten".into(), &"pass".into()), "{forgotten}");
+    assert_eq!(visit(process.site, "/", &inside).await.status, StatusCode::OK);
+    assert_eq!(told().await["state"], "admitted", "by its next request");
+    let body = Bytes::from(pass.clone());
+    try_ask(process.admin, Method::POST, "/rooms/main/revoke", &[], body).await.unwrap();
+    assert_eq!(told().await["state"], "done");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! What became of one number: all that a room knows of it, for whoever helps its holder.
 
-use super::{CallTime, Claim, PassId, Room, VisitTime};
+use super::{CallTime, Claim, PassId, Room, ShownPass, VisitTime};
 use crate::admission::moment::Moment;
 use crate::admission::number_set::NumberSet;
 use crate::admission::policy::RoomPolicy;
@@ -88,6 +88,16 @@ impl Room {
             slot: self.slot(number, now),
         }
     }
+
+    /// A pass from before this process began, of which nothing is known, and that counts: its next request takes it up
+    /// again, see [`Room::touch`].
+    #[must_use]
+    pub fn forgot(&self, policy: &RoomPolicy, shown: &ShownPass) -> bool {
+        let is_known = self.passes.contains(&shown.id) || self.passes.is_over(&shown.id);
+        let is_spent = shown.number > 0 && self.lanes.of(shown.number).numbers.is_spent(shown.number);
+        let may_count = shown.older_than_we && shown.age <= policy.session && self.shut.is_none();
+        may_count && !is_known && !is_spent
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +141,33 @@ mod tests {
         let how = [1, 3, 4, 9].map(|number| (trace(&bench, number).claim, trace(&bench, number).farewell));
         let (left, revoked) = (Some(Farewell::Left), Some(Farewell::Revoked));
         assert_eq!(how, [None, revoked, left, revoked].map(|farewell| (Claim::Done, farewell)));
+    }
+
+    #[test]
+    fn what_a_restart_forgot_is_what_the_next_request_takes_up() {
+        let mut bench = Bench::waiting(2, 9);
+        bench.call(4);
+        let shown = |number| ShownPass {
+            id: pass(number),
+            number,
+            age: Duration::from_secs(60),
+            finishing: false,
+            older_than_we: true,
+        };
+        let forgot = |bench: &Bench, shown: ShownPass| bench.room.forgot(&bench.policy, &shown);
+        assert!(forgot(&bench, shown(1)) && forgot(&bench, ShownPass { number: 0, ..shown(2) }));
+        let too_old = ShownPass { age: bench.policy.session + Duration::from_secs(1), ..shown(1) };
+        assert!(!forgot(&bench, too_old) && !forgot(&bench, ShownPass { older_than_we: false, ..shown(1) }));
+        for shown in [shown(1), ShownPass { number: 0, ..shown(2) }] {
+            bench.room.touch(&bench.policy, &shown, bench.now);
+            assert!(!forgot(&bench, shown), "it is known by now");
+            bench.room.end(&shown.id, bench.now);
+        }
+        assert!(!forgot(&bench, shown(1)), "its number is used");
+        bench.room.revoke(&bench.policy, 0, &pass(2), bench.now);
+        assert!(!forgot(&bench, ShownPass { number: 0, ..shown(2) }), "it is revoked");
+        bench.room.end_for_good();
+        assert!(!forgot(&bench, shown(3)));
     }
 
     #[test]

@@ -151,6 +151,10 @@ impl Words<'_> {
                 "late: its call was missed, and it will be called again; {ahead} of those who came back"
             ),
             "admitted" => "inside the service".to_owned(),
+            "forgotten" => {
+                "forgotten by a restart of the gateway: the next request in its browser takes the pass up again"
+                    .to_owned()
+            }
             "done" => "over: its visit has ended, or the place was given up before the gateway was started"
                 .to_owned(),
             "left" => "over: its holder gave the place up".to_owned(),
@@ -237,6 +241,7 @@ impl Words<'_> {
                 "open the page and leave it open: whoever comes back is called before those who are silent."
             }
             "admitted" => "go on in the service, in the same browser.",
+            "forgotten" => "open any page of the service in the same browser, and go on there.",
             "done" | "left" | "revoked" => {
                 "open the address of the service again, which gives a new place at the end of the line."
             }
@@ -306,7 +311,7 @@ impl Words<'_> {
             "waiting" | "slot" | "called" | "front_row" | "absent" | "late" => {
                 "with the code, under \"Do you already have a code?\" on the waiting page, whatever its holder could: look, book a time, ask for more time, give the place up. An operator can take the place away (revoke), and not give it back."
             }
-            "admitted" => "an operator can end the visit (revoke), and not give it back.",
+            "admitted" | "forgotten" => "an operator can end the visit (revoke), and not give it back.",
             "sold_out" | "prequeue" => {
                 "nothing; an operator can take the place away (revoke) once it has a number."
             }
@@ -345,6 +350,7 @@ mod tests {
             ("absent", "nobody was there", "open the page again"),
             ("late", "call was missed", "leave it open"),
             ("admitted", "inside", "go on"),
+            ("forgotten", "forgotten by a restart", "open any page"),
             ("done", "its visit has ended", "a new place"),
             ("left", "gave the place up", "a new place"),
             ("revoked", "an operator took", "a new place"),
