@@ -1,8 +1,11 @@
 //! Who asked to be told before their turn, by number, and when each of them is.
 //!
-//! A token is the body's own word for somebody: opaque, and told to nobody but the body. Kept in memory, as long
-//! as the number waits. Memory: a record for each number that is registered, `MOST` at most, and a number for
-//! each that was told and is not called yet.
+//! A token is the body's own word for somebody: opaque, and told to nobody but the body. Kept until the body was
+//! told or the place is over; that somebody was told, until the number is called. Both outlive the process, once the
+//! store has kept what changed: who is being told when it ends is told by the next one.
+//!
+//! Memory: a record for each number that is registered, `MOST` at most, and a number for each that was told and
+//! is not called yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,12 +21,34 @@ const MOST: usize = 100_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
+/// What must outlive the process of one number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is to be told, by this token.
+    Wanted(Box<str>),
+    /// It was told, and is not called yet.
+    Told,
+}
+
+/// What must be made durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReminderChanges {
+    /// Each number with what must be kept of it; `None` if that is nothing any more.
+    pub numbers: Vec<(u64, Option<Kept>)>,
+    /// How many changes there had been by then.
+    pub count: u64,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Reminders {
     tokens: BTreeMap<u64, Box<str>>,
+    /// The body is being told of these.
+    under_way: BTreeMap<u64, Box<str>>,
     /// Told, and not called yet: nobody is told twice.
     told: BTreeSet<u64>,
+    unkept: BTreeSet<u64>,
+    changes: u64,
 }
 
 /// A number whose turn comes.
@@ -41,19 +66,56 @@ impl Reminders {
     /// # Errors
     /// [`Full`]; those who are registered stay so.
     pub fn register(&mut self, number: u64, token: Box<str>) -> Result<(), Full> {
-        if self.told.contains(&number) {
+        if self.told.contains(&number) || self.under_way.contains_key(&number) {
             return Ok(());
         }
         if self.tokens.len() >= MOST && !self.tokens.contains_key(&number) {
             return Err(Full);
         }
         self.tokens.insert(number, token);
+        self.changed(number);
         Ok(())
     }
 
     /// Nobody is told.
     pub fn forget(&mut self, number: u64) {
-        self.tokens.remove(&number);
+        if self.tokens.remove(&number).is_some() {
+            self.changed(number);
+        }
+    }
+
+    /// Places that are over need not be told: words of 64 numbers, as [`NumberSet::words`] gives them.
+    ///
+    /// [`NumberSet::words`]: super::number_set::NumberSet::words
+    pub fn forget_over(&mut self, words: &[(u64, u64)]) {
+        if self.is_empty() {
+            return;
+        }
+        for (at, word) in words {
+            let numbers = at * 64..=at * 64 + 63;
+            let wanted = self.tokens.range(numbers.clone()).map(|(number, _)| *number);
+            let here = wanted.chain(self.told.range(numbers).copied());
+            for number in here.filter(|number| word >> (number % 64) & 1 == 1).collect::<Vec<_>>() {
+                self.tokens.remove(&number);
+                self.told.remove(&number);
+                self.changed(number);
+            }
+        }
+    }
+
+    /// Nobody is registered any more, and nobody was told.
+    pub fn clear(&mut self) {
+        let known = self.numbers();
+        (self.tokens, self.under_way, self.told) = Default::default();
+        known.into_iter().for_each(|number| self.changed(number));
+    }
+
+    /// As an earlier process left it.
+    pub fn restore(&mut self, number: u64, kept: Kept) {
+        match kept {
+            Kept::Wanted(token) => _ = self.tokens.insert(number, token),
+            Kept::Told => _ = self.told.insert(number),
+        }
     }
 
     /// At most `most` numbers of the lane of `cursor` that are called, or will be within `ahead` while `rate` are called a second
@@ -62,6 +124,7 @@ impl Reminders {
         let origin = LaneId::of(cursor).origin();
         while let Some(number) = self.told.range(origin..=cursor).next().copied() {
             self.told.remove(&number);
+            self.changed(number);
         }
         #[expect(clippy::cast_possible_truncation, reason = "not negative, rounds down, saturates")]
         let soon = if rate > 0.0 { (rate * ahead.as_secs_f64()) as u64 + 1 } else { 0 };
@@ -71,12 +134,20 @@ impl Reminders {
             && let Some(number) = self.tokens.range(origin..=last).next().map(|(number, _)| *number)
             && let Some(token) = self.tokens.remove(&number)
         {
-            if number > cursor {
-                self.told.insert(number);
-            }
+            self.under_way.insert(number, token.clone());
             due.push(Turn { number, token });
         }
         due
+    }
+
+    /// Of these nobody need be told any more: the body was, or it is given up.
+    pub fn settle(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        for number in numbers {
+            if self.under_way.remove(&number).is_some() {
+                self.told.insert(number);
+                self.changed(number);
+            }
+        }
     }
 
     /// How many wait to be told.
@@ -85,10 +156,54 @@ impl Reminders {
         self.tokens.len()
     }
 
-    /// Nobody waits to be told.
+    /// Nobody waits to be told, and nobody was who is not called yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.tokens.is_empty() && self.under_way.is_empty() && self.told.is_empty()
+    }
+
+    /// How often something changed that must be kept.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What must be made durable.
+    #[must_use]
+    pub fn unkept(&self) -> ReminderChanges {
+        let numbers = self.unkept.iter().map(|number| (*number, self.kept_of(*number))).collect();
+        ReminderChanges { numbers, count: self.changes }
+    }
+
+    /// These are durable by now.
+    pub fn kept(&mut self, changes: &ReminderChanges) {
+        for (number, kept) in &changes.numbers {
+            if self.kept_of(*number) == *kept {
+                self.unkept.remove(number);
+            }
+        }
+    }
+
+    /// Everything must be made durable anew.
+    pub fn keep_anew(&mut self) {
+        self.numbers().into_iter().for_each(|number| self.changed(number));
+    }
+
+    /// What is durable of a number is nothing that can be read.
+    pub fn changed(&mut self, number: u64) {
+        self.unkept.insert(number);
+        self.changes += 1;
+    }
+
+    fn kept_of(&self, number: u64) -> Option<Kept> {
+        let wanted = self.tokens.get(&number).or_else(|| self.under_way.get(&number));
+        let wanted = wanted.map(|token| Kept::Wanted(token.clone()));
+        wanted.or_else(|| self.told.contains(&number).then_some(Kept::Told))
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        let wanted = self.tokens.keys().chain(self.under_way.keys());
+        wanted.chain(&self.told).copied().collect()
     }
 }
 
@@ -111,16 +226,90 @@ mod tests {
         assert_eq!(numbers(&reminders.due(0, 0.0, MINUTE, 100)), Vec::<u64>::new(), "no pace is known");
         // Two a second: number 121 has 120 people in front, a minute.
         let mut told = numbers(&reminders.due(0, 2.0, MINUTE, 100));
+        reminders.register(60, "again".into()).unwrap();
         told.extend(numbers(&reminders.due(0, 2.0, MINUTE, 100)));
+        reminders.settle(told.iter().copied());
         assert_eq!(told, (1..=121).collect::<Vec<_>>());
         reminders.register(60, "again".into()).unwrap();
         assert!(reminders.due(0, 2.0, MINUTE, 100).is_empty(), "twice");
         reminders.forget(122);
         assert_eq!(numbers(&reminders.due(2, 2.0, MINUTE, 100)), [123]);
         // Called faster than was foreseen.
-        assert_eq!(numbers(&reminders.due(130, 0.0, MINUTE, 100)), (124..=130).collect::<Vec<_>>());
-        assert_eq!(reminders.told.len(), 0, "what is called is not kept");
+        let called = numbers(&reminders.due(130, 0.0, MINUTE, 100));
+        assert_eq!(called, (124..=130).collect::<Vec<_>>());
+        reminders.settle(called.into_iter().chain([123]));
+        assert!(reminders.due(130, 0.0, MINUTE, 100).is_empty());
+        assert_eq!((reminders.told.len(), reminders.under_way.len()), (0, 0), "what is called is not kept");
         assert_eq!(reminders.len(), 370);
+    }
+
+    /// What a disk holds that takes every change.
+    fn write(disk: &mut BTreeMap<u64, Kept>, reminders: &mut Reminders) {
+        let changes = reminders.unkept();
+        for (number, kept) in &changes.numbers {
+            match kept {
+                Some(kept) => _ = disk.insert(*number, kept.clone()),
+                None => _ = disk.remove(number),
+            }
+        }
+        reminders.kept(&changes);
+        assert_eq!(reminders.unkept(), ReminderChanges { numbers: Vec::new(), count: reminders.changes() });
+    }
+
+    fn restart(disk: &BTreeMap<u64, Kept>) -> Reminders {
+        let mut reminders = Reminders::default();
+        disk.iter().for_each(|(number, kept)| reminders.restore(*number, kept.clone()));
+        assert!(reminders.unkept().numbers.is_empty());
+        reminders
+    }
+
+    #[test]
+    fn who_was_not_told_is_told_by_the_next_process_and_who_was_is_not() {
+        let (mut disk, mut reminders) = (BTreeMap::new(), Reminders::default());
+        for number in 1..=200 {
+            reminders.register(number, format!("p{number}").into()).unwrap();
+        }
+        write(&mut disk, &mut reminders);
+        let told = numbers(&reminders.due(0, 1.0, MINUTE, 30));
+        reminders.settle(told);
+        write(&mut disk, &mut reminders);
+        // These are being told when the process ends.
+        assert_eq!(reminders.due(0, 1.0, MINUTE, 30).len(), 30);
+        write(&mut disk, &mut reminders);
+        let mut reminders = restart(&disk);
+        reminders.register(7, "again".into()).unwrap();
+        let rest = numbers(&reminders.due(0, 1.0, MINUTE, 100));
+        assert_eq!(rest, (31..=61).collect::<Vec<_>>());
+        reminders.settle(rest);
+        // Called, given up, taken back: nothing of them is left.
+        assert_eq!(numbers(&reminders.due(100, 0.0, MINUTE, 100)), (62..=100).collect::<Vec<_>>());
+        reminders.settle(62..=100);
+        assert!(reminders.due(100, 0.0, MINUTE, 100).is_empty());
+        reminders.forget_over(&[(1, 1 << 63 | 1), (2, 1)]);
+        reminders.forget(199);
+        write(&mut disk, &mut reminders);
+        let left = (101..=200).filter(|number| ![127, 128, 199].contains(number)).collect::<Vec<_>>();
+        assert_eq!(disk.keys().copied().collect::<Vec<_>>(), left);
+        let mut reminders = restart(&disk);
+        reminders.clear();
+        write(&mut disk, &mut reminders);
+        assert!(disk.is_empty() && reminders.is_empty());
+    }
+
+    #[test]
+    fn what_changes_while_it_is_written_is_written_again() {
+        let mut reminders = Reminders::default();
+        reminders.register(3, "first".into()).unwrap();
+        let writing = reminders.unkept();
+        reminders.register(3, "second".into()).unwrap();
+        reminders.kept(&writing);
+        let kept = Some(Kept::Wanted("second".into()));
+        assert_eq!(reminders.unkept(), ReminderChanges { numbers: vec![(3, kept)], count: 2 });
+        let again = reminders.unkept();
+        reminders.kept(&again);
+        assert!(reminders.unkept().numbers.is_empty());
+        reminders.keep_anew();
+        assert_eq!(reminders.unkept().numbers, again.numbers);
     }
 
     #[test]

@@ -391,7 +391,8 @@ fn build_room(
             if let Some(why) = doubts.filter(|_| !slots.spans.is_empty()) {
                 tracing::warn!(room = name, slots = slots.spans.len(), "{why}");
             }
-            let left = Left { marks, lanes, over, secret, people, book, ending, slots, moves };
+            let reminders = workshop.journal.reminders(name).map_err(AssembleError::Journal)?;
+            let left = Left { marks, lanes, over, secret, people, book, ending, slots, moves, reminders };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);
             line.set_lots(lottery(workshop, name, room, marks)?);

@@ -1,8 +1,8 @@
 //! The herald: once a second it looks whose turn comes soon in each room with a webhook, and tells the body.
 //!
 //! Off the request path, and one message at a time for each room: a receiver that hangs delays those who wait
-//! to be told there, and nobody else. Those not told yet stay registered, so nothing else is kept for them; when
-//! a reload takes a room's webhook away, they go with it.
+//! to be told there, and nobody else. Those not told yet stay registered, over a restart too; when a reload takes a
+//! room's webhook away, they go with it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const BATCH: usize = 100;
 /// Pauses before another try of the same message; then it is given up.
 const PAUSES_S: [u64; 5] = [1, 2, 4, 8, 16];
 
-/// Tells until told to stop. What is under way then is given up.
+/// Tells until told to stop. Of whom it tells then the next process tells again.
 pub async fn tell(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
     let mut telling: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
     let mut look = tokio::time::interval(LOOK_EVERY);
@@ -41,10 +41,6 @@ pub async fn tell(proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
         telling.retain(|_, task| !task.is_finished());
         let live = proxy.live.load_full();
         for (name, room) in &live.rooms {
-            if room.webhook.is_none() {
-                room.line.reminders(|all| drop(std::mem::take(all)));
-                continue;
-            }
             if telling.contains_key(name) || room.line.reminders(|all| all.is_empty()) {
                 continue;
             }
@@ -77,6 +73,7 @@ async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
         if due.is_empty() {
             return;
         }
+        let settled: Vec<u64> = due.iter().map(|(turn, _)| turn.number).collect();
         let turns: Vec<_> = due
             .iter()
             .filter(|(turn, _)| is_awaited(&room, turn))
@@ -89,6 +86,7 @@ async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
             })
             .collect();
         if turns.is_empty() {
+            room.line.reminders(|all| all.settle(settled));
             continue;
         }
         let (id, now) = (format!("{:016x}", proxy.fresh_id()), proxy.clock.unix());
@@ -97,6 +95,7 @@ async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
             "v": 1, "room": room.line.name, "delivery": id, "time_ms": now.0, "turns": turns,
         });
         let taken = deliver(&proxy, &room, &webhook, &id, Bytes::from(body.to_string())).await;
+        room.line.reminders(|all| all.settle(settled));
         let result = if taken { "told" } else { "failed" };
         let counter = &proxy.witness.metrics.announced;
         counter.with_label_values(&[room.line.name.as_str(), result]).inc_by(count);

@@ -131,6 +131,7 @@ impl Pulse {
             });
             let unix = self.proxy.clock.unix();
             room.follow_opening(unix);
+            room.line.follow_webhook(room.webhook.as_ref().map(|hook| hook.key()));
             let load = load(live, room, self.store_failed, now);
             let load = Load { hold: load.hold.or_else(|| room.quiet(unix)), ..load };
             let lots = room.lots_due(&self.proxy.board_key, unix);
@@ -155,8 +156,8 @@ impl Pulse {
         }
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
             let (room, pending) = (line.name.clone(), pending.clone());
-            let Pending { marks, lanes, ends, lots, people, slots, moves, .. } = pending;
-            Entry { room, marks, lanes, ends, lots, people, slots, moves }
+            let Pending { marks, lanes, ends, lots, people, slots, moves, reminders, .. } = pending;
+            Entry { room, marks, lanes, ends, lots, people, slots, moves, reminders }
         };
         let entries = plans.iter().map(entry).collect();
         let written = write(&self.journal, entries, lessons.clone(), to_write(&pages));

@@ -19,6 +19,7 @@ use super::wire::Socket;
 use crate::admission::UnixTime;
 use crate::config::settings::{Protocol, UpstreamTls, WebhookSettings};
 use crate::proof::hex;
+use crate::store::reminders::WebhookKey;
 
 /// Longest time that one try may take, from the name to the head of the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,6 +35,7 @@ pub struct Webhook {
     entry: String,
     transport: Transport,
     secret: Secret,
+    key: WebhookKey,
 }
 
 /// Signs; shown to nobody.
@@ -73,13 +75,20 @@ impl Webhook {
         if secret.len() < SECRET_MIN {
             return Err(format!("{file} holds {} bytes, a secret has {SECRET_MIN} at least", secret.len()));
         }
-        let secret = Hmac::new_from_slice(secret).map_err(|error| error.to_string())?;
+        let secret: Hmac<Sha256> = Hmac::new_from_slice(secret).map_err(|error| error.to_string())?;
+        let key = WebhookKey::of(&secret);
         let encrypted = settings.url.scheme_str() == Some("https");
         let tls = encrypted.then(|| UpstreamTls { server_name: None, ca: settings.ca.clone() });
         let transport = Transport::of(Protocol::Http1, tls.as_ref()).map_err(|error| error.to_string())?;
         let port = settings.url.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         let entry = format!("{}:{port}", settings.url.host().unwrap_or_default());
-        Ok(Self { settings: settings.clone(), entry, transport, secret: Secret(secret) })
+        Ok(Self { settings: settings.clone(), entry, transport, secret: Secret(secret), key })
+    }
+
+    /// By which those are sealed in the state who asked to be told.
+    #[must_use]
+    pub fn key(&self) -> &WebhookKey {
+        &self.key
     }
 
     /// Posts a message that is called `id`, the same at each try.

@@ -6,6 +6,7 @@
 
 mod ending;
 mod moves;
+mod reminders;
 mod slots;
 mod unfinished;
 
@@ -19,11 +20,13 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use ending::ENDED;
+use reminders::REMINDERS;
 
 use super::book;
 use super::learnt::Lesson;
 use super::line::Line;
 use super::lots::LotsNews;
+use super::reminders::ReminderNews;
 use super::slots::SlotNews;
 use crate::admission::draw::log::Leaf;
 use crate::admission::lane::{LaneId, LaneMarks};
@@ -95,6 +98,8 @@ pub struct Entry {
     pub slots: SlotNews,
     /// Whose place moved to another device since the last time.
     pub moves: MoveNews,
+    /// What is new of those who asked to be told before their turn.
+    pub reminders: ReminderNews,
 }
 
 /// What is written of the public log of one room.
@@ -111,9 +116,19 @@ impl Entry {
     #[must_use]
     pub fn last(room: &str, line: &Line) -> Self {
         let (marks, ends, people, slots) = line.final_marks();
+        let (lanes, reminders) = (line.final_lanes(), line.final_reminders(&ends));
         let moves = line.unkept_moves();
-        let lanes = line.final_lanes();
-        Self { room: room.to_owned(), marks, lanes, ends, lots: LotsNews::default(), people, slots, moves }
+        Self {
+            room: room.to_owned(),
+            marks,
+            lanes,
+            ends,
+            lots: LotsNews::default(),
+            people,
+            slots,
+            moves,
+            reminders,
+        }
     }
 }
 
@@ -421,6 +436,7 @@ impl Journal {
             let transaction = database.begin_write()?;
             transaction.open_table(PEOPLE_KEYS)?.remove(room)?;
             transaction.open_table(PEOPLE)?.retain_in((room, 0)..=(room, u64::MAX), |_, _| false)?;
+            transaction.open_table(REMINDERS)?.retain_in((room, 0)..=(room, u64::MAX), |_, _| false)?;
             transaction.commit()?;
             Ok(())
         })
@@ -491,6 +507,7 @@ impl Journal {
                     if !is_over {
                         slots::write(&transaction, entry)?;
                         moves::write(&transaction, entry)?;
+                        reminders::write(&transaction, entry)?;
                     }
                     for (key, place) in people.places.iter().filter(|_| !is_over) {
                         places.insert((room.as_str(), *key), place)?;
@@ -530,6 +547,7 @@ fn lay_out(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(ENDED)?;
     transaction.open_table(slots::SLOTS)?;
     transaction.open_table(moves::MOVES)?;
+    transaction.open_table(REMINDERS)?;
     transaction.commit()?;
     Ok(())
 }

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use super::book::Book;
 use super::journal::Ending;
 use super::lots::{Drawn, Lots, LotsNews};
+use super::reminders::{LeftReminders, ReminderBook, ReminderNews, WebhookKey};
 use super::slots::{LeftSlots, SlotBook, SlotNews};
 use crate::admission::handoff::{Handoffs, Mark};
 use crate::admission::lane::{LaneId, LaneMarks};
@@ -64,7 +65,9 @@ pub struct Line {
     slots: SlotBook,
     hungry: Arc<Notify>,
     board: ArcSwap<Bytes>,
-    reminders: Mutex<Reminders>,
+    reminders: Mutex<ReminderBook>,
+    /// How many of its changes are durable.
+    reminders_kept: watch::Sender<u64>,
     handoffs: Mutex<Handoffs>,
     moves: Mutex<Moves>,
     /// Some place moved, or is about to: nothing is looked up while none did.
@@ -118,6 +121,8 @@ pub struct Left {
     pub slots: LeftSlots,
     /// Whose place moved to another device, by number as tickets hold it.
     pub moves: Vec<(u64, Move)>,
+    /// Who asked to be told before the turn.
+    pub reminders: LeftReminders,
 }
 
 /// A step that waits for the disk.
@@ -137,6 +142,8 @@ pub struct Pending {
     pub slots: SlotNews,
     /// And these moves.
     pub moves: MoveNews,
+    /// And these who asked to be told before their turn.
+    pub reminders: ReminderNews,
     cursor: u64,
 }
 
@@ -178,7 +185,8 @@ impl Line {
             slots: SlotBook::new(&left.slots, now),
             hungry,
             board: ArcSwap::from_pointee(Bytes::new()),
-            reminders: Mutex::default(),
+            reminders: Mutex::new(ReminderBook::new(left.reminders)),
+            reminders_kept: watch::Sender::new(0),
             handoffs: Mutex::default(),
             moves_any: AtomicBool::new(!left.moves.is_empty()),
             moves: Mutex::new(Moves::restore(&left.moves)),
@@ -196,7 +204,7 @@ impl Line {
         self.ended.get_or_init(|| ending);
         self.with(Room::end_for_good);
         *self.lock_people() = People::default();
-        self.reminders(|reminders| *reminders = Reminders::default());
+        self.lock_reminders().clear();
         self.handoffs(|codes| *codes = Handoffs::default());
         *self.lock_moves() = Moves::default();
     }
@@ -214,7 +222,31 @@ impl Line {
 
     /// Runs one short step on those who asked to be told before their turn.
     pub fn reminders<T>(&self, step: impl FnOnce(&mut Reminders) -> T) -> T {
-        step(&mut self.reminders.lock().unwrap_or_else(PoisonError::into_inner))
+        step(&mut self.lock_reminders().all)
+    }
+
+    /// The webhook in force, or that there is none: then nobody is to be told any more.
+    pub fn follow_webhook(&self, key: Option<&WebhookKey>) {
+        let unread = self.lock_reminders().follow(key, &self.secret);
+        if unread > 0 {
+            tracing::warn!(
+                room = self.name,
+                unread,
+                "the secret of the webhook was another one when these asked to be told of their turn: they are forgotten"
+            );
+        }
+    }
+
+    /// Waits until all who asked to be told before their turn are so after a crash as well. False if the disk did not
+    /// take it in time; it will be tried again.
+    pub async fn reminders_kept(&self) -> bool {
+        let changes = self.reminders(|all| all.changes());
+        self.is_kept(&self.reminders_kept, changes).await
+    }
+
+    /// What a clean stop leaves of those who asked, with these `ends`.
+    pub(super) fn final_reminders(&self, ends: &Ends) -> ReminderNews {
+        self.lock_reminders().unkept(&ends.words)
     }
 
     /// Runs one short step on the codes by which places move.
@@ -367,14 +399,18 @@ impl Line {
         let wanted = RoomMarks { epoch: marks.epoch, issued: marks.issued, reserved, cursor };
         let lanes = self.plan_lanes(&room);
         let (ends, slots) = (room.unkept(), self.slots.unkept(&room));
+        drop(room);
+        let reminders = self.lock_reminders().unkept(&ends.words);
         let is_news = wanted != durable
             || !lanes.is_empty()
             || !ends.words.is_empty()
             || !lots.is_empty()
             || !people.places.is_empty()
             || !slots.is_empty()
-            || !moves.moves.is_empty();
-        is_news.then_some(Pending { marks: wanted, lanes, ends, lots, people, slots, moves, cursor })
+            || !moves.moves.is_empty()
+            || !reminders.is_empty();
+        let marks = wanted;
+        is_news.then_some(Pending { marks, lanes, ends, lots, people, slots, moves, reminders, cursor })
     }
 
     /// Second half: the marks are on the disk.
@@ -394,8 +430,10 @@ impl Line {
         self.lock_people().kept(&pending.people);
         self.lock_moves().kept(&pending.moves);
         raise(&self.moves_kept, pending.moves.count);
+        self.lock_reminders().all.kept(&pending.reminders.changes);
         raise(&self.kept, pending.ends.count);
         raise(&self.people_kept, pending.people.count);
+        raise(&self.reminders_kept, pending.reminders.changes.count);
         self.slots.tell(&pending.slots);
         self.more.notify_waiters();
     }
@@ -564,6 +602,10 @@ impl Line {
 
     fn lock_people(&self) -> MutexGuard<'_, People> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_reminders(&self) -> MutexGuard<'_, ReminderBook> {
+        self.reminders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_lots(&self) -> MutexGuard<'_, Lottery> {

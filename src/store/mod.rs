@@ -11,4 +11,5 @@ mod lanes;
 pub mod learnt;
 pub mod line;
 pub mod lots;
+pub mod reminders;
 pub mod slots;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -16,6 +17,7 @@ use tornello::admission::UnixTime;
 use tornello::config::settings::WebhookSettings;
 use tornello::proxy::webhook::Webhook;
 
+use crate::process::{Process, configuration};
 use crate::stage::{Gate, Got, Origin, ask, get, now, try_ask, until, visit};
 use crate::upstream::Authority;
 use crate::waiting::room;
@@ -167,7 +169,7 @@ async fn whose_turn_is_near_is_told_once_and_signed() {
     for ticket in &line[25..29] {
         let _ = remind(&gate, Method::POST, ticket, "{\"token\":\"person-again\"}").await;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     let messages = got.lock().unwrap().clone();
     assert!(messages.iter().all(Message::is_signed));
     let told = told(&messages);
@@ -217,16 +219,12 @@ async fn a_receiver_that_fails_is_asked_again_and_one_that_hangs_harms_nobody() 
         goes(&other, &pass).await;
     }
     assert!(!join(&other).await.is_empty());
-    assert!(
-        begun.elapsed() < std::time::Duration::from_secs(4),
-        "somebody waited for it: {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(4), "somebody waited for it: {:?}", begun.elapsed());
     let metrics = get(other.running.admin, "/metrics").await.text();
     assert!(!metrics.contains("tornello_announced_total{result=\"told\""), "nothing was told");
     // A stop does not wait for it.
     let Gate { running, .. } = other;
-    let stopping = tokio::time::timeout(std::time::Duration::from_secs(5), running.stop());
+    let stopping = tokio::time::timeout(Duration::from_secs(5), running.stop());
     stopping.await.expect("a stop waits for a receiver that hangs");
 }
 
@@ -269,6 +267,59 @@ async fn a_reload_moves_the_webhook_of_a_busy_line_and_without_one_nobody_stays_
     assert_eq!(told(&messages).keys().collect::<Vec<_>>(), ["anna"]);
 }
 
+/// Whoever asked is told by the process that comes after a kill, once in all; and the state names nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asked_is_told_once_through_kills_and_stands_nowhere_in_clear() {
+    let (origin, folder) = (Origin::echo().await, tempfile::tempdir().unwrap());
+    let (app, got) = receiver(Vec::new()).await;
+    configuration(folder.path(), origin.address, &webhook(folder.path(), app.address));
+    let post = async |process: &Process, what: &str, ticket: &str, body: &str| {
+        let fields = [("tornello-ticket", ticket), ("content-type", "application/json")];
+        let (path, body) = (format!("{ROOM}/{what}"), Bytes::from(body.to_owned()));
+        try_ask(process.site, Method::POST, &path, &fields, body).await.unwrap()
+    };
+    let process = Process::start(folder.path(), None);
+    let _inside = visit(process.site, "/", "").await.cookie().unwrap();
+    let mut line = Vec::new();
+    for person in ["anna@example.org", "bruno@example.org", "carla@example.org"] {
+        let ticket = post(&process, "tickets", "", "").await.json()["ticket"].as_str().unwrap().to_owned();
+        let asked = post(&process, "reminder", &ticket, &format!("{{\"token\":\"{person}\"}}")).await;
+        assert_eq!(asked.status, StatusCode::OK, "{}", asked.text());
+        line.push(ticket);
+    }
+    let fields = [("tornello-ticket", line[2].as_str())];
+    let gone = ask(process.site, Method::DELETE, &format!("{ROOM}/ticket"), &fields).await;
+    assert!(gone.status.is_success());
+    assert!(got.lock().unwrap().is_empty(), "nobody's turn is near");
+    drop(process); // kill -9
+
+    // Nobody is inside any more as far as the next process knows: the first is called.
+    let process = Process::start(folder.path(), None);
+    let is_told = async |person: &str| {
+        until(person, || async { told(&got.lock().unwrap()).contains_key(person).then_some(()) }).await;
+    };
+    is_told("anna@example.org").await;
+    let kept = std::fs::read(folder.path().join("state/tornello.redb")).unwrap();
+    assert!(!kept.windows(11).any(|some| some == b"example.org"), "the state names somebody");
+    // That it was told is written down with the next beat.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(process);
+    let process = Process::start(folder.path(), None);
+    let pass = until("the first goes in", || async {
+        let claimed = post(&process, "claims", &line[0], "").await;
+        (claimed.status == StatusCode::OK).then(|| claimed.json()["pass"].as_str().unwrap().to_owned())
+    })
+    .await;
+    let body = Bytes::from(pass);
+    try_ask(process.admin, Method::POST, "/rooms/main/revoke", &[], body).await.unwrap();
+    is_told("bruno@example.org").await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let messages = got.lock().unwrap().clone();
+    let all = ["anna@example.org", "bruno@example.org"].map(|person| (person.to_owned(), 1));
+    assert_eq!(told(&messages), BTreeMap::from(all), "each once, and nobody who gave the place up");
+    assert!(messages.iter().all(Message::is_signed));
+}
+
 /// Takes TLS away before whoever listens at `to`.
 async fn terminated(tls: Arc<rustls::ServerConfig>, to: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -300,7 +351,7 @@ async fn over_https_the_receiver_is_told_for_whom_the_operators_authority_vouche
     let settings = |to: SocketAddr, ca: Option<String>| WebhookSettings {
         url: format!("https://{to}/turns").parse().unwrap(),
         secret: folder.path().join("secret"),
-        ahead: std::time::Duration::from_secs(60),
+        ahead: Duration::from_secs(60),
         ca: ca.map(Into::into),
     };
     for (settings, why) in [
@@ -336,7 +387,7 @@ fn a_secret_that_is_none_is_refused_with_its_place() {
         std::fs::write(folder.path().join("secret"), secret).unwrap();
         let secret = folder.path().join("secret");
         let webhook = format!("webhook = {{ url = \"{url}\", secret = {secret:?}{more} }}");
-        crate::process::configuration(folder.path(), "127.0.0.1:9".parse().unwrap(), &webhook);
+        configuration(folder.path(), "127.0.0.1:9".parse().unwrap(), &webhook);
         let output = crate::process::tornello().arg("check").arg("--config").arg(&file).output().unwrap();
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         (output.status.code(), said)

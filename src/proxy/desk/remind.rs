@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::answers::{json_answer, problem_answer};
 use super::form::read_small;
-use super::{Visit, millis, own};
+use super::{NOT_DURABLE, Visit, millis, own};
 use crate::admission::lane::place;
 use crate::admission::reminders::{Full, TOKEN_MAX};
 use crate::admission::room::Claim;
@@ -49,6 +49,9 @@ impl Visit<'_> {
         }
         if forgets {
             self.room.line.reminders(|all| all.forget(number));
+            if !self.room.line.reminders_kept().await {
+                return refused(Reason::Held, Some(NOT_DURABLE), record);
+            }
             let body = json!({ "room": name, "number": place(number), "reminder": false });
             return own(record, "forgotten", json_answer(StatusCode::OK, &body));
         }
@@ -67,6 +70,7 @@ impl Visit<'_> {
         let registered = line.reminders(|all| line.ended().is_none().then(|| all.register(number, token)));
         let Some(registered) = registered else { return refused(Reason::Ended, None, record) };
         match registered {
+            Ok(()) if !line.reminders_kept().await => refused(Reason::Held, Some(NOT_DURABLE), record),
             Ok(()) => {
                 let ahead = millis(webhook.settings.ahead);
                 let body =

@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use redb::{Key, ReadTransaction, Value, WriteTransaction};
 
 use super::moves::MOVES;
+use super::reminders::REMINDERS;
 use super::slots::SLOTS;
 use super::{
     Database, Journal, JournalError, LANES, LEAVES, LESSONS, LOG, OVER, PEOPLE, PEOPLE_KEYS, Path,
@@ -124,6 +125,7 @@ fn in_place(database: &Database, room: &str, ending: Ending) -> Result<(), redb:
     transaction.open_table(PEOPLE)?.retain(|(name, _), _| stays(name))?;
     transaction.open_table(SLOTS)?.retain(|(name, _), _| stays(name))?;
     transaction.open_table(MOVES)?.retain(|(name, _), _| stays(name))?;
+    transaction.open_table(REMINDERS)?.retain(|(name, _), _| stays(name))?;
     if ending.keys {
         let mut secrets = transaction.open_table(SECRETS)?;
         for secret in OF_PEOPLE {
@@ -152,6 +154,7 @@ fn write_without(
     copy(&from, &to, PEOPLE, |(name, _)| others(name))?;
     copy(&from, &to, SLOTS, |(name, _)| others(name))?;
     copy(&from, &to, MOVES, |(name, _)| others(name))?;
+    copy(&from, &to, REMINDERS, |(name, _)| others(name))?;
     copy(&from, &to, ROOMS, |_| true)?;
     copy(&from, &to, LANES, |_| true)?;
     copy(&from, &to, OVER, |_| true)?;
@@ -245,6 +248,7 @@ mod tests {
     use crate::admission::room::{Ends, RoomMarks};
     use crate::store::journal::{Entry, Pages};
     use crate::store::lots::LotsNews;
+    use crate::store::reminders::ReminderNews;
     use crate::store::slots::SlotNews;
 
     const ENDING: Ending = Ending { at_ms: 7, keys: false };
@@ -272,7 +276,10 @@ mod tests {
             .for_each(|(to, from)| *to = *from);
         let moved = Move { moves: 1, ticket, mark: Some(5), at: UnixTime(3) };
         let moves = MoveNews { moves: vec![(6, moved)], count: 0 };
-        let entry = Entry { room: room.to_owned(), marks, lanes, ends, lots, people, slots, moves };
+        let asked = (5, Some(format!("sealed word of {room}").into_bytes().into()));
+        let reminders = ReminderNews { sealed: vec![asked], ..ReminderNews::default() };
+        let room = room.to_owned();
+        let entry = Entry { room, marks, lanes, ends, lots, people, slots, moves, reminders };
         let pages = Pages { room: room.to_owned(), lines: vec![(0, format!("a line of {room}"))] };
         journal.write_with(&[entry], &[], &[pages]).unwrap();
     }
@@ -313,6 +320,9 @@ mod tests {
         let moves = ["main", "other"].map(|room| journal.moves(room).unwrap().len());
         assert_eq!(moves, [0, 1], "nor a ticket of theirs");
         assert!(!is_found(folder.path(), b"the ticket of somebody in main"));
+        let asked = ["main", "other"].map(|room| journal.reminders(room).unwrap().len());
+        assert_eq!(asked, [0, 1], "nor whom to tell");
+        assert!(!is_found(folder.path(), b"sealed word of main"));
         assert_eq!(journal.people("main", [9; 32]).unwrap(), ([9; 32], Vec::new()));
         assert!(journal.has_keys().unwrap() && is_found(folder.path(), &secrets[0]));
         let third = *b"the key of a room that went away";

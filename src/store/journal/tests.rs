@@ -21,6 +21,7 @@ fn entry(marks: RoomMarks, words: &[(u64, u64)]) -> Entry {
         people: Changes::default(),
         slots: SlotNews::default(),
         moves: MoveNews::default(),
+        reminders: ReminderNews::default(),
     }
 }
 
@@ -60,6 +61,7 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
             people,
             slots: SlotNews::default(),
             moves: MoveNews::default(),
+            reminders: ReminderNews::default(),
         };
         journal.write(&[entry], &[]).unwrap();
     }

@@ -104,6 +104,7 @@ impl Disk {
             people: pending.people.clone(),
             slots: pending.slots.clone(),
             moves: pending.moves.clone(),
+            reminders: pending.reminders.clone(),
         };
         if reach > 0 {
             self.journal.write(&[entry], &[]).unwrap();
