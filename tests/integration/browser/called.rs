@@ -73,7 +73,7 @@ impl Browser {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_warns_in_time_and_is_extended_ten_times_by_keyboard() {
     let Some(browser) = Browser::open(ENGLISH).await else { return };
-    let day = Day::begin(&format!("page_asks = true\ncall = \"80s\"\n{ONE_SEAT}")).await;
+    let day = Day::begin(&format!("page_asks = true\ncall = \"70s\"\n{ONE_SEAT}")).await;
     let inside = Person::walks_in(&day).await;
     browser.goto(&day.url("/")).await.unwrap();
     browser.sees("its place", |page| page.number.is_some()).await;
