@@ -11,7 +11,7 @@ use tornello::lab::chance::Chance;
 
 use super::backend::{Backend, head_end, value};
 use super::gateway::Gateway;
-use super::nginx::Nginx;
+use super::nginx;
 
 const USERS: usize = 400;
 const PATHS: usize = 20;
@@ -46,7 +46,7 @@ pub(crate) async fn play() -> Result<Arc<Seen>, String> {
         backend.address
     );
     // Without us this cache mixes people up at once: it would notice.
-    let careless = Nginx::before(backend.address).await;
+    let careless = nginx::cache_before(backend.address).await;
     let mixed_up = Arc::new(Seen::default());
     crowd(careless.site, CONTROL, 1, &mixed_up).await;
     if mixed_up.foreign.load(Relaxed) == 0 {
@@ -54,7 +54,7 @@ pub(crate) async fn play() -> Result<Arc<Seen>, String> {
     }
     drop(careless);
     let gateway = Gateway::start(&more)?;
-    let nginx = Nginx::before(gateway.site).await;
+    let nginx = nginx::cache_before(gateway.site).await;
     let seen = Arc::new(Seen::default());
     crowd(nginx.site, CACHED, 1, &seen).await;
     crowd(gateway.site, MIXED, PIPELINED, &seen).await;

@@ -15,6 +15,8 @@ mod backend;
 mod baseline;
 mod books;
 mod canaries;
+#[path = "../integration/daemon.rs"]
+mod daemon;
 mod days;
 mod drivers;
 mod gateway;

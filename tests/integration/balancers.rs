@@ -3,82 +3,43 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use http::{Method, StatusCode};
 use tornello::app::{Options, start};
 use tornello::config::parse;
 
+use crate::daemon::Daemon;
 use crate::front::Person;
-use crate::nginx::Nginx;
-use crate::stage::{Gate, Origin, until};
+use crate::nginx;
+use crate::stage::{Gate, Origin};
 use crate::tls::Pair;
 
 const HOST: &str = "www.example.org";
 const HAPROXY: &str = "/usr/sbin/haproxy";
 const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
-/// A HAProxy. Ended when dropped.
-struct Haproxy {
-    child: Child,
-    site: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Haproxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Haproxy {
-    async fn before(gate: SocketAddr) -> Self {
-        assert!(Path::new(HAPROXY).exists(), "{HAPROXY} is missing: apt-get install haproxy");
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("haproxy.cfg");
-        // HAProxy does not say which port it took, so one is found free for it; another may be quicker.
-        for _ in 0..20 {
-            let site = free();
-            let text = format!(
-                "defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 30s\n  timeout server 30s\n\
-                 listen front\n  bind {site}\n  server gate {gate} send-proxy-v2\n"
-            );
-            std::fs::write(&file, text).unwrap();
-            let mut command = Command::new(HAPROXY);
-            command.args(["-db", "-f"]).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut child = command.spawn().unwrap();
-            let up = until("HAProxy listens or ends", || {
-                let ended = child.try_wait().unwrap().is_some();
-                async move {
-                    if ended {
-                        return Some(false);
-                    }
-                    tokio::net::TcpStream::connect(site).await.ok().map(|_| true)
-                }
-            });
-            // Another test may have taken the port, and HAProxy be about to end.
-            let is_ours = up.await && {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                child.try_wait().unwrap().is_none()
-            };
-            if is_ours {
-                return Self { child, site, _folder: folder };
-            }
-        }
-        panic!("HAProxy does not start");
-    }
-}
-
-fn free() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// A HAProxy that forwards bytes.
+async fn haproxy(gate: SocketAddr) -> Daemon {
+    assert!(Path::new(HAPROXY).exists(), "{HAPROXY} is missing: apt-get install haproxy");
+    Daemon::start(tempfile::tempdir().unwrap(), |folder, site| {
+        let file = folder.join("haproxy.cfg");
+        let text = format!(
+            "defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 30s\n  timeout server 30s\n\
+             listen front\n  bind {site}\n  server gate {gate} send-proxy-v2\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(HAPROXY);
+        command.args(["-db", "-f"]).arg(&file);
+        command
+    })
+    .await
 }
 
 /// An nginx that forwards bytes.
-async fn nginx(gate: SocketAddr) -> Nginx {
+async fn stream_nginx(gate: SocketAddr) -> Daemon {
     assert!(Path::new(STREAM).exists(), "{STREAM} is missing: apt-get install libnginx-mod-stream");
-    Nginx::start(tempfile::tempdir().unwrap(), |folder, site| {
+    nginx::start(tempfile::tempdir().unwrap(), |folder, site| {
         format!(
             "load_module {STREAM};\ndaemon off;\nmaster_process off;\npid {}/pid;\nerror_log stderr crit;\n\
              events {{ worker_connections 256; }}\n\
@@ -143,9 +104,9 @@ async fn behind_a_balancer_that_forwards_bytes_each_person_has_a_bucket_of_their
     let (origin, folder) = (Origin::echo().await, tempfile::tempdir().unwrap());
     let pair = Pair::write(folder.path(), "gate", &[HOST]);
     let behind_nginx = gate(&origin, &pair).await;
-    let front = nginx(behind_nginx.running.listen[1]).await;
+    let front = stream_nginx(behind_nginx.running.listen[1]).await;
     each_has_a_bucket(front.site).await;
     let behind_haproxy = gate(&origin, &pair).await;
-    let front = Haproxy::before(behind_haproxy.running.listen[1]).await;
+    let front = haproxy(behind_haproxy.running.listen[1]).await;
     each_has_a_bucket(front.site).await;
 }

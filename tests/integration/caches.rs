@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 
-use crate::nginx::Nginx;
+use crate::nginx;
 use crate::stage::{Gate, Got, Origin, ask, get, until, visit};
 
 /// An upstream that calls every page public, in every dialect, and sets a cookie with each.
@@ -60,7 +60,7 @@ upstream = "app"
         origin.address
     ))
     .await;
-    let nginx = Nginx::before(gate.site()).await;
+    let nginx = nginx::cache_before(gate.site()).await;
     let site = nginx.site;
 
     // The cache does store: what is the same for everybody, and what the operator calls shared.

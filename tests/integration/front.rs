@@ -14,7 +14,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::nginx::{Nginx, around};
+use crate::daemon::Daemon;
+use crate::nginx::{self, around};
 use crate::stage::{Gate, Got, Origin, ask, get, now, until};
 use crate::tls::{Pair, over};
 
@@ -53,8 +54,8 @@ impl Person {
 }
 
 /// The front that we ship before `gate`, with the certificate of `pair`.
-async fn shipped(gate: SocketAddr, pair: &Pair) -> Nginx {
-    Nginx::start(tempfile::tempdir().unwrap(), |folder, site| configuration(folder, site, gate, pair)).await
+async fn shipped(gate: SocketAddr, pair: &Pair) -> Daemon {
+    nginx::start(tempfile::tempdir().unwrap(), |folder, site| configuration(folder, site, gate, pair)).await
 }
 
 /// The file as it is, with nothing put in but addresses and paths.

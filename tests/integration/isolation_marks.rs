@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::nginx::Nginx;
+use crate::nginx;
 use crate::paths::Dice;
 use crate::stage::{Gate, until};
 
@@ -213,7 +213,7 @@ async fn marked_answers_reach_their_askers_and_nobody_else() {
          [route.all]\nupstream = \"app\"\n"
     ))
     .await;
-    let nginx = Nginx::before(gate.site()).await;
+    let nginx = nginx::cache_before(gate.site()).await;
     let count = Arc::new(Count::default());
     let mut clients = tokio::task::JoinSet::new();
     for number in 0..STRAIGHT + CACHED {

@@ -3,64 +3,28 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use crate::stage::until;
+use crate::daemon::Daemon;
 
-/// An nginx. Ended when dropped.
-pub(crate) struct Nginx {
-    child: Child,
-    pub(crate) site: SocketAddr,
-    _folder: tempfile::TempDir,
+/// A careless cache before `gate`.
+pub(crate) async fn cache_before(gate: SocketAddr) -> Daemon {
+    start(tempfile::tempdir().unwrap(), |folder, site| careless(folder, site, gate)).await
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Nginx {
-    /// A careless cache before `gate`.
-    pub(crate) async fn before(gate: SocketAddr) -> Self {
-        Self::start(tempfile::tempdir().unwrap(), |folder, site| careless(folder, site, gate)).await
-    }
-
-    /// Starts and waits until it answers; `configuration` knows its folder and its address.
-    pub(crate) async fn start(
-        folder: tempfile::TempDir,
-        configuration: impl Fn(&Path, SocketAddr) -> String,
-    ) -> Self {
-        // nginx cannot say which port it took, so one is found free for it; another may be quicker.
-        for _ in 0..20 {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let site = free.local_addr().unwrap();
-            drop(free);
-            let conf = folder.path().join("nginx.conf");
-            std::fs::write(&conf, configuration(folder.path(), site)).unwrap();
-            let mut child = Command::new(nginx())
-                .args(["-p", folder.path().to_str().unwrap(), "-e", "stderr", "-c"])
-                .arg(&conf)
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("nginx is installed");
-            let up = until("nginx answers or ends", || {
-                let ended = child.try_wait().unwrap().is_some();
-                async move {
-                    if ended {
-                        return Some(false);
-                    }
-                    tokio::net::TcpStream::connect(site).await.ok().map(|_| true)
-                }
-            })
-            .await;
-            if up {
-                return Self { child, site, _folder: folder };
-            }
-        }
-        panic!("nginx does not start");
-    }
+/// Starts and waits until it answers; `configuration` knows its folder and its address.
+pub(crate) async fn start(
+    folder: tempfile::TempDir,
+    configuration: impl Fn(&Path, SocketAddr) -> String,
+) -> Daemon {
+    Daemon::start(folder, |folder, site| {
+        let conf = folder.join("nginx.conf");
+        std::fs::write(&conf, configuration(folder, site)).unwrap();
+        let mut command = Command::new(nginx());
+        command.arg("-p").arg(folder).args(["-e", "stderr", "-c"]).arg(&conf);
+        command
+    })
+    .await
 }
 
 fn nginx() -> &'static str {
