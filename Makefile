@@ -25,7 +25,7 @@ build:
 
 test:
 	@.ci/need chromium chromedriver:chromium-driver firefox-esr /usr/sbin/nginx:nginx python/websockets:python3-websockets \
-	  python/grpc:python3-grpcio curl slowhttptest h2load:nghttp2-client openssl node:nodejs npm haproxy \
+	  python/grpc:python3-grpcio curl slowhttptest h2load:nghttp2-client openssl node:nodejs npm jq haproxy \
 	  /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream /etc/ssl/certs/ca-certificates.crt:ca-certificates
 	npm ci --prefix .ci/pages --no-audit --no-fund --silent
 	$(CARGO) fmt --check

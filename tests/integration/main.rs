@@ -55,6 +55,7 @@ mod proxy_protocol;
 mod queue;
 mod quiet;
 mod reload;
+mod samples;
 mod stale;
 mod storm;
 mod streams;
