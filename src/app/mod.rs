@@ -107,6 +107,8 @@ pub struct Options {
     pub access_log: bool,
     /// Looks on at each step of each request; for those who embed a gateway.
     pub onlooker: Option<Onlooker>,
+    /// The clock, where it is not the machine's; for those who play another time.
+    pub clock: Option<Clock>,
 }
 
 /// Builds and starts everything on the current runtime; returns when it listens.
@@ -114,7 +116,7 @@ pub struct Options {
 /// # Errors
 /// [`StartError`]; nothing is left running.
 pub async fn start(settings: Settings, options: Options) -> Result<Running, StartError> {
-    let clock = Clock::start();
+    let clock = options.clock.unwrap_or_else(Clock::start);
     let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
     let metrics = Arc::new(metrics);
     let journal = Arc::new(Journal::open(&settings.boot.state_directory).map_err(StartError::Journal)?);

@@ -71,7 +71,7 @@ impl Run {
             return RUNTIME;
         };
         let options =
-            Options { file: Some(self.config), text, access_log: !self.no_access_log, onlooker: None };
+            Options { file: Some(self.config), text, access_log: !self.no_access_log, ..Options::default() };
         let running = match app::start(settings, options).await {
             Ok(running) => running,
             Err(error) => {

@@ -251,7 +251,7 @@ async fn certificates_change_under_load_and_a_bad_pair_never_takes_effect() {
     let file = folder.path().join("tornello.toml");
     std::fs::write(&file, &text).unwrap();
     let (parsed, _) = tornello::config::parse(&text, "tornello.toml").unwrap();
-    let options = Options { file: Some(file), text, access_log: false, onlooker: None };
+    let options = Options { file: Some(file), text, ..Options::default() };
     let running = app::start(parsed, options).await.unwrap();
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(watch::follow(Arc::clone(&running.reloader), stopped));

@@ -14,8 +14,12 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
-use tornello::app::{Options, Running, start};
+use tornello::admission::UnixTime;
+use tornello::app::{Options, Running, StartError, start};
+use tornello::clock::Clock;
 use tornello::config::parse;
+
+use crate::opening::ahead;
 
 /// What the service says to whoever comes in.
 pub(super) const SERVICE: &str = "La domanda";
@@ -45,8 +49,17 @@ pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 pub(super) struct Day {
     gateway: Running,
     service: SocketAddr,
-    serving: AbortHandle,
+    serving: Serving,
     state: tempfile::TempDir,
+}
+
+/// Ends the service when dropped.
+struct Serving(AbortHandle);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Day {
@@ -54,11 +67,19 @@ impl Day {
     pub(super) async fn begin(room: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = listener.local_addr().unwrap();
-        let serving = tokio::spawn(serve(listener)).abort_handle();
+        let serving = Serving(tokio::spawn(serve(listener)).abort_handle());
         let state = tempfile::tempdir().unwrap();
-        let text = configuration(service, &state, room);
-        let (settings, _) = parse(&text, "day.toml").unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        let gateway = start(settings, Options::default()).await.unwrap();
+        let gateway = gateway(&configuration(service, &state, room), None).await;
+        Self { gateway, service, serving, state }
+    }
+
+    /// Nothing runs for some time: it is so much later when it goes on.
+    pub(super) async fn sleeps(self, room: &str, time: Duration) -> Self {
+        let Self { gateway: before, service, serving, state } = self;
+        before.stop().await;
+        let wall = u64::try_from(ahead(time).as_millisecond()).unwrap();
+        let clock = Clock::of_runtime(UnixTime(wall));
+        let gateway = gateway(&configuration(service, &state, room), Some(clock)).await;
         Self { gateway, service, serving, state }
     }
 
@@ -71,7 +92,7 @@ impl Day {
 
     /// The service dies.
     pub(super) fn closes(&self) {
-        self.serving.abort();
+        self.serving.0.abort();
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -112,10 +133,17 @@ impl Day {
     }
 }
 
-impl Drop for Day {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+async fn gateway(text: &str, clock: Option<Clock>) -> Running {
+    // Of one that has stopped some task may still hold the state for a moment.
+    until("the state is free", async || {
+        let (settings, _) = parse(text, "day.toml").unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        match start(settings, Options { clock, ..Options::default() }).await {
+            Ok(running) => Some(running),
+            Err(StartError::Journal(_)) => None,
+            Err(wrong) => panic!("{wrong}"),
+        }
+    })
+    .await
 }
 
 fn configuration(service: SocketAddr, state: &tempfile::TempDir, room: &str) -> String {

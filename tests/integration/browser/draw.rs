@@ -15,6 +15,9 @@ use super::driver::Browser;
 use super::{ENGLISH, NO_SCRIPT, Sight, WISH};
 use crate::opening::ahead;
 
+/// As api.drand.sh gave it.
+const ROUND_1000: &str =
+    "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39";
 const SECRETS: [(&str, [u8; 32]); 2] = [("office", [1; 32]), ("notary", [2; 32])];
 
 /// A room for one that opens so soon, for some time before which there are places in a draw.
@@ -142,6 +145,63 @@ async fn a_draw_is_counted_down_to_held_and_leads_in() {
     day.reload(&room).await;
     go_in(others, heading(SERVICE)).await;
     assert_eq!(browser.current_url().await.unwrap().as_str(), day.url(WISH));
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+/// Nothing ran when those who came should have been committed to: the beacon that decides was known before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_draw_that_is_void_says_so_keeps_all_places_and_is_held_again() {
+    let Some(browser) = Browser::open(ENGLISH).await else { return };
+    let shown = async |css: &str| browser.text(css).await;
+    let room = format!(
+        "title = \"Bonus Mobilità\"\nseats = {{ floor = 1, ceiling = 1 }}\npoll = {{ min = \"200ms\", max = \"1s\" }}\n\
+         opens_at = \"{}\"\nprequeue = \"1h\"\ndraw = \"drand\"",
+        ahead(Duration::from_secs(60))
+    );
+    let day = Day::begin(&room).await;
+    browser.goto(&day.url(WISH)).await.unwrap();
+    browser.sees("a place", |page| page.heading == "You have a place in the draw").await;
+    let _others = others(&day, 3).await;
+
+    let day = day.sleeps(&room, Duration::from_secs(100)).await;
+    let board = until("another draw", async || {
+        let board = day.board().await;
+        (board["redraw_ms"].is_u64() && board["draw"].is_string()).then_some(board)
+    })
+    .await;
+    assert_eq!((&board["state"], &board["reason"]), (&"held".into(), &"draw".into()), "{board}");
+    assert_eq!(board["issued"], 4, "everybody who had a place is drawn: {board}");
+    browser.goto(&day.url(WISH)).await.unwrap();
+    until("that it is void", async || {
+        let lead = shown("[data-f=lead]").await;
+        let said =
+            lead.starts_with("The first draw does not count") && lead.ends_with("You keep your place.");
+        (said && lead.contains("it is decided after")).then_some(())
+    })
+    .await;
+    assert_eq!(shown("h1").await, "You have a place in the draw");
+    let said = browser.run("return document.querySelector('[data-f=say]').textContent").await;
+    assert!(said.as_str().unwrap().starts_with("The first draw does not count"), "{said}");
+
+    // Rules, that it is void, and a commitment to a round that comes out ten minutes later at least.
+    let statements = day.send(Method::GET, "/.tornello/v1/rooms/sala/draw", &[]).await.text();
+    let lines: Vec<Value> = statements.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [_, void, commitment] = &lines[..] else { panic!("{statements}") };
+    let (void, commitment) = (&void["void"], &commitment["commitment"]);
+    assert_eq!(
+        (&void["next_round"], &commitment["count"]),
+        (&commitment["round"], &4.into()),
+        "{statements}"
+    );
+    let [said_ms, decided_ms] = [&void["signed_at_ms"], &board["redraw_ms"]].map(|ms| ms.as_u64().unwrap());
+    assert!((600_000..604_000).contains(&(decided_ms - said_ms)), "{said_ms} {decided_ms}");
+    // The round that would have counted decides nothing any more, nor does any that is known.
+    for round in [&void["round"], &1_000.into()] {
+        let told = json!({ "drand": { "round": round, "signature": ROUND_1000 } }).to_string();
+        let refused = day.orders("/rooms/sala/draw", &told).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text());
+    }
+    assert_eq!(day.navigate(WISH, &[]).await.status, StatusCode::SERVICE_UNAVAILABLE, "nobody passes");
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
