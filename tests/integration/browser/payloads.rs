@@ -1,7 +1,10 @@
 //! Five hundred attempts to make a page of ours run what somebody else wrote: in paths, queries,
-//! fragments, languages, the browser's name, the operator's message and title.
+//! fragments, languages, the browser's name, the operator's message and title; and the host, which no browser lets a
+//! page choose.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::day::{Day, Person};
 use super::driver::{Browser, Habits};
@@ -66,6 +69,16 @@ fn encoded(text: &str) -> String {
     text.bytes().map(one).collect()
 }
 
+/// What is answered to whoever navigates to a host of this name.
+async fn of_host(day: &Day, host: &str) -> String {
+    let mut stream = TcpStream::connect(day.url("").trim_start_matches("http://")).await.unwrap();
+    let head = format!("GET / HTTP/1.1\r\nhost: {host}\r\naccept: text/html\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_payloads_run_nothing_and_break_no_policy() {
     let habits = Habits { language: "en", javascript: true, cookies: true };
@@ -78,6 +91,8 @@ async fn five_hundred_payloads_run_nothing_and_break_no_policy() {
         let seats = ONE_SEAT.replace("title = \"Bonus Mobilità\"", &format!("title = {quoted}"));
         day.reload(&format!("message = {{ it = {quoted}, en = {quoted} }}\n{seats}")).await;
         browser.named(payload).await;
+        let answer = of_host(&day, payload).await;
+        assert!(answer.starts_with("HTTP/1.1 ") && !answer.contains("ran=1"), "{answer}");
         for place in PLACES {
             let path = place.replace('%', &encoded(payload)).replace("{}", payload);
             browser.goto(&day.url(&path)).await.unwrap();
