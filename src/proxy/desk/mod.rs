@@ -224,25 +224,32 @@ where
             open::rules(live, asked, room, record)
         }
         ("queue", true) => visit.queue(request.headers(), record),
-        (
-            "tickets" | "claims" | "extension" | "leave" | "slot" | "slot.ics" | "handoff" | "arrival",
-            false,
-        ) if asked.method == Method::POST => visit.change(endpoint, request, record).await,
+        ("tickets" | "claims" | "extension" | "leave" | "slot" | "handoff" | "arrival", false)
+            if asked.method == Method::POST =>
+        {
+            visit.change(endpoint, request, record).await
+        }
+        // A form of ours carries the code of whoever keeps no cookies; to programs it is a file.
+        ("slot.ics", false) if asked.method == Method::POST && is_html_form(request.headers()) => {
+            visit.change(endpoint, request, record).await
+        }
         ("reminder", false) if matches!(asked.method, Method::POST | Method::DELETE) => {
             visit.change(endpoint, request, record).await
         }
         ("reminder", _) => not_allowed(live, asked, record, "POST, DELETE"),
         ("ticket", false) if asked.method == Method::DELETE => visit.change("leave", request, record).await,
-        ("slot.ics", _) => not_allowed(live, asked, record, "GET, HEAD, POST"),
         ("tickets" | "claims" | "extension" | "leave" | "slot" | "handoff" | "arrival", _) => {
             not_allowed(live, asked, record, "POST")
         }
         ("ticket", _) => not_allowed(live, asked, record, "GET, HEAD, DELETE"),
         (
             "board" | "draw" | "log" | "messages" | "visit" | "visit.js" | "place" | "queue" | "rules"
-            | "rules-page" | "receipt",
+            | "rules-page" | "receipt" | "slot.ics",
             _,
         ) => not_allowed(live, asked, record, "GET, HEAD"),
+        (of, _) if of.starts_with("log/") || of.starts_with("draw/") => {
+            not_allowed(live, asked, record, "GET, HEAD")
+        }
         _ => refuse::problem(live, asked, record, Reason::NotFound, None),
     }
 }
