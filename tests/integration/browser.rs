@@ -422,26 +422,49 @@ poll = { min = "1s" }
     browser.goto(&day.url("/")).await.unwrap();
     browser.sees("a place", |page| page.ahead.as_deref() == Some("640")).await;
     browser.goto("about:blank").await.unwrap();
-    // First many go through at once, as after an opening; then one a second, for the rate to settle.
-    let mut pace = tokio::time::interval(std::time::Duration::from_millis(900));
-    for gone in 0..228 {
-        if gone >= 180 {
-            pace.tick().await;
-        }
+    // A steady pace, which is known after a while: were the first to go through at once, all others would be called
+    // at that pace, and nobody would wait.
+    let mut one_goes_in = async || {
         inside.pop_front().unwrap().goes().await;
-        let mut next = line.pop_front().unwrap();
+        let mut next = line.pop_front().expect("the line ends before a wait is told");
         next.comes_in().await;
         inside.push_back(next);
-    }
-    browser.goto(&day.url("/")).await.unwrap();
-    until("an estimate", async || {
-        let wait = browser.text(".pane [data-f=wait]").await;
-        wait.contains("minutes").then_some(())
-    })
-    .await;
-    let heading = browser.find(Locator::Css(".pane h1")).await.unwrap();
-    assert_eq!(heading.text().await.unwrap(), "You are in the queue");
-    let picture = browser.screenshot().await.unwrap();
+    };
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(400));
+    let going_on = async {
+        loop {
+            pace.tick().await;
+            one_goes_in().await;
+        }
+    };
+    let picture = async {
+        loop {
+            let board = day.board().await;
+            println!("{} a second, spread {}, {}", board["rate"], board["spread"], board["state"]);
+            if board["spread"].is_number() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        }
+        browser.goto(&day.url("/")).await.unwrap();
+        until("an estimate", async || {
+            let wait = browser.text(".pane [data-f=wait]").await;
+            let is_told = wait.contains("minutes");
+            if !is_told {
+                println!("the page says {wait:?}, the board {}", day.board().await);
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            is_told.then_some(())
+        })
+        .await;
+        let heading = browser.find(Locator::Css(".pane h1")).await.unwrap();
+        assert_eq!(heading.text().await.unwrap(), "You are in the queue");
+        browser.screenshot().await.unwrap()
+    };
+    let picture = tokio::select! {
+        picture = picture => picture,
+        () = going_on => unreachable!("it goes on"),
+    };
     assert!(picture.len() < 120_000, "{} bytes", picture.len());
     let path = Path::new(&path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -171,14 +171,17 @@ async fn the_small_form_collapses_without_a_gate_and_not_with_one() {
     assert_eq!((with.over_limit, with.foreign_canaries), (0, 0));
 }
 
-/// A tenth of the small form of the bicycles, patient.
+/// A tenth of the small form of the bicycles, patient. Nobody reloads: that alone would be more than the login can do.
 fn bicycles() -> Scenario {
     let changes = [
         ("opens_s = 5 ", "opens_s = 0.5 "),
         ("from_s = 0, to_s = 5 ", "from_s = 0, to_s = 0.5 "),
         ("at_s = 5, mean_s = 1 ", "at_s = 0.5, mean_s = 0.1 "),
     ];
-    patient(in_a_tenth("s-bb", &changes).with_people(150))
+    let mut scenario = patient(in_a_tenth("s-bb", &changes).with_people(150));
+    let Conduct::People(people) = &mut scenario.classes[0].conduct else { panic!("people") };
+    people.f5_share = 0.0;
+    scenario
 }
 
 /// What the origin saw of an endpoint.
@@ -219,7 +222,7 @@ async fn an_origin_that_is_gone_refuses_connections_and_comes_back() {
     let mut scenario = bicycles().with_people(40);
     scenario.stocks[0].units = 1_000;
     let Conduct::People(people) = &mut scenario.classes[0].conduct else { panic!("people") };
-    (people.retry, people.f5_share) = (RetryRule::Hammer, 0.0);
+    people.retry = RetryRule::Hammer;
     let origin = origin(&scenario).await;
     let address = origin.address();
     origin.set_alive(false);
