@@ -183,7 +183,8 @@ fn claims(chance: &mut Chance, kind: Kind) -> Claims {
     let id = (u128::from(chance.bits()) << 64 | u128::from(chance.bits())).to_le_bytes();
     let number = if index.is_some() { 0 } else { chance.bits() % 10_000_000 };
     let time = UnixTime(1_793_318_400_000 + (chance.bits() % 1_000_000));
-    Claims { kind, room: RoomId::of("main"), epoch: 1, number, index, time, id }
+    let moves = chance.bits().to_le_bytes()[0] % 3;
+    Claims { kind, room: RoomId::of("main"), epoch: 1, number, index, time, id, moves }
 }
 
 /// So many, each shown as a ticket and as a pass: how many of each kind were made, and what was accepted.

@@ -278,8 +278,8 @@ mod tests {
         let moves = MoveNews { moves: vec![(6, moved)], count: 0 };
         let asked = (5, Some(format!("sealed word of {room}").into_bytes().into()));
         let reminders = ReminderNews { sealed: vec![asked], ..ReminderNews::default() };
-        let room = room.to_owned();
-        let entry = Entry { room, marks, lanes, ends, lots, people, slots, moves, reminders };
+        let name = room.to_owned();
+        let entry = Entry { room: name, marks, lanes, ends, lots, people, slots, moves, reminders };
         let pages = Pages { room: room.to_owned(), lines: vec![(0, format!("a line of {room}"))] };
         journal.write_with(&[entry], &[], &[pages]).unwrap();
     }
