@@ -10,12 +10,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tornello::admission::UnixTime;
+use tornello::admission::moves::MoveNews;
 use tornello::admission::number_set::NumberSet;
 use tornello::admission::people::{Changes, People};
 use tornello::admission::room::{Ends, RoomMarks};
 use tornello::admission::ticket::{Claims, Key, KeyRing, Kind, RoomId};
 use tornello::store::journal::{Entry, Journal};
 use tornello::store::lots::LotsNews;
+use tornello::store::reminders::ReminderNews;
 use tornello::store::slots::SlotNews;
 
 use crate::gateway::{Gateway, within};
@@ -62,7 +64,7 @@ fn unix() -> UnixTime {
 fn ticket(number: u64) -> Claims {
     let id = (u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_le_bytes();
     let time = UnixTime(unix().0 - 60_000);
-    Claims { kind: Kind::Ticket, room: RoomId::of("main"), epoch: 1, number, index: None, time, id }
+    Claims { kind: Kind::Ticket, room: RoomId::of("main"), epoch: 1, number, index: None, time, id, moves: 0 }
 }
 
 /// The journal of ten million, and of so many people who are known. Returns what signs their tickets.
@@ -80,6 +82,8 @@ fn fill(state: &Path, known: u64) -> KeyRing {
         lots: LotsNews::default(),
         people,
         slots: SlotNews::default(),
+        moves: MoveNews::default(),
+        reminders: ReminderNews::default(),
     };
     journal.write(&[entry(Changes::default(), over.words().collect())], &[]).unwrap();
     for thousand in 0..known.div_ceil(10_000) {
