@@ -81,7 +81,7 @@ impl LegSummary {
             bots_served: outcome.count.bots_served,
             bot_gain: bots(scenario, contested(leg, &people), people.len() as u64),
             origin_requests: truth.requests,
-            amplification: (needed > 0).then(|| received_by(leg, &people) / needed as f64),
+            amplification: (needed > 0).then(|| received_by(scenario, leg, &people) / needed as f64),
             origin_amplification: (truth.useful > 0)
                 .then(|| truth.pool_requests as f64 / truth.useful as f64),
             origin_wasted_share: truth.wasted_share(),
@@ -147,12 +147,18 @@ impl LegSummary {
 
 /// Requests that the pools had received when the last who needed them was done, without those that served
 /// programs: these are nobody's repeats, and whether they were more than a fair share is `bot_gain`'s to say.
-/// What programs asked in vain counts.
-fn received_by(leg: &LegRecord, people: &[&PersonRecord]) -> f64 {
+/// What programs asked in vain counts, and all that they ask where they also ask what no pool serves.
+fn received_by(scenario: &Scenario, leg: &LegRecord, people: &[&PersonRecord]) -> f64 {
     let end_s = people.iter().map(|person| person.ended.as_secs_f64()).fold(0.0, f64::max);
     let until = |all: u64, count: fn(&Tick) -> u64| counted_by(&leg.ticks, end_s, all, count);
     let received = until(leg.truth.pool_requests, |tick| tick.received);
-    (received - until(leg.outcome.count.bots_served, |tick| tick.bots_served)).max(0.0)
+    let has_pool = |step: &usize| scenario.endpoints.get(*step).is_some_and(|it| it.pool.is_some());
+    let only_pools = scenario.classes.iter().all(|class| match &class.conduct {
+        Conduct::Bots(bots) => bots.steps.iter().all(has_pool),
+        Conduct::People(_) => true,
+    });
+    let bots = if only_pools { leg.outcome.count.bots_served } else { 0 };
+    (received - until(bots, |tick| tick.bots_served)).max(0.0)
 }
 
 /// How much of `all` was counted by then; all of it where nobody looked any more.
