@@ -131,7 +131,7 @@ metrics! {
     "overtakes_max" "most later people let in before one person", "" never, count,
         |leg| leg.overtakes_max.map(|it| it as f64), "fewer than two were let in";
     "lot_p" "lots fair (KS test of ranks among those present at the opening)", "> 0.01" |it| it > 0.01, number,
-        |leg| leg.lot_p, "no lots are drawn: the gateway cannot do it yet";
+        |leg| leg.lot_p, "no lots are drawn in what was played";
     "jain" "equal admissions per person (Jain's index)", "≥ 0.99" |it| it >= 0.99, number,
         |leg| leg.jain, "nobody was let in";
     "parity_served" "chance by devices, address, language, client: least over greatest", "≥ 0.95" |it| it >= 0.95, number,

@@ -10,9 +10,9 @@ use crate::admission::policy::{LimitPolicy, PollRule, RoomPolicy};
 use crate::lab::rehearse::words::More;
 
 /// A day of at most so many people is played whole once more.
-const WHOLE: u64 = 5_000_000;
+const WHOLE: u64 = 2_500_000;
 /// The smallest part.
-const PARTS_MAX: u64 = 10;
+const PARTS_MAX: u64 = 20;
 
 /// What `workers` more would have changed in a day that came to `outcome`.
 pub fn more(
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(
             [(1, 1), (5_000_000, 40), (50_000_000, 40), (50_000_000, 41), (9_000_000, 3)]
                 .map(|(people, workers)| parts(people, workers)),
-            [1, 1, 10, 1, 1]
+            [1, 2, 20, 1, 3]
         );
     }
 

@@ -167,8 +167,8 @@ fn absent(scenario: &Scenario, pool: usize) -> Vec<String> {
          guess. Where the day can be made smaller (people and slots divided by the same number, until at most \
          20,000 people are left), `--level request` plays both legs"
             .to_owned(),
-        "slots to come back at, a draw among those present at the opening, one place for each person: the \
-         gateway does not have them yet"
+        "slots to come back at, a draw among those present at the opening, one place for each person: no \
+         rehearsal plays them, whatever the configuration says"
             .to_owned(),
     ];
     let others: Vec<&str> = scenario
