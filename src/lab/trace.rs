@@ -41,6 +41,8 @@ pub(super) struct Trace {
     pub(super) admissions: u32,
     /// Earliest and latest moment at which they would be let in, as they were told first.
     pub(super) announced: Option<(Moment, Moment)>,
+    /// The same as they were told at each look.
+    pub(super) told: Vec<(Moment, [Moment; 2])>,
     /// Turns and passes that were over before they could be used.
     pub(super) burnt_turns: u64,
     /// Bytes that the waiting protocol sent, while waiting.
@@ -119,6 +121,8 @@ pub struct PersonRecord {
     pub admissions: u32,
     /// Between when and when they would be let in, as they were told first.
     pub announced: Option<(Duration, Duration)>,
+    /// When they looked, and the earliest and latest moment that they were told then.
+    pub told: Vec<(Duration, [Duration; 2])>,
     /// Turns and passes that were over before they could be used.
     pub burnt_turns: u64,
     /// Bytes that the waiting protocol sent to all devices.
@@ -153,6 +157,7 @@ impl PersonRecord {
             placed: None,
             admissions: 0,
             announced: None,
+            told: Vec::new(),
             burnt_turns: 0,
             waiting_bytes: 0,
             waited: Duration::ZERO,
@@ -187,6 +192,7 @@ impl PersonRecord {
         self.placed = earlier(self.placed, trace.placed.map(at));
         self.admissions += trace.admissions;
         self.announced = self.announced.or(trace.announced.map(|(low, high)| (at(low), at(high))));
+        self.told.extend(trace.told.into_iter().map(|(look, told)| (at(look), told.map(at))));
         self.burnt_turns += trace.burnt_turns;
         self.waiting_bytes += trace.waiting_bytes;
         self.waited += trace.waited;

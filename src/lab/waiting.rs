@@ -87,11 +87,13 @@ impl Device<'_> {
                 Some(board) if board.remaining == Some(0) => return Err(Stop::SoldOut),
                 Some(board) => {
                     called = board.calls(&place);
-                    if !called && self.trace.announced.is_none() {
+                    if !called
+                        && let Some((low, high)) = board.announces(place.number, world.scenario.time_scale)
+                    {
                         let now = self.world.clock.now();
-                        self.trace.announced = board
-                            .announces(place.number, world.scenario.time_scale)
-                            .map(|(low, high)| (now.after(low), now.after(high)));
+                        let told = [now.after(low), now.after(high)];
+                        self.trace.announced = self.trace.announced.or(Some(told.into()));
+                        self.trace.told.push((now, told));
                     }
                     if board.epoch != place.epoch {
                         place = self.join(room, Some(&place)).await?;

@@ -1,5 +1,7 @@
 //! From what a leg left behind to its figures.
 
+use std::time::Duration;
+
 use super::super::account::{Kind, LegRecord, Memory, Tick};
 use super::super::chance::Chance;
 use super::super::crowd::{End, PersonRecord};
@@ -126,6 +128,7 @@ impl LegSummary {
         let inside = told.iter().filter(|(low, high, admitted)| (low..=high).contains(&admitted)).count();
         let error: f64 = told.iter().map(|(low, high, admitted)| f64::midpoint(*low, *high) - admitted).sum();
         let some = |value: f64| (!told.is_empty()).then(|| value / told.len() as f64);
+        let (told_inside, told_spread) = at_looks(scenario, people);
         let shares = people.iter().map(|person| match kind {
             // Where nobody has to wait, nobody needs a pass.
             Kind::Gateway => f64::from(person.admissions.max(u32::from(person.admitted.is_some()))),
@@ -134,6 +137,8 @@ impl LegSummary {
         Self {
             announced_inside: some(inside as f64),
             announced_error_s: some(error),
+            told_inside,
+            told_spread,
             order_tau: tau,
             inversions: tau.map(|tau| (1.0 - tau) / 2.0),
             overtakes_max: (after.len() > 1).then(|| overtakes_max(&after)),
@@ -143,6 +148,28 @@ impl LegSummary {
             ..Self::default()
         }
     }
+}
+
+/// How much of what was told at looks came true, and how wide it was. In the first five minutes of a line nobody
+/// knows its pace.
+fn at_looks(scenario: &Scenario, people: &[&PersonRecord]) -> (Option<f64>, Option<f64>) {
+    let Some(begins) = people.iter().filter_map(|person| person.placed).min() else { return (None, None) };
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes).div_f64(scenario.time_scale);
+    let from = begins + minutes(5);
+    let looks: Vec<(bool, f64)> = people
+        .iter()
+        .filter_map(|person| Some((person.admitted?, &person.told)))
+        .flat_map(|(admitted, told)| told.iter().map(move |told| (admitted, *told)))
+        .filter(|(_, (look, _))| *look >= from)
+        .map(|(admitted, (look, [low, high]))| {
+            // Waits are told in whole minutes: below one nothing is told apart.
+            let wait = |end: Duration| end.saturating_sub(look).max(minutes(1)).as_secs_f64();
+            ((low..=high).contains(&admitted), wait(high) / wait(low))
+        })
+        .collect();
+    let inside = looks.iter().filter(|(inside, _)| *inside).count();
+    let share = (!looks.is_empty()).then(|| inside as f64 / looks.len() as f64);
+    (share, percentile(&sorted(looks.iter().map(|(_, spread)| *spread)), 50))
 }
 
 /// Requests that the pools had received when the last who needed them was done, without those that served
@@ -378,6 +405,23 @@ mod tests {
         });
         assert_eq!(leg.announced_inside, Some(0.5));
         assert!((leg.announced_error_s.unwrap() - 0.2).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_was_told_at_each_look_is_held_against_what_came() {
+        let told = |looks: &[(u64, [u64; 2])]| {
+            let leg = leg(|record| {
+                let person = &mut record.outcome.people[0];
+                person.told = looks.iter().map(|(look, ends)| (ms(*look), ends.map(ms))).collect();
+                (person.placed, person.admitted) = (Some(ms(0)), Some(ms(40_000)));
+            });
+            (leg.told_inside, leg.told_spread)
+        };
+        assert_eq!(told(&[(10_000, [30_000, 50_000])]), (None, None), "five minutes are 15 s of this day");
+        let looks = [(20_000, [30_000, 40_000]), (24_000, [41_000, 58_000]), (30_000, [35_000, 45_000])];
+        let (inside, spread) = told(&looks);
+        assert!((inside.unwrap() - 2.0 / 3.0).abs() < 1e-9);
+        assert!((spread.unwrap() - 2.0).abs() < 1e-9, "34 s over 17 s");
     }
 
     #[test]

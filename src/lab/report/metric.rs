@@ -122,6 +122,10 @@ metrics! {
         |leg| ratio(leg.goal_p99_s, leg.ideal_p99_s), "nobody reached the goal, or the ideal is not known";
     "announced_inside" "let in within the interval announced", "≥ 80 %" |it| it >= 0.80, percent,
         |leg| leg.announced_inside, "nobody was told an interval and then let in";
+    "told_inside" "the same, at each look after the line's first five minutes", "≥ 80 %" |it| it >= 0.80, percent,
+        |leg| leg.told_inside, "nobody looked, or was told an interval, so late";
+    "told_spread" "longest over shortest wait told then, median", "≤ 2" |it| it <= 2.0, number,
+        |leg| leg.told_spread, "nobody looked, or was told an interval, so late";
     "announced_error" "announced minus real, mean (early rather than late)", "≥ 0 s" |it| it >= 0.0, signed_seconds,
         |leg| leg.announced_error_s, "nobody was told an interval and then let in";
     "order_tau" "order kept (Kendall's τ; 1: let in as they came)", "≥ 0.98" |it| it >= 0.98, number,

@@ -52,6 +52,11 @@ pub struct LegSummary {
     pub origin_wasted_share: f64,
     /// Share of those let in who had been told an interval and were let in within it.
     pub announced_inside: Option<f64>,
+    /// Share of the looks of those let in, after the first five minutes of the line, at which the interval told
+    /// held the moment that came.
+    pub told_inside: Option<f64>,
+    /// End over beginning of the waits told at these looks, median.
+    pub told_spread: Option<f64>,
     /// Middle of the announced interval minus the wait, mean. Positive: let in earlier than told.
     pub announced_error_s: Option<f64>,
     /// Kendall's τ of arrival against admission, of those admitted.
