@@ -1,3 +1,5 @@
+//! Where a cut goes, and how growth feels its way.
+
 use super::*;
 
 /// A law that knows of nine workers, and a window in which all permits were always taken.
