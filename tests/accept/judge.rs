@@ -117,9 +117,11 @@ pub(crate) fn m10(day: &Value) -> Result<Judged, String> {
     ))
 }
 
-/// How honest the announced waits were: share inside the interval, and the mean error in seconds.
-pub(crate) fn honesty(day: &Value) -> Result<[f64; 2], String> {
-    figures(&day["with"], ["announced_inside", "announced_error_s"])
+/// How honest the announced waits were, at each look after the line's first five minutes: share inside the
+/// interval, and its end over its beginning, median; then the share and the mean error in seconds of the first that
+/// each person was told.
+pub(crate) fn honesty(day: &Value) -> Result<[f64; 4], String> {
+    figures(&day["with"], ["told_inside", "told_spread", "announced_inside", "announced_error_s"])
 }
 
 /// How many answers of a day were somebody else's.

@@ -117,14 +117,16 @@ async fn measure(name: &str, days: &mut Days) -> Result<Judged, String> {
         "M10" => judge::m10(&days.protected("s-bb")?),
         "M11" => limits::m11().await,
         "M12" => {
-            let [inside, error_s] = judge::honesty(&days.shipped("s-cb")?)?;
+            let [inside, spread, first, error_s] = judge::honesty(&days.shipped("s-cb")?)?;
             let (oldest_s, reasoned) = drivers::datum().await?;
             let pause = if reasoned { "pause with reason" } else { "pause WITHOUT reason" };
             Ok(Judged::new(
-                inside >= 0.80 && oldest_s <= 2.0 && reasoned,
+                inside >= 0.80 && spread <= 2.0 + 1e-6 && oldest_s <= 2.0 && reasoned,
                 format!(
-                    "{:.1} % inside, {error_s:+.1} s on average, datum {oldest_s:.1} s old at most, {pause}",
-                    inside * 100.0
+                    "{:.1} % inside, ends a factor of {spread:.2} apart ({:.1} % of what was told first, {error_s:+.1} s \
+                     on average), datum {oldest_s:.1} s old at most, {pause}",
+                    inside * 100.0,
+                    first * 100.0
                 ),
             ))
         }

@@ -83,7 +83,7 @@ pub(crate) const ROWS: [Row; 25] = [
     row(
         "M12",
         Takes::Long,
-        "≥ 80 % let in within the interval told; datum ≤ 2 s old; a pause always with its reason",
+        "S-CB: ≥ 80 % of looks told an interval that held, ends ≤ 2 apart; datum ≤ 2 s old; a pause always with its reason",
     ),
     row("M13", Takes::Short, "one person, four tabs: mean rank within 5 %, one place each"),
     row("M14", Takes::Short, "stock over: all who wait told so in ≤ 2 s; 0 oversold"),
