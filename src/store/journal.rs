@@ -411,8 +411,10 @@ impl Journal {
                 let known = keys.get(room)?.map(|known| known.value());
                 if known.is_none() {
                     keys.insert(room, random)?;
-                    // Places under a key that is gone are nobody's.
-                    transaction.open_table(PEOPLE)?.retain_in((room, 0)..=(room, u64::MAX), |_, _| false)?;
+                    // Places under a key that is gone are nobody's, and what was sealed by it nobody's to read.
+                    let all = (room, 0)..=(room, u64::MAX);
+                    transaction.open_table(PEOPLE)?.retain_in(all.clone(), |_, _| false)?;
+                    transaction.open_table(REMINDERS)?.retain_in(all, |_, _| false)?;
                 }
                 known.unwrap_or(random)
             };

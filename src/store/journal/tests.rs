@@ -75,9 +75,11 @@ fn places_of_people_survive_a_restart_and_go_with_their_room() {
     let late = Changes { places: vec![(7, [4; 28])], count: 0 };
     let (ends, lots) = (Ends::default(), LotsNews::default());
     journal.forget_people("main").unwrap();
-    let entry = Entry { people: late, ..entry(MARKS, &[]) };
+    let reminders = ReminderNews { sealed: vec![(7, Some([5; 40].into()))], ..ReminderNews::default() };
+    let entry = Entry { people: late, reminders, ..entry(MARKS, &[]) };
     journal.write(&[Entry { ends, lots, ..entry }], &[]).unwrap();
     assert_eq!(journal.people("main", [8; 32]).unwrap().1.len(), 0, "what was under way when its key went");
+    assert_eq!(journal.reminders("main").unwrap(), [], "and who was to be told");
 }
 
 #[test]

@@ -23,13 +23,25 @@ fn people(nth: u64) -> Vec<(u64, PlaceBytes)> {
     std::iter::once(nth % 5).chain(many).map(|key| (key, place)).collect()
 }
 
-/// The nth write: something of each table, in two rooms.
+/// The nth write: something of each table of rooms, in two rooms.
 fn write(journal: &Journal, nth: u64) -> Result<(), JournalError> {
     let marks = RoomMarks { epoch: 1, issued: 10 * nth, reserved: 10 * nth + 64, cursor: nth };
     let window = (nth * 1_000, nth * 1_000 + 500);
     let spans = vec![(nth, Some(window)), (nth.saturating_sub(3).max(1), (nth < 4).then_some(window))];
     let index = u32::try_from(nth - 1).unwrap();
+    let lane = RoomMarks { issued: nth, reserved: nth + 64, cursor: nth / 2, ..marks };
+    let lane = LaneMarks { id: LaneId::new(1).unwrap(), name: format!("lane {}", nth / 7), marks: lane };
+    let times = u8::try_from(nth).unwrap();
+    let moved = Move { moves: times, ticket: [times; 43], mark: Some(nth.into()), at: UnixTime(nth) };
+    let sealed: Box<[u8]> = vec![times; 30 + usize::from(times)].into();
     let of_main = Entry {
+        lanes: vec![lane],
+        moves: MoveNews { moves: vec![(nth % 5, moved)], count: nth },
+        reminders: ReminderNews {
+            // Each is erased again three writes later.
+            sealed: vec![(nth, Some(sealed)), (nth.saturating_sub(3), None)],
+            ..ReminderNews::default()
+        },
         lots: LotsNews {
             leaves: vec![(index, [index.to_le_bytes()[0]; 32])],
             line: Some((index, format!("statement {nth}"))),
@@ -47,7 +59,7 @@ fn write(journal: &Journal, nth: u64) -> Result<(), JournalError> {
 /// All that can be read.
 fn read(journal: &Journal) -> Result<String, JournalError> {
     Ok(format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         journal.marks("main")?,
         journal.marks("other")?,
         journal.over("main")?,
@@ -56,6 +68,9 @@ fn read(journal: &Journal) -> Result<String, JournalError> {
         journal.slots("main", UNIX)?,
         journal.log("main", 0, WRITES)?,
         journal.lots("main")?,
+        journal.lanes("main", 1)?,
+        journal.moves("main")?,
+        journal.reminders("main")?,
     ))
 }
 
