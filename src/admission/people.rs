@@ -90,8 +90,8 @@ pub struct People {
     numbers: NumberSet,
     /// Passes without a number that are somebody's: half of their ids.
     doors: BTreeSet<u64>,
-    /// Whose place changed and is not durable yet.
-    unkept: BTreeSet<RoomKey>,
+    /// Whose place changed and is not durable yet, and which change was the last.
+    unkept: BTreeMap<RoomKey, u64>,
     changes: u64,
 }
 
@@ -162,8 +162,8 @@ impl People {
     }
 
     fn changed(&mut self, key: RoomKey) {
-        self.unkept.insert(key);
         self.changes += 1;
+        self.unkept.insert(key, self.changes);
     }
 
     /// How many changes there were in this life.
@@ -188,13 +188,14 @@ impl People {
     #[must_use]
     pub fn unkept(&self) -> Changes {
         let place = |key: &RoomKey| Some((*key, *self.places.get(key)?));
-        Changes { places: self.unkept.iter().filter_map(place).collect(), count: self.changes }
+        Changes { places: self.unkept.keys().filter_map(place).collect(), count: self.changes }
     }
 
-    /// These are durable by now.
+    /// These are durable by now. Who changed again since is written again, even if back to the same: somebody
+    /// waits for that change.
     pub fn kept(&mut self, changes: &Changes) {
-        for (key, bytes) in &changes.places {
-            if self.places.get(key) == Some(bytes) {
+        for (key, _) in &changes.places {
+            if self.unkept.get(key).is_some_and(|change| *change <= changes.count) {
                 self.unkept.remove(key);
             }
         }

@@ -42,6 +42,20 @@ fn a_place_is_read_as_it_was_written() {
 }
 
 #[test]
+fn who_changes_back_while_it_is_written_is_told_that_it_is_durable() {
+    let mut people = People::default();
+    people.hold(2, &ticket(11, 5));
+    let writing = people.unkept();
+    people.hold(2, &ticket(4, 3));
+    people.hold(2, &ticket(11, 5));
+    people.kept(&writing);
+    let again = people.unkept();
+    assert_eq!((again.places.len(), again.count), (1, people.changes()), "the last change waits");
+    people.kept(&again);
+    assert!(people.unkept().places.is_empty());
+}
+
+#[test]
 fn what_is_kept_is_there_again_and_only_what_changed_is_written() {
     let mut people = People::default();
     people.hold(1, &ticket(10, 5));
