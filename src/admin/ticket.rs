@@ -49,7 +49,10 @@ fn tell(proxy: &Proxy, place: &Place<'_>) -> Value {
     });
     let epoch = place.claims.map_or(facts.epoch, |claims| claims.epoch);
     let (word, ahead) = match standing(place, &trace, facts.state, epoch == facts.epoch) {
-        ("done" | "called", _) if forgotten => ("forgotten", 0),
+        // A pass whose place moved never was: whose it is now has another one.
+        ("done" | "called", _) if forgotten && !place.claims.is_some_and(|claims| line.is_gone(&claims)) => {
+            ("forgotten", 0)
+        }
         standing => standing,
     };
     // Lanes are numbered anew with the room: of an earlier numbering nobody knows whose lane it was.
