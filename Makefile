@@ -49,15 +49,15 @@ CROWDS = 100000
 STEPS = 2000
 BUGS = 10
 KILLS = 1000
-LIB = $(CARGO) test --release --locked $(CHECKED) --lib -- --nocapture --test-threads 1
-SIMULATION = $(CARGO) test --release --locked $(CHECKED) --test simulation -- --nocapture --test-threads 1
+LIB = .ci/ran $(CARGO) test --release --locked $(CHECKED) --lib -- --nocapture --test-threads 1
+SIMULATION = .ci/ran $(CARGO) test --release --locked $(CHECKED) --test simulation -- --nocapture --test-threads 1
 torture:
 	test $(FORGERIES) = 0 || TORNELLO_FORGERIES=$(FORGERIES) $(LIB) --ignored of_millions_of_forgeries
 	test $(CRASHES) = 0 || TORNELLO_CRASHES=$(CRASHES) $(LIB) --ignored at_thousands_of_crash_points
 	test $(DRAWS) = 0 || TORNELLO_DRAWS=$(DRAWS) $(LIB) --ignored draws_of_a_million
 	test $(CROWDS) = 0 || TORNELLO_SEEDS=$(CROWDS) TORNELLO_STEPS=$(STEPS) $(SIMULATION) --exact crowds
 	test $(BUGS) = 0 || { TORNELLO_TIMES=$(BUGS) $(SIMULATION) planted && $(LIB) the_checker_finds; }
-	test $(KILLS) = 0 || TORNELLO_KILLS=$(KILLS) $(CARGO) test --release --locked $(CHECKED) --test integration \
+	test $(KILLS) = 0 || TORNELLO_KILLS=$(KILLS) .ci/ran $(CARGO) test --release --locked $(CHECKED) --test integration \
 	  -- --nocapture --ignored kills::
 
 # What ten million who wait take of memory after a restart, and how long that takes. Three minutes.
