@@ -128,15 +128,18 @@ impl Moves {
         MoveNews { moves, count: self.changes }
     }
 
-    /// These are durable by now, and count.
-    pub fn kept(&mut self, news: &MoveNews) {
+    /// These are durable by now, and count. Returns which places are somebody else's with that.
+    pub fn kept(&mut self, news: &MoveNews) -> Vec<u64> {
+        let mut moved = Vec::new();
         for (place, one) in &news.moves {
             // What was asked for since is another one, and not written yet.
             if self.asked.get(place) == Some(one) {
                 self.asked.remove(place);
-                self.moved.insert(*place, one.moves);
+                let before = self.moved.insert(*place, one.moves);
+                moved.extend((before.unwrap_or_default() < one.moves).then_some(*place));
             }
         }
+        moved
     }
 }
 
@@ -162,7 +165,7 @@ mod tests {
         assert_eq!((new.number, new.id, new.time, new.moves), (4, old.id, old.time, 1));
         assert!(!moves.is_gone(&old) && !moves.is_gone(&new));
         let news = moves.unkept();
-        moves.kept(&news);
+        assert_eq!(moves.kept(&news), [4]);
         assert!(moves.is_gone(&old) && !moves.is_gone(&new) && !moves.is_gone(&ticket(5)));
         assert!(moves.unkept().moves.is_empty());
         let restored = Moves::restore(&news.moves);

@@ -17,9 +17,14 @@ pub const TOKEN_MAX: usize = 256;
 /// Most numbers that are registered at once.
 const MOST: usize = 100_000;
 
-/// Nobody else can be registered at the moment.
+/// Why somebody cannot be registered, or forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub enum Not {
+    /// Nobody else can be at the moment.
+    Full,
+    /// The body was told of this number, or is being told.
+    Told,
+}
 
 /// What must outlive the process of one number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +40,10 @@ pub enum Kept {
 pub struct ReminderChanges {
     /// Each number with what must be kept of it; `None` if that is nothing any more.
     pub numbers: Vec<(u64, Option<Kept>)>,
-    /// How many changes there had been by then.
+    /// So many changes are durable with these: none where not all fit.
     pub count: u64,
+    /// How many there had been.
+    pub seen: u64,
 }
 
 /// See the module.
@@ -47,7 +54,10 @@ pub struct Reminders {
     under_way: BTreeMap<u64, Box<str>>,
     /// Told, and not called yet: nobody is told twice.
     told: BTreeSet<u64>,
-    unkept: BTreeSet<u64>,
+    /// Not durable yet, and which change was the last.
+    unkept: BTreeMap<u64, u64>,
+    /// The same where nobody waits for it: these are written when there is room.
+    anew: BTreeMap<u64, u64>,
     changes: u64,
 }
 
@@ -64,13 +74,11 @@ impl Reminders {
     /// The holder of a number that is not called yet is to be told; of several tokens the last one counts.
     ///
     /// # Errors
-    /// [`Full`]; those who are registered stay so.
-    pub fn register(&mut self, number: u64, token: Box<str>) -> Result<(), Full> {
-        if self.told.contains(&number) || self.under_way.contains_key(&number) {
-            return Ok(());
-        }
+    /// [`Not`]; those who are registered stay so.
+    pub fn register(&mut self, number: u64, token: Box<str>) -> Result<(), Not> {
+        self.is_untold(number)?;
         if self.tokens.len() >= MOST && !self.tokens.contains_key(&number) {
-            return Err(Full);
+            return Err(Not::Full);
         }
         self.tokens.insert(number, token);
         self.changed(number);
@@ -78,8 +86,26 @@ impl Reminders {
     }
 
     /// Nobody is told.
-    pub fn forget(&mut self, number: u64) {
+    ///
+    /// # Errors
+    /// [`Not::Told`]: it is too late.
+    pub fn forget(&mut self, number: u64) -> Result<(), Not> {
+        self.is_untold(number)?;
         if self.tokens.remove(&number).is_some() {
+            self.changed(number);
+        }
+        Ok(())
+    }
+
+    fn is_untold(&self, number: u64) -> Result<(), Not> {
+        let told = self.told.contains(&number) || self.under_way.contains_key(&number);
+        if told { Err(Not::Told) } else { Ok(()) }
+    }
+
+    /// The place is somebody else's now: whoever had it is told nothing more, and who has it may ask.
+    pub fn forget_place(&mut self, number: u64) {
+        let known = self.tokens.remove(&number).is_some() | self.under_way.remove(&number).is_some();
+        if self.told.remove(&number) | known {
             self.changed(number);
         }
     }
@@ -107,7 +133,7 @@ impl Reminders {
     pub fn clear(&mut self) {
         let known = self.numbers();
         (self.tokens, self.under_way, self.told) = Default::default();
-        known.into_iter().for_each(|number| self.changed(number));
+        self.write_anew(known);
     }
 
     /// As an earlier process left it.
@@ -150,6 +176,15 @@ impl Reminders {
         }
     }
 
+    /// Nobody knows whether the body was told of these: they are to be told as before.
+    pub fn give_back(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        for number in numbers {
+            if let Some(token) = self.under_way.remove(&number) {
+                self.tokens.entry(number).or_insert(token);
+            }
+        }
+    }
+
     /// How many wait to be told.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -168,31 +203,45 @@ impl Reminders {
         self.changes
     }
 
-    /// What must be made durable.
+    /// What must be made durable, of `most` numbers at most: first those for which somebody waits.
     #[must_use]
-    pub fn unkept(&self) -> ReminderChanges {
-        let numbers = self.unkept.iter().map(|number| (*number, self.kept_of(*number))).collect();
-        ReminderChanges { numbers, count: self.changes }
+    pub fn unkept(&self, most: usize) -> ReminderChanges {
+        let anew = self.anew.keys().filter(|number| !self.unkept.contains_key(number));
+        let numbers = self.unkept.keys().chain(anew).take(most);
+        let numbers = numbers.map(|number| (*number, self.kept_of(*number))).collect();
+        let count = if self.unkept.len() <= most { self.changes } else { 0 };
+        ReminderChanges { numbers, count, seen: self.changes }
     }
 
-    /// These are durable by now.
+    /// These are durable by now. What changed again since is written again, even if back to the same: somebody
+    /// waits for that change.
     pub fn kept(&mut self, changes: &ReminderChanges) {
-        for (number, kept) in &changes.numbers {
-            if self.kept_of(*number) == *kept {
-                self.unkept.remove(number);
+        for (number, _) in &changes.numbers {
+            for unkept in [&mut self.unkept, &mut self.anew] {
+                if unkept.get(number).is_some_and(|change| *change <= changes.seen) {
+                    unkept.remove(number);
+                }
             }
         }
     }
 
     /// Everything must be made durable anew.
     pub fn keep_anew(&mut self) {
-        self.numbers().into_iter().for_each(|number| self.changed(number));
+        let known = self.numbers();
+        self.write_anew(known);
     }
 
-    /// What is durable of a number is nothing that can be read.
-    pub fn changed(&mut self, number: u64) {
-        self.unkept.insert(number);
+    /// What is durable of these numbers is not what it should be.
+    pub fn write_anew(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        for number in numbers {
+            self.changes += 1;
+            self.anew.insert(number, self.changes);
+        }
+    }
+
+    fn changed(&mut self, number: u64) {
         self.changes += 1;
+        self.unkept.insert(number, self.changes);
     }
 
     fn kept_of(&self, number: u64) -> Option<Kept> {
@@ -226,13 +275,14 @@ mod tests {
         assert_eq!(numbers(&reminders.due(0, 0.0, MINUTE, 100)), Vec::<u64>::new(), "no pace is known");
         // Two a second: number 121 has 120 people in front, a minute.
         let mut told = numbers(&reminders.due(0, 2.0, MINUTE, 100));
-        reminders.register(60, "again".into()).unwrap();
+        assert_eq!(reminders.register(60, "again".into()), Err(Not::Told), "on its way");
+        assert_eq!(reminders.forget(60), Err(Not::Told), "on its way");
         told.extend(numbers(&reminders.due(0, 2.0, MINUTE, 100)));
         reminders.settle(told.iter().copied());
         assert_eq!(told, (1..=121).collect::<Vec<_>>());
-        reminders.register(60, "again".into()).unwrap();
+        assert_eq!(reminders.register(60, "again".into()), Err(Not::Told));
         assert!(reminders.due(0, 2.0, MINUTE, 100).is_empty(), "twice");
-        reminders.forget(122);
+        reminders.forget(122).unwrap();
         assert_eq!(numbers(&reminders.due(2, 2.0, MINUTE, 100)), [123]);
         // Called faster than was foreseen.
         let called = numbers(&reminders.due(130, 0.0, MINUTE, 100));
@@ -245,7 +295,7 @@ mod tests {
 
     /// What a disk holds that takes every change.
     fn write(disk: &mut BTreeMap<u64, Kept>, reminders: &mut Reminders) {
-        let changes = reminders.unkept();
+        let changes = reminders.unkept(MOST);
         for (number, kept) in &changes.numbers {
             match kept {
                 Some(kept) => _ = disk.insert(*number, kept.clone()),
@@ -253,13 +303,15 @@ mod tests {
             }
         }
         reminders.kept(&changes);
-        assert_eq!(reminders.unkept(), ReminderChanges { numbers: Vec::new(), count: reminders.changes() });
+        let nothing =
+            ReminderChanges { numbers: Vec::new(), count: reminders.changes(), seen: reminders.changes() };
+        assert_eq!(reminders.unkept(MOST), nothing);
     }
 
     fn restart(disk: &BTreeMap<u64, Kept>) -> Reminders {
         let mut reminders = Reminders::default();
         disk.iter().for_each(|(number, kept)| reminders.restore(*number, kept.clone()));
-        assert!(reminders.unkept().numbers.is_empty());
+        assert!(reminders.unkept(MOST).numbers.is_empty());
         reminders
     }
 
@@ -277,7 +329,7 @@ mod tests {
         assert_eq!(reminders.due(0, 1.0, MINUTE, 30).len(), 30);
         write(&mut disk, &mut reminders);
         let mut reminders = restart(&disk);
-        reminders.register(7, "again".into()).unwrap();
+        assert_eq!(reminders.register(7, "again".into()), Err(Not::Told));
         let rest = numbers(&reminders.due(0, 1.0, MINUTE, 100));
         assert_eq!(rest, (31..=61).collect::<Vec<_>>());
         reminders.settle(rest);
@@ -286,7 +338,7 @@ mod tests {
         reminders.settle(62..=100);
         assert!(reminders.due(100, 0.0, MINUTE, 100).is_empty());
         reminders.forget_over(&[(1, 1 << 63 | 1), (2, 1)]);
-        reminders.forget(199);
+        reminders.forget(199).unwrap();
         write(&mut disk, &mut reminders);
         let left = (101..=200).filter(|number| ![127, 128, 199].contains(number)).collect::<Vec<_>>();
         assert_eq!(disk.keys().copied().collect::<Vec<_>>(), left);
@@ -300,16 +352,83 @@ mod tests {
     fn what_changes_while_it_is_written_is_written_again() {
         let mut reminders = Reminders::default();
         reminders.register(3, "first".into()).unwrap();
-        let writing = reminders.unkept();
+        let writing = reminders.unkept(MOST);
         reminders.register(3, "second".into()).unwrap();
         reminders.kept(&writing);
         let kept = Some(Kept::Wanted("second".into()));
-        assert_eq!(reminders.unkept(), ReminderChanges { numbers: vec![(3, kept)], count: 2 });
-        let again = reminders.unkept();
+        assert_eq!(reminders.unkept(MOST), ReminderChanges { numbers: vec![(3, kept)], count: 2, seen: 2 });
+        let again = reminders.unkept(MOST);
         reminders.kept(&again);
-        assert!(reminders.unkept().numbers.is_empty());
+        assert!(reminders.unkept(MOST).numbers.is_empty());
         reminders.keep_anew();
-        assert_eq!(reminders.unkept().numbers, again.numbers);
+        assert_eq!(reminders.unkept(MOST).numbers, again.numbers);
+    }
+
+    #[test]
+    fn who_changes_back_while_it_is_written_is_told_that_it_is_durable() {
+        let mut reminders = Reminders::default();
+        reminders.register(3, "same".into()).unwrap();
+        let writing = reminders.unkept(MOST);
+        reminders.forget(3).unwrap();
+        reminders.register(3, "same".into()).unwrap();
+        reminders.kept(&writing);
+        let again = reminders.unkept(MOST);
+        assert_eq!((again.numbers.len(), again.count), (1, reminders.changes()), "the last change waits");
+        // And so does what must be written anew while the same is written as before.
+        reminders.keep_anew();
+        reminders.kept(&again);
+        assert_eq!(reminders.unkept(MOST).numbers, again.numbers);
+    }
+
+    #[test]
+    fn of_many_a_part_is_written_at_a_time_and_those_who_wait_go_first() {
+        let mut reminders = Reminders::default();
+        for number in 1..=10 {
+            reminders.register(number, "x".into()).unwrap();
+        }
+        let part = reminders.unkept(4);
+        assert_eq!((part.numbers.len(), part.count), (4, 0), "nothing is said to be durable before all is");
+        reminders.kept(&part);
+        let rest = reminders.unkept(6);
+        reminders.kept(&rest);
+        reminders.keep_anew();
+        reminders.register(11, "y".into()).unwrap();
+        let part = reminders.unkept(4);
+        let numbers = part.numbers.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+        assert_eq!((numbers, part.count), (vec![11, 1, 2, 3], reminders.changes()));
+        reminders.kept(&part);
+        assert_eq!(reminders.unkept(MOST).numbers.len(), 7);
+    }
+
+    #[test]
+    fn whose_place_moved_is_told_nothing_and_who_has_it_may_ask() {
+        let mut reminders = Reminders::default();
+        let mut disk = BTreeMap::new();
+        for number in 1..=3 {
+            reminders.register(number, "before".into()).unwrap();
+        }
+        let told = numbers(&reminders.due(1, 0.0, MINUTE, 1));
+        reminders.settle(told);
+        assert_eq!(numbers(&reminders.due(2, 0.0, MINUTE, 1)), [2]);
+        write(&mut disk, &mut reminders);
+        (1..=3).for_each(|number| reminders.forget_place(number));
+        write(&mut disk, &mut reminders);
+        assert!(disk.is_empty() && reminders.is_empty());
+        reminders.register(2, "after".into()).unwrap();
+        reminders.settle([2]);
+        assert_eq!(reminders.due(2, 0.0, MINUTE, 9)[0].token, "after".into());
+    }
+
+    #[test]
+    fn who_is_given_back_is_told_as_before() {
+        let mut reminders = Reminders::default();
+        reminders.register(3, "p3".into()).unwrap();
+        let told = reminders.due(3, 0.0, MINUTE, 9);
+        reminders.give_back(numbers(&told));
+        assert_eq!(reminders.due(3, 0.0, MINUTE, 9), told);
+        reminders.settle([3]);
+        reminders.give_back([3]);
+        assert!(reminders.due(3, 0.0, MINUTE, 9).is_empty());
     }
 
     #[test]
@@ -318,7 +437,7 @@ mod tests {
         for number in 1..=MOST as u64 {
             reminders.register(number, "x".into()).unwrap();
         }
-        assert_eq!(reminders.register(MOST as u64 + 1, "y".into()), Err(Full));
+        assert_eq!(reminders.register(MOST as u64 + 1, "y".into()), Err(Not::Full));
         reminders.register(7, "z".into()).unwrap();
         assert_eq!(reminders.due(7, 0.0, MINUTE, MOST).last().unwrap().token, "z".into());
         assert_eq!(reminders.register(MOST as u64 + 1, "y".into()), Ok(()));

@@ -20,6 +20,7 @@ use crate::edge::stopped;
 use crate::proxy::Proxy;
 use crate::proxy::live::Room;
 use crate::proxy::webhook::Webhook;
+use crate::store::line::Line;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Most turns in one message.
@@ -73,7 +74,8 @@ async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
         if due.is_empty() {
             return;
         }
-        let settled: Vec<u64> = due.iter().map(|(turn, _)| turn.number).collect();
+        let numbers = due.iter().map(|(turn, _)| turn.number).collect();
+        let telling = Telling { line: Arc::clone(&room.line), numbers };
         let turns: Vec<_> = due
             .iter()
             .filter(|(turn, _)| is_awaited(&room, turn))
@@ -86,7 +88,7 @@ async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
             })
             .collect();
         if turns.is_empty() {
-            room.line.reminders(|all| all.settle(settled));
+            telling.settle();
             continue;
         }
         let (id, now) = (format!("{:016x}", proxy.fresh_id()), proxy.clock.unix());
@@ -95,10 +97,30 @@ async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
             "v": 1, "room": room.line.name, "delivery": id, "time_ms": now.0, "turns": turns,
         });
         let taken = deliver(&proxy, &room, &webhook, &id, Bytes::from(body.to_string())).await;
-        room.line.reminders(|all| all.settle(settled));
+        telling.settle();
         let result = if taken { "told" } else { "failed" };
         let counter = &proxy.witness.metrics.announced;
         counter.with_label_values(&[room.line.name.as_str(), result]).inc_by(count);
+    }
+}
+
+/// Those of whom the body is being told. Whoever stops in the middle gives them back.
+struct Telling {
+    line: Arc<Line>,
+    numbers: Vec<u64>,
+}
+
+impl Telling {
+    fn settle(mut self) {
+        let numbers = std::mem::take(&mut self.numbers);
+        self.line.reminders(|all| all.settle(numbers));
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        let numbers = std::mem::take(&mut self.numbers);
+        self.line.reminders(|all| all.give_back(numbers));
     }
 }
 

@@ -131,7 +131,7 @@ impl Pulse {
             });
             let unix = self.proxy.clock.unix();
             room.follow_opening(unix);
-            room.line.follow_webhook(room.webhook.as_ref().map(|hook| hook.key()));
+            room.line.follow_webhook(live.generation, room.webhook.as_ref().map(|hook| hook.key()));
             let load = load(live, room, self.store_failed, now);
             let load = Load { hold: load.hold.or_else(|| room.quiet(unix)), ..load };
             let lots = room.lots_due(&self.proxy.board_key, unix);

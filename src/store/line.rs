@@ -35,6 +35,8 @@ use crate::proof::draw::rules::Rules;
 /// Numbers reserved at a time, at least. After a crash those of the last block that were not given
 /// count as people ahead until the line has passed them, so a quiet room reserves few.
 const BLOCK: u64 = 64;
+/// Most numbers of those who asked to be told that are sealed in one step, while others wait.
+const REMINDERS: usize = 2_000;
 /// Longest wait for the disk.
 const BLOCK_WAIT: Duration = Duration::from_millis(900);
 
@@ -225,9 +227,9 @@ impl Line {
         step(&mut self.lock_reminders().all)
     }
 
-    /// The webhook in force, or that there is none: then nobody is to be told any more.
-    pub fn follow_webhook(&self, key: Option<&WebhookKey>) {
-        let unread = self.lock_reminders().follow(key, &self.secret);
+    /// The webhook by the configuration of that generation, or that there is none: then nobody is to be told any more.
+    pub fn follow_webhook(&self, generation: u64, key: Option<&WebhookKey>) {
+        let unread = self.lock_reminders().follow(generation, key, &self.secret);
         if unread > 0 {
             tracing::warn!(
                 room = self.name,
@@ -246,7 +248,7 @@ impl Line {
 
     /// What a clean stop leaves of those who asked, with these `ends`.
     pub(super) fn final_reminders(&self, ends: &Ends) -> ReminderNews {
-        self.lock_reminders().unkept(&ends.words)
+        self.lock_reminders().unkept(&ends.words, usize::MAX)
     }
 
     /// Runs one short step on the codes by which places move.
@@ -400,7 +402,7 @@ impl Line {
         let lanes = self.plan_lanes(&room);
         let (ends, slots) = (room.unkept(), self.slots.unkept(&room));
         drop(room);
-        let reminders = self.lock_reminders().unkept(&ends.words);
+        let reminders = self.lock_reminders().unkept(&ends.words, REMINDERS);
         let is_news = wanted != durable
             || !lanes.is_empty()
             || !ends.words.is_empty()
@@ -428,9 +430,13 @@ impl Line {
         drop(room);
         self.keep_lanes(&pending.lanes);
         self.lock_people().kept(&pending.people);
-        self.lock_moves().kept(&pending.moves);
+        let moved = self.lock_moves().kept(&pending.moves);
+        self.reminders(|all| {
+            all.kept(&pending.reminders.changes);
+            // Before whoever has them now can ask.
+            moved.into_iter().for_each(|number| all.forget_place(number));
+        });
         raise(&self.moves_kept, pending.moves.count);
-        self.lock_reminders().all.kept(&pending.reminders.changes);
         raise(&self.kept, pending.ends.count);
         raise(&self.people_kept, pending.people.count);
         raise(&self.reminders_kept, pending.reminders.changes.count);
@@ -659,3 +665,6 @@ pub fn hold(store_failed: bool, upstream_out: bool, dependency_out: bool) -> Opt
     ];
     reasons.into_iter().find_map(|(is, reason)| is.then_some(reason))
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,8 @@ impl ReminderNews {
 #[derive(Debug, Default)]
 pub(super) struct ReminderBook {
     pub(super) all: Reminders,
+    /// Of the configuration that it follows.
+    generation: u64,
     seal: Option<Seal>,
     left: LeftReminders,
 }
@@ -65,8 +67,13 @@ impl ReminderBook {
         Self { left, ..Self::default() }
     }
 
-    /// The room has this webhook, or none: then nobody is to be told. Returns how many were left that cannot be read.
-    pub(super) fn follow(&mut self, webhook: Option<&WebhookKey>, room: &[u8; 32]) -> usize {
+    /// The room has this webhook by the configuration of that generation, or none: then nobody is to be told. An
+    /// older one than the last says nothing. Returns how many were left that cannot be read.
+    pub(super) fn follow(&mut self, generation: u64, webhook: Option<&WebhookKey>, room: &[u8; 32]) -> usize {
+        if generation < self.generation {
+            return 0;
+        }
+        self.generation = generation;
         let Some(webhook) = webhook else {
             self.clear();
             return 0;
@@ -81,7 +88,7 @@ impl ReminderBook {
                 Some(kept) => self.all.restore(number, kept),
                 None => {
                     unread += 1;
-                    self.all.changed(number);
+                    self.all.write_anew([number]);
                 }
             }
         }
@@ -93,19 +100,24 @@ impl ReminderBook {
 
     /// Nobody asked.
     pub(super) fn clear(&mut self) {
-        std::mem::take(&mut self.left).into_iter().for_each(|(number, _)| self.all.changed(number));
+        self.all.write_anew(std::mem::take(&mut self.left).into_iter().map(|(number, _)| number));
         self.all.clear();
         self.seal = None;
     }
 
-    /// What must be made durable, of places that are over as `words` say as well.
-    pub(super) fn unkept(&mut self, over: &[(u64, u64)]) -> ReminderNews {
+    /// What must be made durable, of `most` numbers at most, of places that are over as `words` say as well.
+    pub(super) fn unkept(&mut self, over: &[(u64, u64)], most: usize) -> ReminderNews {
         self.all.forget_over(over);
-        let changes = self.all.unkept();
+        let mut changes = self.all.unkept(most);
+        let wanted = |(_, kept): &(u64, Option<Kept>)| matches!(kept, Some(Kept::Wanted(_)));
+        if self.seal.is_none() && changes.numbers.iter().any(wanted) {
+            // Somebody was quicker than the webhook, and waits for it.
+            changes.numbers.retain(|change| !wanted(change));
+            changes.count = 0;
+        }
         let sealed = changes.numbers.iter().filter_map(|(number, kept)| match kept {
             None => Some((*number, None)),
             Some(Kept::Told) => Some((*number, Some(TOLD.into()))),
-            // Without a webhook nobody is registered.
             Some(Kept::Wanted(token)) => Some((*number, Some(self.seal.as_ref()?.seal(*number, token)))),
         });
         ReminderNews { sealed: sealed.collect(), changes }
@@ -164,6 +176,7 @@ fn mac(key: &[u8]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
+    const ALL: usize = usize::MAX;
     const ROOM: [u8; 32] = [1; 32];
     const HOOK: WebhookKey = WebhookKey([2; 32]);
     const OTHER: WebhookKey = WebhookKey([3; 32]);
@@ -171,14 +184,14 @@ mod tests {
     /// The book as it stands on the disk once all is written.
     fn written(book: &mut ReminderBook) -> LeftReminders {
         book.all.keep_anew();
-        let news = book.unkept(&[]);
+        let news = book.unkept(&[], ALL);
         book.all.kept(&news.changes);
         news.sealed.into_iter().filter_map(|(number, sealed)| Some((number, sealed?))).collect()
     }
 
     fn book() -> ReminderBook {
         let mut book = ReminderBook::default();
-        assert_eq!(book.follow(Some(&HOOK), &ROOM), 0);
+        assert_eq!(book.follow(1, Some(&HOOK), &ROOM), 0);
         book.all.register(7, "anna@example.org".into()).unwrap();
         book.all.register(9, "b".repeat(256).into()).unwrap();
         book
@@ -194,12 +207,12 @@ mod tests {
             );
         }
         let mut next = ReminderBook::new(left.clone());
-        assert_eq!((next.follow(Some(&HOOK), &ROOM), written(&mut next)), (0, left.clone()));
+        assert_eq!((next.follow(1, Some(&HOOK), &ROOM), written(&mut next)), (0, left.clone()));
         for (hook, room) in [(OTHER, ROOM), (HOOK, [3; 32])] {
             let mut other = ReminderBook::new(left.clone());
-            assert_eq!(other.follow(Some(&hook), &room), 2);
+            assert_eq!(other.follow(1, Some(&hook), &room), 2);
             assert_eq!(
-                (other.all.len(), other.unkept(&[]).sealed),
+                (other.all.len(), other.unkept(&[], ALL).sealed),
                 (0, vec![(7, None), (9, None)]),
                 "erased"
             );
@@ -219,13 +232,31 @@ mod tests {
     fn another_secret_seals_all_anew_and_without_a_webhook_nothing_stays() {
         let mut book = book();
         let left = written(&mut book);
-        assert!(book.unkept(&[]).is_empty());
-        book.follow(Some(&OTHER), &ROOM);
+        assert!(book.unkept(&[], ALL).is_empty());
+        book.follow(1, Some(&OTHER), &ROOM);
         assert_eq!(book.all.len(), 2, "nobody is forgotten");
         let mut next = ReminderBook::new(written(&mut book));
-        assert_eq!((next.follow(Some(&OTHER), &ROOM), next.all.len()), (0, 2));
+        assert_eq!((next.follow(1, Some(&OTHER), &ROOM), next.all.len()), (0, 2));
         let mut gone = ReminderBook::new(left);
-        assert_eq!(gone.follow(None, &ROOM), 0);
-        assert_eq!(gone.unkept(&[]).sealed, [(7, None), (9, None)]);
+        assert_eq!(gone.follow(1, None, &ROOM), 0);
+        assert_eq!(gone.unkept(&[], ALL).sealed, [(7, None), (9, None)]);
+    }
+
+    #[test]
+    fn around_a_reload_nobody_is_forgotten_or_said_to_be_kept_who_is_not() {
+        let mut book = ReminderBook::default();
+        book.follow(2, Some(&HOOK), &ROOM);
+        book.all.register(7, "anna".into()).unwrap();
+        book.follow(1, None, &ROOM);
+        assert_eq!(book.all.len(), 1, "what was in force before says nothing any more");
+        // Who is quicker than the webhook is written when it is there, and not before.
+        let mut book = ReminderBook::default();
+        book.all.register(7, "anna".into()).unwrap();
+        let news = book.unkept(&[], ALL);
+        assert_eq!((news.is_empty(), news.changes.count), (true, 0));
+        book.all.kept(&news.changes);
+        book.follow(2, Some(&HOOK), &ROOM);
+        let news = book.unkept(&[], ALL);
+        assert_eq!((news.sealed.len(), news.changes.count), (1, 1));
     }
 }

@@ -10,7 +10,7 @@ use super::answers::{json_answer, problem_answer};
 use super::form::read_small;
 use super::{NOT_DURABLE, Visit, millis, own};
 use crate::admission::lane::place;
-use crate::admission::reminders::{Full, TOKEN_MAX};
+use crate::admission::reminders::{Not, TOKEN_MAX};
 use crate::admission::room::Claim;
 use crate::pages::Reason;
 use crate::proxy::body::Answer;
@@ -48,7 +48,9 @@ impl Visit<'_> {
             return own(record, "undrawn", problem_answer(StatusCode::CONFLICT, &body));
         }
         if forgets {
-            self.room.line.reminders(|all| all.forget(number));
+            if self.room.line.reminders(|all| all.forget(number)).is_err() {
+                return self.too_late(record);
+            }
             if !self.room.line.reminders_kept().await {
                 return refused(Reason::Held, Some(NOT_DURABLE), record);
             }
@@ -66,6 +68,8 @@ impl Visit<'_> {
             return own(record, "called", problem_answer(StatusCode::CONFLICT, &body));
         }
         let line = &self.room.line;
+        // A reload may be younger than the last beat.
+        line.follow_webhook(self.live.generation, Some(webhook.key()));
         // Asked where the end forgets everybody: nobody is kept who came while it did.
         let registered = line.reminders(|all| line.ended().is_none().then(|| all.register(number, token)));
         let Some(registered) = registered else { return refused(Reason::Ended, None, record) };
@@ -77,7 +81,8 @@ impl Visit<'_> {
                     json!({ "room": name, "number": place(number), "reminder": true, "ahead_ms": ahead });
                 own(record, "reminder", json_answer(StatusCode::OK, &body))
             }
-            Err(Full) => {
+            Err(Not::Told) => self.too_late(record),
+            Err(Not::Full) => {
                 let body = json!({
                     "type": "about:blank", "title": "Nobody else can be told at the moment", "status": 503,
                     "reason": "reminders_full", "room": name,
@@ -85,5 +90,14 @@ impl Visit<'_> {
                 own(record, "reminders_full", problem_answer(StatusCode::SERVICE_UNAVAILABLE, &body))
             }
         }
+    }
+
+    /// Too late: the message is gone, or on its way.
+    fn too_late(&self, record: Record) -> Response<Answer> {
+        let body = json!({
+            "type": "about:blank", "title": "The turn was told already, or is being told", "status": 409,
+            "reason": "told", "room": self.room.line.name,
+        });
+        own(record, "told", problem_answer(StatusCode::CONFLICT, &body))
     }
 }
