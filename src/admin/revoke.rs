@@ -21,6 +21,10 @@ pub(super) async fn revoke(State((desk, _)): Shared, Path(room): Path<String>, t
     let token = token.trim_ascii();
     let read = |kind| proxy.ring.verify(kind, token).ok().filter(|claims| claims.room == room.line.id);
     let read = |kind| read(kind).map(|claims| room.line.resolve(claims));
+    if read(Kind::Ticket).or_else(|| read(Kind::Pass)).is_some_and(|shown| room.line.is_gone(&shown)) {
+        let why = "this place has moved to another device; revoke it by the code that counts there\n";
+        return (StatusCode::CONFLICT, why).into_response();
+    }
     let pass: Option<Claims> = match read(Kind::Ticket) {
         Some(ticket) => Some(ticket.pass(&proxy.ring, proxy.clock.unix())),
         None => read(Kind::Pass),

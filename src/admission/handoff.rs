@@ -95,6 +95,11 @@ impl Handoffs {
         let until = now.after(LASTS);
         let offer = Offer { secret: code.secret, ticket: *ticket, until, tries: TRIES, used: None };
         self.offers.insert(code.name, offer);
+        if self.ends.len() >= 2 * MOST {
+            // Those of places that asked for another one since.
+            let offers = &self.offers;
+            self.ends.retain(|(until, name)| offers.get(name).is_some_and(|offer| offer.until == *until));
+        }
         self.ends.push_back((until, code.name));
         Ok(())
     }
@@ -223,6 +228,10 @@ mod tests {
         codes.offer(&ticket(7), code(NAMES - 2, 1), at(299)).expect("whoever has one gets another");
         codes.offer(&ticket(1 << 30), code(NAMES - 1, 1), at(300)).expect("they are over");
         assert_eq!(codes.offers.len(), 2);
+        for name in 0..u32::try_from(MOST * 3).unwrap() {
+            codes.offer(&ticket(7), code(name, 1), at(301)).expect("it has one at a time");
+        }
+        assert!(codes.ends.len() <= 2 * MOST, "those that it had before are forgotten in time");
     }
 
     proptest! {

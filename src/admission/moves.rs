@@ -14,8 +14,10 @@ use super::UnixTime;
 use super::handoff::Mark;
 use super::ticket::{Claims, Said};
 
-/// For how long after a restart whoever was not answered can ask again.
+/// For how long whoever was not answered can ask again, also after a restart.
 const ANSWERED_WITHIN: Duration = super::handoff::LASTS;
+/// So many moves are remembered for that at least before the old ones are looked for.
+const ANSWERS: usize = 1_024;
 
 /// A move, as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +41,20 @@ pub struct MoveNews {
     pub count: u64,
 }
 
-/// A place moved as often as it may.
+/// Why a place does not move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooOften;
+pub enum NotMoved {
+    /// As often as it may it has.
+    TooOften,
+    /// It is about to, to somebody else.
+    Busy,
+    /// It has moved since this ticket was given.
+    Gone,
+    /// It is somebody's who has signed in.
+    Held,
+    /// The disk did not take it in time.
+    NotKept,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -49,8 +62,10 @@ pub struct Moves {
     moved: BTreeMap<u64, u8>,
     /// Not durable yet.
     asked: BTreeMap<u64, Move>,
-    /// What an earlier process may not have answered.
-    before: BTreeMap<Mark, (UnixTime, Said)>,
+    /// What may not have been answered: of the last minutes, and of an earlier process.
+    answers: BTreeMap<Mark, (UnixTime, Said)>,
+    /// When there are so many of those, the old ones are forgotten.
+    answers_most: usize,
     changes: u64,
 }
 
@@ -59,8 +74,17 @@ impl Moves {
     #[must_use]
     pub fn restore(left: &[(u64, Move)]) -> Self {
         let moved = left.iter().map(|(place, one)| (*place, one.moves)).collect();
-        let before = left.iter().filter_map(|(_, one)| Some((one.mark?, (one.at, one.ticket)))).collect();
-        Self { moved, before, ..Self::default() }
+        let answers = left.iter().filter_map(|(_, one)| Some((one.mark?, (one.at, one.ticket)))).collect();
+        let mut moves = Self { moved, answers, ..Self::default() };
+        // By now it is at least that late.
+        let last = left.iter().map(|(_, one)| one.at).max();
+        moves.forget_old(last.unwrap_or_default());
+        moves
+    }
+
+    fn forget_old(&mut self, now: UnixTime) {
+        self.answers.retain(|_, (at, _)| now.since(*at) <= ANSWERED_WITHIN);
+        self.answers_most = ANSWERS.max(self.answers.len() * 2);
     }
 
     /// No place moved.
@@ -83,20 +107,62 @@ impl Moves {
         claims.moves < self.of(claims)
     }
 
-    /// Moves a place: the ticket that will count when this is durable. Asked again before that, it is the same.
+    /// Whether the place of this ticket or pass is about to move: not durable yet, and perhaps never.
+    #[must_use]
+    pub fn is_moving(&self, claims: &Claims) -> bool {
+        self.pending(claims).is_some()
+    }
+
+    /// The move of a place that is not durable yet.
+    fn pending(&self, claims: &Claims) -> Option<&Move> {
+        let of = self.of(claims);
+        let at = |place| self.asked.get(&place).filter(|one| one.moves > of);
+        at(claims.written_number()).or_else(|| at(claims.number).filter(|_| claims.number > 0))
+    }
+
+    /// Moves a place: the ticket that will count when this is durable. Asked again by the same mark it is the same,
+    /// and by nobody else meanwhile.
     ///
     /// # Errors
-    /// [`TooOften`].
-    pub fn ask(&mut self, ticket: &Claims, mark: Option<Mark>, at: UnixTime) -> Result<Claims, TooOften> {
-        let moves = self.of(ticket).checked_add(1).ok_or(TooOften)?;
+    /// [`NotMoved`].
+    pub fn ask(&mut self, ticket: &Claims, mark: Option<Mark>, at: UnixTime) -> Result<Claims, NotMoved> {
+        if self.is_gone(ticket) {
+            let last = Claims { moves: self.of(ticket), ..*ticket };
+            return if mark.is_some() && self.is_answer(&last, mark) {
+                Ok(last)
+            } else {
+                Err(NotMoved::Gone)
+            };
+        }
+        if let Some(pending) = self.pending(ticket) {
+            let again = mark.is_some() && pending.mark == mark;
+            let moved = Claims { moves: pending.moves, ..*ticket };
+            return if again { Ok(moved) } else { Err(NotMoved::Busy) };
+        }
+        let moves = self.of(ticket).checked_add(1).ok_or(NotMoved::TooOften)?;
         let moved = Claims { moves, ..*ticket };
         self.write(&moved, mark, at);
         Ok(moved)
     }
 
-    /// The move was not durable in time and nobody was told of it: the ticket that counted goes on to.
-    pub fn forgo(&mut self, ticket: &Claims, at: UnixTime) {
-        // What is being written at this moment is written over.
+    /// What became of a move that was asked for, when nobody waits for it any longer: it counts, or it is given up and
+    /// the ticket that counted goes on to.
+    #[must_use]
+    pub fn decide(&mut self, moved: &Claims, mark: Option<Mark>, at: UnixTime) -> bool {
+        let of = self.of(moved);
+        if of >= moved.moves {
+            // Without a mark nobody else asked for the same. Whoever was told before may have moved it on.
+            return of == moved.moves && (mark.is_none() || self.is_answer(moved, mark));
+        }
+        // It may have been given up before, and another one asked for since.
+        if self.pending(moved).is_some_and(|pending| pending.mark == mark) {
+            self.forgo(moved, at);
+        }
+        false
+    }
+
+    /// What is being written at this moment is written over.
+    fn forgo(&mut self, ticket: &Claims, at: UnixTime) {
         self.write(&Claims { moves: self.of(ticket), ..*ticket }, None, at);
     }
 
@@ -107,10 +173,16 @@ impl Moves {
         self.changes += 1;
     }
 
-    /// The ticket that somebody was to get who typed this before a restart, and may have got no answer.
+    /// Whether this is the ticket that was got by this mark.
+    fn is_answer(&self, ticket: &Claims, mark: Option<Mark>) -> bool {
+        let answer = mark.and_then(|mark| self.answers.get(&mark));
+        answer.is_some_and(|(_, said)| *said == ticket.said())
+    }
+
+    /// The ticket that somebody was to get who typed this, and may have got no answer.
     #[must_use]
     pub fn unanswered(&self, mark: Mark, now: UnixTime) -> Option<Claims> {
-        let (at, said) = self.before.get(&mark)?;
+        let (at, said) = self.answers.get(&mark)?;
         let ticket = Claims::of_ticket(said)?;
         (now.since(*at) <= ANSWERED_WITHIN).then_some(ticket)
     }
@@ -137,6 +209,10 @@ impl Moves {
                 self.asked.remove(place);
                 let before = self.moved.insert(*place, one.moves);
                 moved.extend((before.unwrap_or_default() < one.moves).then_some(*place));
+                self.answers.extend(one.mark.map(|mark| (mark, (one.at, one.ticket))));
+                if self.answers.len() > self.answers_most.max(ANSWERS) {
+                    self.forget_old(one.at);
+                }
             }
         }
         moved
@@ -179,9 +255,10 @@ mod tests {
     fn a_move_that_was_given_up_in_the_middle_of_its_write_leaves_the_place_where_it_was() {
         let mut moves = Moves::default();
         let old = ticket(4);
-        moves.ask(&old, None, NOW).unwrap();
+        let late = moves.ask(&old, None, NOW).unwrap();
+        assert!(moves.is_moving(&old) && !moves.is_gone(&old));
         let written = moves.unkept();
-        moves.forgo(&old, NOW);
+        assert!(!moves.decide(&late, None, NOW) && !moves.is_moving(&old));
         moves.kept(&written);
         assert!(!moves.is_gone(&old));
         let over = moves.unkept();
@@ -217,47 +294,123 @@ mod tests {
             held = moves.ask(&held, None, NOW).unwrap();
             moves.kept(&moves.unkept());
         }
-        assert_eq!(moves.ask(&held, None, NOW), Err(TooOften));
+        assert_eq!(moves.ask(&held, None, NOW), Err(NotMoved::TooOften));
         assert!(!moves.is_gone(&held));
     }
 
+    #[test]
+    fn two_who_ask_for_one_place_at_once_do_not_both_get_it() {
+        let (mut moves, old) = (Moves::default(), ticket(4));
+        let one = moves.ask(&old, Some(1), NOW).unwrap();
+        assert_eq!(moves.ask(&old, Some(2), NOW), Err(NotMoved::Busy));
+        assert_eq!(moves.ask(&old, None, NOW), Err(NotMoved::Busy));
+        let again = moves.ask(&old, Some(1), NOW).unwrap();
+        assert_eq!(again, one);
+        // The first of the two waits no longer, a third comes, and the second looks what became of it.
+        assert!(!moves.decide(&one, Some(1), NOW));
+        let third = moves.ask(&old, Some(3), NOW).unwrap();
+        assert!(
+            !moves.decide(&again, Some(1), NOW) && moves.is_moving(&old),
+            "the third is not given up by it"
+        );
+        moves.kept(&moves.unkept());
+        assert!(moves.decide(&third, Some(3), NOW), "it has the place");
+        assert!(!moves.decide(&again, Some(1), NOW), "and nobody else, though the ticket would be the same");
+        assert_eq!(moves.ask(&old, Some(3), NOW), Ok(third), "whose answer was lost has it");
+        assert_eq!(moves.ask(&old, Some(1), NOW), Err(NotMoved::Gone));
+    }
+
+    #[test]
+    fn what_was_answered_long_ago_is_forgotten() {
+        let mut moves = Moves::default();
+        let count = u64::try_from(ANSWERS).unwrap();
+        for place in 1..=count * 3 {
+            let at = UnixTime(NOW.0 + place * 1_000);
+            moves.ask(&ticket(place), Some(place.into()), at).unwrap();
+            moves.kept(&moves.unkept());
+        }
+        assert!(moves.answers.len() <= ANSWERS + 1, "{}", moves.answers.len());
+        let left = |number: u64, at: u64| {
+            let (said, at) = (ticket(number).said(), UnixTime(NOW.0 + at));
+            (number, Move { moves: 1, ticket: said, mark: Some(number.into()), at })
+        };
+        let restored = Moves::restore(&[left(1, 0), left(2, 300_001), left(3, 400_000)]);
+        assert_eq!(restored.answers.keys().copied().collect::<Vec<_>>(), [2, 3]);
+        assert!(restored.is_gone(&ticket(1)), "that it moved is not");
+    }
+
+    /// A move that somebody waits for: by which mark, from which ticket, to which.
+    type Waits = (Mark, Claims, Claims);
+
     proptest! {
-        /// Whatever is asked, given up, written and lost: of a place exactly the last ticket counts that was told.
+        /// Whatever is asked, by one or several at once, given up, written and lost: of a place exactly the last
+        /// ticket counts that was told, and each was told to one.
         #[test]
-        fn a_place_has_one_holder(steps in prop::collection::vec((0u64..3, 0u8..4), 1..100)) {
+        fn a_place_has_one_holder(steps in prop::collection::vec((0u64..3, 0u8..9), 1..200)) {
             let mut moves = Moves::default();
             let mut disk: BTreeMap<u64, Move> = BTreeMap::new();
             let mut told: BTreeMap<u64, Vec<Claims>> = (0..3).map(|place| (place, vec![ticket(place + 1)])).collect();
+            let mut told_to: BTreeMap<(u64, u8), Mark> = BTreeMap::new();
+            let mut waits: BTreeMap<u64, Vec<Waits>> = BTreeMap::new();
+            let (mut writing, mut last_mark) = (MoveNews::default(), 0);
             for (place, step) in steps {
                 let held = *told[&place].last().unwrap();
+                let mut tells: Vec<(u64, Mark, Claims)> = Vec::new();
                 match step {
-                    // A move that is written before it is told; a place that moved too often stays.
-                    0 => if let Ok(new) = moves.ask(&held, None, NOW) {
-                        let news = moves.unkept();
-                        disk.extend(news.moves.iter().copied());
-                        moves.kept(&news);
-                        told.get_mut(&place).unwrap().push(new);
-                    },
-                    // One that the disk did not take in time, whether it comes to be there or not.
-                    1 | 2 => if moves.ask(&held, None, NOW).is_ok() {
-                        let news = moves.unkept();
-                        moves.forgo(&held, NOW);
-                        if step == 1 {
-                            disk.extend(news.moves.iter().copied());
-                            moves.kept(&news);
+                    // Somebody else asks.
+                    0 | 1 => {
+                        last_mark += 1;
+                        if let Ok(new) = moves.ask(&held, Some(last_mark), NOW) {
+                            waits.entry(place).or_default().push((last_mark, held, new));
                         }
                     },
-                    // What is there to be written is, and the process is killed.
+                    // Somebody asks once more who waits.
+                    2 => if let Some(&(mark, from, to)) = waits.get(&place).and_then(|waits| waits.last())
+                        && let Ok(new) = moves.ask(&from, Some(mark), NOW)
+                    {
+                        prop_assert_eq!(to, new);
+                        waits.entry(place).or_default().push((mark, from, new));
+                    },
+                    // A write begins, is on the disk, and is known to be.
+                    3 => writing = moves.unkept(),
+                    4 => disk.extend(writing.moves.iter().copied()),
+                    5 => {
+                        disk.extend(writing.moves.iter().copied());
+                        moves.kept(&std::mem::take(&mut writing));
+                    },
+                    // Somebody looks what became of it, in time or too late.
+                    6 | 7 => if let Some((mark, _, to)) = waits.get_mut(&place).and_then(Vec::pop)
+                        && moves.decide(&to, Some(mark), NOW)
+                    {
+                        tells.push((place, mark, to));
+                    },
+                    // What is there to be written is, and the process is killed; who waits asks again.
                     _ => {
-                        let news = moves.unkept();
-                        disk.extend(news.moves.iter().copied());
+                        disk.extend(moves.unkept().moves);
                         let left: Vec<_> = disk.iter().map(|(place, one)| (*place, *one)).collect();
                         moves = Moves::restore(&left);
+                        writing = MoveNews::default();
+                        for (place, waits) in std::mem::take(&mut waits) {
+                            for (mark, _, to) in waits {
+                                let got = moves.unanswered(mark, NOW).filter(|got| !moves.is_gone(got));
+                                prop_assert!(got.is_none_or(|got| got == to));
+                                tells.extend(got.map(|got| (place, mark, got)));
+                            }
+                        }
                     }
                 }
-                for tickets in told.values() {
+                for (place, mark, new) in tells {
+                    prop_assert_eq!(*told_to.entry((place, new.moves)).or_insert(mark), mark, "two have it");
+                    let told = told.get_mut(&place).unwrap();
+                    if *told.last().unwrap() != new {
+                        told.push(new);
+                    }
+                }
+                for (place, tickets) in &told {
                     let (last, before) = tickets.split_last().unwrap();
-                    prop_assert!(!moves.is_gone(last));
+                    // Until whoever asked looks, it may be theirs already.
+                    let waited = waits.get(place).is_some_and(|waits| !waits.is_empty());
+                    prop_assert!(waited || !moves.is_gone(last));
                     prop_assert!(before.iter().all(|old| moves.is_gone(old)));
                 }
             }

@@ -260,7 +260,8 @@ fn pane(
             lane => facts.lane,
             handoff,
             refused,
-            hands => leaves(facts.state) || facts.state == PlaceState::Prequeue,
+            // Whoever is invited types the invitation there instead.
+            hands => !room.invites && (leaves(facts.state) || facts.state == PlaceState::Prequeue),
             word => facts.word,
             wait => wait(texts, facts),
             note,

@@ -44,7 +44,7 @@ pub(super) fn every_page(pages: &Pages, rooms: &[RoomPage]) -> Result<(), String
         status: StatusCode::OK,
         lanes: false,
         asks: false,
-        invites: true,
+        invites: false,
         slots: None,
         idle: Duration::from_secs(600),
     };

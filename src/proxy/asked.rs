@@ -38,7 +38,7 @@ pub struct Asked {
     pub peer: IpAddr,
     /// The client, as far as trusted proxies tell.
     pub client: IpAddr,
-    /// The subject of the certificate that the connection's peer showed, which was verified: DER.
+    /// Issuer and subject of the certificate that the connection's peer showed, which was verified.
     pub subject: Option<Arc<[u8]>>,
     /// The peer is trusted.
     pub peer_trusted: bool,

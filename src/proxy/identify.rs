@@ -135,7 +135,7 @@ pub struct Sources<'a> {
     pub event: &'a EventKey,
     /// Checks signed tokens, by the time of now.
     pub jwt: Option<(&'a Jwt, UnixTime)>,
-    /// The subject of the client's certificate, which was verified.
+    /// Issuer and subject of the client's certificate, which was verified.
     pub subject: Option<&'a [u8]>,
     /// The crowd's side is encrypted: only cookies bound to this host count.
     pub secure: bool,
@@ -164,7 +164,10 @@ pub fn identify(
     let not_believed = signed == Err(NotBelieved) && sources.jwt.is_some_and(|(jwt, _)| jwt.settings.refuses);
     let signed = signed.ok().flatten();
     let proofs = signed.map_or(0, |(_, proofs)| proofs);
-    let certified = || sources.subject.map(|subject| sources.event.person("certificate", subject));
+    // What a proxy shows is its own, and not of those behind it.
+    let shows_own = !is_trusted(peer, sources.trusted);
+    let certified =
+        || sources.subject.filter(|_| shows_own).map(|subject| sources.event.person("certificate", subject));
     let person =
         signed.map(|(person, _)| person).or_else(|| named(headers, peer, sources)).or_else(certified);
     let known = person

@@ -120,12 +120,12 @@ impl Room {
             // A ticket that has its number by now shares a bucket with its pass.
             who.user = event.keyed(ticket.user_key());
         }
-        self.dismiss(who);
+        self.dismiss(who, event);
     }
 
     /// What is of a place that has moved to another device counts for nothing, and spends nothing of hers who has
     /// it now.
-    pub fn dismiss(&self, who: &mut Identity) {
+    pub fn dismiss(&self, who: &mut Identity, event: &EventKey) {
         let gone = |claims: &Option<Claims>| claims.is_some_and(|claims| self.line.is_gone(&claims));
         let (ticket, pass) = (gone(&who.ticket), gone(&who.pass));
         if !ticket && !pass {
@@ -134,8 +134,9 @@ impl Room {
         who.moved = true;
         who.ticket = who.ticket.filter(|_| !ticket);
         who.pass = who.pass.filter(|_| !pass);
-        if (who.person, who.ticket, who.pass) == (None, None, None) {
-            (who.user, who.shared) = (who.address, true);
+        if who.person.is_none() {
+            let left = who.pass.or(who.ticket).map(|claims| event.keyed(claims.user_key()));
+            (who.user, who.shared) = (left.unwrap_or(who.address), left.is_none());
         }
     }
 }

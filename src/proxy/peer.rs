@@ -16,7 +16,7 @@ pub struct Peer {
     pub secure: bool,
     /// What was shown to it; `None` in the clear.
     pub shown: Option<Arc<Shown>>,
-    /// The subject of the certificate that the client showed, which was verified: DER.
+    /// Issuer and subject of the certificate that the client showed, which was verified: see [`subject`].
     pub subject: Option<Arc<[u8]>>,
 }
 
@@ -53,11 +53,14 @@ pub fn is_for(leaf: &CertificateDer<'_>, host: &str) -> bool {
     verify_server_name(&parsed, &name).is_ok()
 }
 
-/// The subject of a certificate, if it has one.
+/// The subject of a certificate, if it has one, with its issuer before it and the length of that: two authorities may
+/// name two people alike. DER.
 #[must_use]
 pub fn subject(leaf: &CertificateDer<'_>) -> Option<Arc<[u8]>> {
     let parsed = webpki::EndEntityCert::try_from(leaf).ok()?;
-    Some(parsed.subject()).filter(|subject| !subject.is_empty()).map(Arc::from)
+    let (issuer, subject) = (parsed.issuer(), parsed.subject());
+    let length = u64::try_from(issuer.len()).ok()?.to_le_bytes();
+    (!subject.is_empty()).then(|| [length.as_slice(), issuer, subject].concat().into())
 }
 
 impl Peer {

@@ -73,7 +73,9 @@ pub(super) fn settle(
         let before = people.changes();
         let foreign = foreign(people, people.place(key, id).as_ref(), who);
         let shown = [who.ticket.filter(|_| !foreign.0), who.pass.filter(|_| !foreign.1), fresh];
-        for shown in shown.into_iter().flatten() {
+        // Looked at here, where nobody can begin to move it meanwhile: what is another device's is not this person's.
+        let stays = |shown: &Claims| !room.line.is_gone(shown) && !room.line.is_moving(shown);
+        for shown in shown.into_iter().flatten().filter(stays) {
             let shown_is = stage(line, &shown, &pass_of(&shown));
             let Some(held) = people.place(key, id) else {
                 if shown_is != Stage::Over {

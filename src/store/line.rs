@@ -21,7 +21,7 @@ use super::reminders::{LeftReminders, ReminderBook, ReminderNews, WebhookKey};
 use super::slots::{LeftSlots, SlotBook, SlotNews};
 use crate::admission::handoff::{Handoffs, Mark};
 use crate::admission::lane::{LaneId, LaneMarks};
-use crate::admission::moves::{Move, MoveNews, Moves};
+use crate::admission::moves::{Move, MoveNews, Moves, NotMoved};
 use crate::admission::number_set::NumberSet;
 use crate::admission::people::{Changes, People, PlaceBytes, RoomKey, room_key};
 use crate::admission::policy::RoomPolicy;
@@ -55,7 +55,7 @@ pub struct Line {
     /// So many of those who came before the opening are durable, and so many statements of their draw.
     told: watch::Sender<(u32, usize)>,
     drawn: OnceLock<Drawn>,
-    /// Never locked while `room` is.
+    /// Never locked while `room` or `moves` is.
     people: Mutex<People>,
     /// Keys the people of this room.
     secret: [u8; 32],
@@ -271,27 +271,38 @@ impl Line {
         self.moves_any.load(Ordering::Acquire) && self.lock_moves().is_gone(claims)
     }
 
-    /// Moves the place of a ticket to another device: the ticket that counts from now on, when that is durable.
-    /// `None` if the disk did not take it in time, or it moved too often: then all is as it was.
-    pub async fn move_place(&self, ticket: &Claims, mark: Option<Mark>, at: UnixTime) -> Option<Claims> {
-        let (moved, changes) = {
-            let mut moves = self.lock_moves();
-            self.moves_any.store(true, Ordering::Release);
-            (moves.ask(ticket, mark, at).ok()?, moves.changes())
-        };
-        if self.is_kept(&self.moves_kept, changes).await {
-            return Some(moved);
-        }
-        let mut moves = self.lock_moves();
-        if moves.of(ticket) == moved.moves {
-            return Some(moved);
-        }
-        moves.forgo(ticket, at);
-        None
+    /// Whether it is about to: whoever signs in now does not take it along.
+    #[must_use]
+    pub fn is_moving(&self, claims: &Claims) -> bool {
+        self.moves_any.load(Ordering::Acquire) && self.lock_moves().is_moving(claims)
     }
 
-    /// The ticket that somebody was to get who typed this before a restart, and may have got no answer, if it still
-    /// counts.
+    /// Moves the place of a ticket to another device: the ticket that counts from now on, when that is durable.
+    ///
+    /// # Errors
+    /// [`NotMoved`]: then all is as it was.
+    pub async fn move_place(
+        &self,
+        ticket: &Claims,
+        mark: Option<Mark>,
+        at: UnixTime,
+    ) -> Result<Claims, NotMoved> {
+        let (moved, changes) = {
+            // Nobody signs in with it between the look and the question.
+            let people = self.lock_people();
+            if people.is_held(ticket) {
+                return Err(NotMoved::Held);
+            }
+            let mut moves = self.lock_moves();
+            self.moves_any.store(true, Ordering::Release);
+            (moves.ask(ticket, mark, at)?, moves.changes())
+        };
+        self.is_kept(&self.moves_kept, changes).await;
+        // What is in memory decides: others may have asked, and given up, meanwhile.
+        if self.lock_moves().decide(&moved, mark, at) { Ok(moved) } else { Err(NotMoved::NotKept) }
+    }
+
+    /// The ticket that somebody was to get who typed this and may have got no answer, if it still counts.
     #[must_use]
     pub fn unanswered(&self, mark: Mark, now: UnixTime) -> Option<Claims> {
         let ticket = self.resolve(self.lock_moves().unanswered(mark, now)?);

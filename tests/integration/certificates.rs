@@ -127,12 +127,17 @@ room = "main"
         assert!(joins(asks, Some(bad)).await.is_err(), "{why}");
     }
 
+    let behind = Gate::start(&text("[edge]\ntrusted_proxies = [\"127.0.0.0/8\"]")).await;
+    let proxy = joins(behind.running.listen[1], Some(ours.signs("Proxy", 4096))).await.unwrap();
+    assert_eq!(proxy.0, StatusCode::UNAUTHORIZED, "it is not those behind it: {}", proxy.1);
+
     theirs.write(&file);
     gate.apply(&text("min_version = \"1.3\"")).await;
-    until("the other authority counts", || async {
+    let (_, alike) = until("the other authority counts", || async {
         joins(asks, Some(theirs.signs("Anna", 4096))).await.ok()
     })
     .await;
+    assert_ne!(alike["number"], first["number"], "two authorities may name two people alike");
     assert!(joins(asks, Some(ours.signs("Anna", 4096))).await.is_err(), "the first one does not any more");
 
     std::fs::write(&file, "no certificate").unwrap();

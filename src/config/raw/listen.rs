@@ -66,7 +66,7 @@ pub(crate) struct RawListenerTable {
     /// `edge.trusted_proxies`; all others are closed. Restart.
     #[serde(default)]
     pub(crate) proxy_protocol: bool,
-    /// Clients are asked for a certificate from these authorities, a PEM file, and are a person by its subject;
+    /// Clients are asked for a certificate from these authorities, a PEM file, and are a person by its issuer and subject;
     /// whoever shows none goes on without one. Only in `https`. Read again when it changes. Default: none. Restart.
     pub(crate) client_ca: Option<Text<PathBuf>>,
 }

@@ -50,6 +50,9 @@ impl Visit<'_> {
             Some((ticket, index, place))
         });
         let Some((ticket, index, place)) = found else {
+            if self.has_moved() {
+                return self.moved(None, record);
+            }
             return refuse::problem(self.live, self.asked, record, Reason::NoTicket, None);
         };
         let path: Vec<String> = place.path.iter().map(|hash| hex(hash)).collect();

@@ -12,9 +12,10 @@ use serde_json::json;
 use super::answers::{json_answer, problem_answer};
 use super::form::Form;
 use super::tries::Tries;
-use super::{NOT_DURABLE, Visit, own};
+use super::{Visit, own};
 use crate::admission::Refusal;
 use crate::admission::handoff::{Code, LASTS, Mark, NoCode, NotGiven};
+use crate::admission::moves::NotMoved;
 use crate::admission::room::Claim;
 use crate::admission::ticket::Claims;
 use crate::pages::{Moving, PlaceState, Reason};
@@ -44,16 +45,14 @@ const NAMES_TRIED: usize = 8;
 /// Wrong codes. Each code allows five of its own beside.
 const TYPED: Tries = Tries {
     salt: 0x6861_6e64_6f66_665f,
-    address: (Duration::from_secs(60), 10),
-    network: (Duration::from_secs(1), 100),
-    all: None,
+    one: (Duration::from_secs(1), 50),
+    network: (Duration::from_millis(100), 1_000),
 };
-/// Codes that are given.
+/// Codes that are given to one holder of a ticket.
 const ASKED: Tries = Tries {
     salt: 0x6861_6e64_6f66_6631,
-    address: (Duration::from_secs(3), 20),
+    one: (Duration::from_secs(3), 20),
     network: (Duration::from_millis(100), 1_000),
-    all: None,
 };
 
 /// Why no place comes by that.
@@ -67,9 +66,20 @@ pub(super) enum NoArrival {
     Foreign,
     /// Too many were none.
     TooOften(Refusal),
-    /// It cannot be written down at the moment.
+    /// Who is here is told by an invitation, which is typed instead.
+    Invited,
+    /// No word came with it.
+    Wordless,
+    /// It cannot be written down at the moment, or another device is asking for it.
     NotKept,
 }
+
+/// What was not kept in time may be after a kill: then the word tells whose it is.
+const ASK_AGAIN: &str =
+    "It could not be written down in time; ask again with the same code and the same word.";
+
+const INVITED: (StatusCode, &str, &str) =
+    (StatusCode::CONFLICT, "handoff_invited", "Type your invitation on the other device");
 
 /// What somebody typed is no ticket, but may be a code of these.
 pub(super) fn is_short(typed: &str) -> bool {
@@ -90,7 +100,13 @@ impl Visit<'_> {
         if self.stand(ticket).claim == Claim::Done {
             return self.not_given(form, (StatusCode::GONE, "done", "This number was used"), record);
         }
-        if let Err(refusal) = self.pay(&ASKED) {
+        if self.room.settings.invites {
+            return self.not_given(form, INVITED, record);
+        }
+        // Whoever else is behind this address has their own.
+        let holder = || self.proxy.event.keyed(ticket.user_key());
+        let whose = self.who.person.map_or_else(holder, |person| person.user());
+        if let Err(refusal) = self.pay_as(whose.0, &ASKED) {
             return refuse::refuse(self.live, &refusal, self.asked, record);
         }
         let too_often = self.room.line.at_last(ticket).moves == u8::MAX;
@@ -151,6 +167,12 @@ impl Visit<'_> {
             Err(why) => return self.no_arrival(&why, form, record),
         };
         (self.who.ticket, self.who.moved) = (Some(ticket), false);
+        if person::settle(self.proxy, self.room, &mut self.who, None, self.now)
+            && !(self.room.line.people_kept().await && self.room.line.ends_kept().await)
+        {
+            return self.no_arrival(&NoArrival::NotKept, form, record);
+        }
+        let ticket = self.who.ticket.unwrap_or(ticket);
         self.coded = form.is_some();
         let standing = self.stand(ticket);
         let mut answer = match form {
@@ -164,17 +186,21 @@ impl Visit<'_> {
     }
 
     async fn take_over(&mut self, typed: &str, word: Option<&str>) -> Result<Claims, NoArrival> {
+        if self.room.settings.invites {
+            return Err(NoArrival::Invited);
+        }
         let letters = Letters::<LETTERS>::read(typed).map_err(|_| NoArrival::Misread)?;
-        let paid = self.pay(&TYPED).map_err(NoArrival::TooOften)?;
         let word = word.filter(|word| !word.is_empty() && word.len() <= TRY_MAX);
-        let mark: Option<Mark> = word.map(|word| {
-            let bytes = [b"tornello-handoff-v1", letters.letters().as_slice(), word.as_bytes()].concat();
-            // Zero stands for none where it is kept.
-            self.proxy.event.digest(&bytes).max(1)
-        });
+        let word = word.ok_or(NoArrival::Wordless)?;
+        let paid = self.pay(&TYPED).map_err(NoArrival::TooOften)?;
+        let bytes = [b"tornello-handoff-v1", letters.letters().as_slice(), word.as_bytes()].concat();
+        // Zero stands for none where it is kept.
+        let mark: Mark = self.proxy.event.digest(&bytes).max(1);
         let (line, unix) = (&self.room.line, self.proxy.clock.unix());
-        let found = match line.handoffs(|codes| codes.take(code(&letters), mark, self.now)) {
+        match line.handoffs(|codes| codes.take(code(&letters), Some(mark), self.now)) {
             Ok((ticket, again)) => {
+                // Before the disk is waited for: it was no guess.
+                self.give_back(&paid);
                 let ticket = line.resolve(ticket);
                 let last = line.at_last(ticket);
                 match last.moves.checked_sub(ticket.moves) {
@@ -183,43 +209,52 @@ impl Visit<'_> {
                     _ => Err(NoArrival::Unknown),
                 }
             }
-            Err(NoCode) => mark.and_then(|mark| line.unanswered(mark, unix)).ok_or(NoArrival::Unknown),
-        };
-        if !matches!(found, Err(NoArrival::Unknown)) {
-            self.give_back(&paid);
+            Err(NoCode) => {
+                let found = line.unanswered(mark, unix).ok_or(NoArrival::Unknown)?;
+                self.give_back(&paid);
+                Ok(found)
+            }
         }
-        found
     }
 
     /// A place of somebody who has signed in is theirs on every device, and nobody else's.
-    async fn move_here(
-        &mut self,
-        ticket: Claims,
-        code: Code,
-        mark: Option<Mark>,
-    ) -> Result<Claims, NoArrival> {
+    async fn move_here(&mut self, ticket: Claims, code: Code, mark: Mark) -> Result<Claims, NoArrival> {
         let line = &self.room.line;
-        if line.with_people(|people, _| people.is_held(&ticket)) {
-            person::look(self.room, &mut self.who, &self.proxy.event);
-            let mine =
-                self.who.ticket.filter(|mine| mine.number == ticket.number && self.who.person.is_some());
-            if mine.is_none() {
-                line.handoffs(|codes| codes.give_back(code));
+        let moved = match line.move_place(&ticket, Some(mark), self.proxy.clock.unix()).await {
+            Ok(moved) => Ok(moved),
+            Err(NotMoved::Held) => {
+                person::look(self.room, &mut self.who, &self.proxy.event);
+                let mine =
+                    self.who.ticket.filter(|mine| mine.number == ticket.number && self.who.person.is_some());
+                mine.ok_or(NoArrival::Foreign)
             }
-            return mine.ok_or(NoArrival::Foreign);
-        }
-        let moved = line.move_place(&ticket, mark, self.proxy.clock.unix()).await;
-        if moved.is_none() {
+            Err(NotMoved::Gone) => Err(NoArrival::Unknown),
+            Err(NotMoved::Busy | NotMoved::NotKept | NotMoved::TooOften) => Err(NoArrival::NotKept),
+        };
+        if matches!(moved, Err(NoArrival::Foreign | NoArrival::NotKept)) {
             line.handoffs(|codes| codes.give_back(code));
         }
-        moved.ok_or(NoArrival::NotKept)
+        moved
     }
 
     fn no_arrival(&mut self, why: &NoArrival, form: Option<&Form>, record: Record) -> Response<Answer> {
         let (status, reason, title, moving) = match why {
             NoArrival::TooOften(refusal) => return refuse::refuse(self.live, refusal, self.asked, record),
             NoArrival::NotKept => {
-                return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
+                return refuse::problem(self.live, self.asked, record, Reason::Held, Some(ASK_AGAIN));
+            }
+            NoArrival::Invited if form.is_some() && self.who.ticket.is_none() => {
+                return self.place_in((PlaceState::Invited, 0), form, None, record);
+            }
+            NoArrival::Invited => return self.not_given(form, INVITED, record),
+            NoArrival::Wordless => {
+                let title =
+                    "Send a word of your own in Tornello-Try: by it the answer can be asked for again";
+                return self.not_given(
+                    form,
+                    (StatusCode::UNPROCESSABLE_ENTITY, "handoff_wordless", title),
+                    record,
+                );
             }
             NoArrival::Misread => {
                 let title = "This is no code: a letter is wrong or missing";
@@ -243,7 +278,9 @@ impl Visit<'_> {
 
     /// The ticket that is shown was good until its place moved.
     pub(super) fn has_moved(&self) -> bool {
-        self.who.moved && self.who.ticket.is_none()
+        let left =
+            self.who.ticket.is_some() || self.who.pass.is_some() || person::counts(self.room, &self.who);
+        self.who.moved && !left
     }
 
     /// Says so.
@@ -252,7 +289,8 @@ impl Visit<'_> {
             return self.place_in((PlaceState::Moved, 0), form, None, record);
         }
         let title = "Your place has moved to another device";
-        self.not_given(None, (StatusCode::GONE, "moved", title), record)
+        let told = self.not_given(None, (StatusCode::GONE, "moved", title), record);
+        if self.by_field { told } else { self.forget(told) }
     }
 }
 

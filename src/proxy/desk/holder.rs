@@ -102,6 +102,9 @@ impl Visit<'_> {
         let time = self.visit_time();
         let room = &self.room.line.name;
         let Some(time) = time else {
+            if self.has_moved() {
+                return self.moved(None, record);
+            }
             let body = json!({
                 "type": "about:blank", "title": "Not inside", "status": 404, "reason": "no_visit", "room": room,
             });

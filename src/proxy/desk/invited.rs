@@ -18,13 +18,12 @@ use crate::proxy::refuse;
 
 /// Programs show their code in this header.
 pub(super) const HEADER: &str = "tornello-invitation";
-/// Wrong codes. One in 2^65 is a code; of a million invitations one is guessed so in a hundred years. Whoever wants to
-/// use up what all have together, to keep others out, needs ten thousand networks.
+/// Wrong codes. One in 2^65 is a code: of a million invitations one is found after 10^13 guesses, and ten thousand
+/// networks make a hundred thousand a second at most. There is no bound for all together, which would keep out the invited.
 const TRIES: Tries = Tries {
     salt: 0x696e_7669_7465_5f31,
-    address: (Duration::from_secs(60), 10),
-    network: (Duration::from_secs(1), 100),
-    all: Some((Duration::from_micros(100), 10_000)),
+    one: (Duration::from_secs(1), 50),
+    network: (Duration::from_millis(100), 1_000),
 };
 
 /// Why nobody joins by that.

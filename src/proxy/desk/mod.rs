@@ -32,7 +32,7 @@ use super::asked::Asked;
 use super::body::Answer;
 use super::handle::{sources, spend};
 use super::headers::{cookie, set_cookie};
-use super::identify::{Identity, identify};
+use super::identify::{Identity, PASS_HEADER, TICKET_HEADER, identify};
 use super::lane;
 use super::live::{Live, Room};
 use super::person;
@@ -81,6 +81,8 @@ struct Visit<'a> {
     now: Moment,
     /// Its browser may keep no cookies, and has shown a code or wants one.
     coded: bool,
+    /// Shows what it has in fields of its own: its cookies may be another page's.
+    by_field: bool,
     /// What the page says of moving the place to another device.
     moving: Option<Moving>,
 }
@@ -192,8 +194,9 @@ where
         person::look(room, &mut who, &proxy.event);
     }
     let lane = if look { LaneId::FIRST } else { lane::lane(live, room, &who, asked, request.headers()) };
-    let visit =
-        Visit { proxy, live, asked, room, who, lane, now: proxy.clock.now(), coded: false, moving: None };
+    let by_field = [TICKET_HEADER, PASS_HEADER].iter().any(|field| request.headers().contains_key(*field));
+    let now = proxy.clock.now();
+    let visit = Visit { proxy, live, asked, room, who, lane, now, coded: false, by_field, moving: None };
     match (endpoint, look) {
         ("board", true) => own(record, "board", shared_json(room.line.board())),
         ("messages", true) => own(record, "messages", shared_json(Bytes::clone(&room.messages))),
@@ -291,6 +294,7 @@ impl Visit<'_> {
             Ok(sent) => sent,
             Err(reason) => return refuse::problem(self.live, self.asked, record, reason, None),
         };
+        self.look_again();
         let shown = form.as_ref().and_then(|form| form.code.clone()).filter(|code| handoff::is_short(code));
         if step == "arrival" || shown.is_some() {
             let typed = shown.or(typed).unwrap_or_default();
@@ -304,7 +308,9 @@ impl Visit<'_> {
             let ticket = self.proxy.ring.verify(Kind::Ticket, code.as_bytes()).ok();
             let ticket = ticket.filter(|ticket| ticket.room == self.room.line.id);
             self.who.ticket = ticket.map(|ticket| self.room.line.resolve(ticket));
-            self.room.dismiss(&mut self.who);
+            // What counts is the code, whatever became of what the browser had before.
+            self.who.moved &= code.is_empty();
+            self.room.dismiss(&mut self.who, &self.proxy.event);
             self.coded = true;
             if self.who.moved {
                 return self.moved(form.as_ref(), record);
@@ -341,6 +347,11 @@ impl Visit<'_> {
             "slot.ics" => self.calendar(None, form.as_ref(), record),
             _ => self.leave(form.as_ref(), record).await,
         }
+    }
+
+    /// While a body came in slowly, the place may have moved to another device.
+    fn look_again(&mut self) {
+        self.room.recognise(&mut self.who, &self.proxy.event);
     }
 
     async fn join(&mut self, form: Option<&Form>, record: Record) -> Response<Answer> {

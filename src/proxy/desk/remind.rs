@@ -26,19 +26,24 @@ struct Wish {
 
 impl Visit<'_> {
     /// Registers the token of whoever waits with this ticket, or forgets it.
-    pub(super) async fn remind<B>(&self, request: Request<B>, record: Record) -> Response<Answer>
+    pub(super) async fn remind<B>(&mut self, request: Request<B>, record: Record) -> Response<Answer>
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let refused = |reason, detail, record| refuse::problem(self.live, self.asked, record, reason, detail);
+        let (live, asked) = (self.live, self.asked);
+        let refused = |reason, detail, record| refuse::problem(live, asked, record, reason, detail);
         let Some(webhook) = &self.room.webhook else { return refused(Reason::NotFound, None, record) };
         let forgets = request.method() == Method::DELETE;
         let body = match read_small(request).await {
             Ok((_, body)) => body,
             Err(reason) => return refused(reason, None, record),
         };
-        let Some(standing) = self.standing() else { return refused(Reason::NoTicket, None, record) };
+        self.look_again();
+        let Some(standing) = self.standing() else {
+            let moved = self.has_moved();
+            return if moved { self.moved(None, record) } else { refused(Reason::NoTicket, None, record) };
+        };
         let (name, number) = (&self.room.line.name, standing.ticket.number);
         if number == 0 {
             let body = json!({

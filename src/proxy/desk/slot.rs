@@ -145,6 +145,9 @@ impl Visit<'_> {
         let Some((ticket, PlaceSlot::Taken(slot))) =
             ticket.and_then(|ticket| Some((ticket, self.slot_of(&ticket)?)))
         else {
+            if self.has_moved() {
+                return self.moved(form, record);
+            }
             return refuse::problem(self.live, self.asked, record, Reason::NoTicket, None);
         };
         let query = self.asked.query.as_deref().unwrap_or_default();

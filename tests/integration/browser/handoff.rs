@@ -31,7 +31,7 @@ async fn a_short_code_takes_the_place_to_another_device_and_back_and_the_page_sa
     let given = says(&browser, "[data-f=handoff]", "within 5 minutes: ").await;
     let (_, rest) = given.split_once("minutes: ").unwrap();
     let code = rest.chars().take(15).collect::<String>();
-    let typed = [("tornello-handoff", code.as_str())];
+    let typed = [("tornello-handoff", code.as_str()), ("tornello-try", "a word")];
     let other = day.send(Method::POST, &format!("{ROOM}/arrival"), &typed).await.json();
     assert_eq!(other["number"], 1, "{other}");
 
