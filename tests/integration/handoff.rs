@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
-use http_body_util::Full;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -54,18 +53,6 @@ fn says(got: &Got) -> (StatusCode, String) {
 
 fn refused(status: StatusCode, reason: &str) -> (StatusCode, String) {
     (status, reason.to_owned())
-}
-
-/// An origin that ends the session of whoever asks for `/end`.
-async fn origin() -> Origin {
-    Origin::start(None, |request| {
-        let mut response = Response::new(Full::new(Bytes::from_static(b"served")));
-        if request.uri().path() == "/end" {
-            response.headers_mut().insert("tornello-session", "end".parse().unwrap());
-        }
-        response
-    })
-    .await
 }
 
 /// Claims until inside; the cookie of the pass.
@@ -120,7 +107,7 @@ async fn is_gone(site: Site, ticket: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_moved_is_on_the_other_device_with_its_number_also_after_kill() {
-    let (folder, origin) = (tempfile::tempdir().unwrap(), origin().await);
+    let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::ending().await);
     configuration(folder.path(), origin.address, "");
     let mut process = Process::start(folder.path(), None);
     let inside = crowded(process.site).await;
@@ -230,7 +217,7 @@ async fn wrong_codes_are_bounded_for_each_address_and_each_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_inside_takes_the_visit_along() {
-    let origin = origin().await;
+    let origin = Origin::ending().await;
     let gate = Gate::start(&room(&origin, 1, "")).await;
     let site = gate.site();
     let first = crowded(site).await;

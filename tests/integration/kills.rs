@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
-use http_body_util::Full;
+use http::{Method, StatusCode};
 use tokio::task::JoinSet;
 
 use crate::process::{Process, configuration};
@@ -19,18 +18,6 @@ const JOINS: usize = 12;
 const ALL_UNTIL: u32 = 50;
 const ALL_EVERY: u32 = 50;
 const LATEST: usize = 40;
-
-/// An origin that ends the session of whoever asks for `/end`.
-async fn origin() -> Origin {
-    Origin::start(None, |request| {
-        let mut response = Response::new(Full::new(Bytes::from_static(b"served")));
-        if request.uri().path() == "/end" {
-            response.headers_mut().insert("tornello-session", "end".parse().unwrap());
-        }
-        response
-    })
-    .await
-}
 
 /// Everything that was answered.
 #[derive(Default)]
@@ -119,7 +106,7 @@ impl Told {
 }
 
 async fn kill(cycles: u32) {
-    let (folder, origin) = (tempfile::tempdir().unwrap(), origin().await);
+    let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::ending().await);
     let file = configuration(folder.path(), origin.address, "idle = \"1s\"\n");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{text}\n[door]\nrate = \"1000/s\"\nburst = 100000\n")).unwrap();

@@ -68,6 +68,18 @@ impl Origin {
         .await
     }
 
+    /// Ends the session of whoever asks for `/end`.
+    pub(crate) async fn ending() -> Self {
+        Self::start(None, |request| {
+            let mut response = Response::new(Full::new(Bytes::from_static(b"served")));
+            if request.uri().path() == "/end" {
+                response.headers_mut().insert("tornello-session", "end".parse().unwrap());
+            }
+            response
+        })
+        .await
+    }
+
     pub(crate) async fn start<F>(address: Option<SocketAddr>, answer: F) -> Self
     where
         F: Fn(&Request<Bytes>) -> Response<Full<Bytes>> + Send + Sync + 'static,

@@ -5,6 +5,8 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, Hea
 use http::{Response, StatusCode};
 
 use super::super::body::Answer;
+use super::super::record::Record;
+use super::{Visit, own};
 
 /// Bytes that are the same for all: the one kind of answer of ours that any cache may carry.
 pub(super) fn shared_json(body: Bytes) -> Response<Answer> {
@@ -29,6 +31,20 @@ pub(super) fn personal_json(body: Bytes) -> Response<Answer> {
 
 pub(super) fn problem_answer(status: StatusCode, body: &serde_json::Value) -> Response<Answer> {
     typed(status, body, "application/problem+json")
+}
+
+/// Why a room refuses: the status, the word in JSON and logs, what it means.
+pub(super) type Why<'a> = (StatusCode, &'static str, &'a str);
+
+impl Visit<'_> {
+    /// Refuses for a reason that only the desk of a room has, and of which nothing more is to be said.
+    pub(super) fn refusal(&self, (status, reason, title): Why<'_>, record: Record) -> Response<Answer> {
+        let body = serde_json::json!({
+            "type": "about:blank", "title": title, "status": status.as_u16(), "reason": reason,
+            "room": self.room.line.name,
+        });
+        own(record, reason, problem_answer(status, &body))
+    }
 }
 
 fn typed(status: StatusCode, body: &serde_json::Value, kind: &'static str) -> Response<Answer> {

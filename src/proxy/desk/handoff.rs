@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::answers::{json_answer, problem_answer};
+use super::answers::{Why, json_answer};
 use super::form::Form;
 use super::tries::Tries;
 use super::{Visit, own};
@@ -43,11 +43,7 @@ const TYPED_MAX: usize = 40;
 const NAMES_TRIED: usize = 8;
 
 /// Wrong codes. Each code allows five of its own beside.
-const TYPED: Tries = Tries {
-    salt: 0x6861_6e64_6f66_665f,
-    one: (Duration::from_secs(1), 50),
-    network: (Duration::from_millis(100), 1_000),
-};
+const TYPED: Tries = Tries::of_codes(0x6861_6e64_6f66_665f);
 /// Codes that are given to one holder of a ticket.
 const ASKED: Tries = Tries {
     salt: 0x6861_6e64_6f66_6631,
@@ -78,7 +74,7 @@ pub(super) enum NoArrival {
 const ASK_AGAIN: &str =
     "It could not be written down in time; ask again with the same code and the same word.";
 
-const INVITED: (StatusCode, &str, &str) =
+const INVITED: Why<'_> =
     (StatusCode::CONFLICT, "handoff_invited", "Type your invitation on the other device");
 
 /// What somebody typed is no ticket, but may be a code of these.
@@ -138,20 +134,8 @@ impl Visit<'_> {
         None
     }
 
-    fn not_given(
-        &self,
-        form: Option<&Form>,
-        (status, reason, title): (StatusCode, &'static str, &str),
-        record: Record,
-    ) -> Response<Answer> {
-        if form.is_some() {
-            return self.place_of(form, record);
-        }
-        let body = json!({
-            "type": "about:blank", "title": title, "status": status.as_u16(), "reason": reason,
-            "room": self.room.line.name,
-        });
-        own(record, reason, problem_answer(status, &body))
+    fn not_given(&self, form: Option<&Form>, why: Why<'_>, record: Record) -> Response<Answer> {
+        if form.is_some() { self.place_of(form, record) } else { self.refusal(why, record) }
     }
 
     /// A code was typed here: its place comes to this device.
@@ -273,7 +257,7 @@ impl Visit<'_> {
             self.moving = Some(moving);
             return self.place_of(form, record);
         }
-        self.not_given(None, (status, reason, title), record)
+        self.refusal((status, reason, title), record)
     }
 
     /// The ticket that is shown was good until its place moved.
@@ -289,7 +273,7 @@ impl Visit<'_> {
             return self.place_in((PlaceState::Moved, 0), form, None, record);
         }
         let title = "Your place has moved to another device";
-        let told = self.not_given(None, (StatusCode::GONE, "moved", title), record);
+        let told = self.refusal((StatusCode::GONE, "moved", title), record);
         if self.by_field { told } else { self.forget(told) }
     }
 }

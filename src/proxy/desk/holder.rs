@@ -4,7 +4,7 @@
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::answers::{json_answer, personal_json, problem_answer, see_other};
+use super::answers::{json_answer, personal_json, see_other};
 use super::form::Form;
 use super::{NOT_DURABLE, Visit, own, told_time, told_visit};
 use crate::admission;
@@ -105,10 +105,7 @@ impl Visit<'_> {
             if self.has_moved() {
                 return self.moved(None, record);
             }
-            let body = json!({
-                "type": "about:blank", "title": "Not inside", "status": 404, "reason": "no_visit", "room": room,
-            });
-            return own(record, "no_visit", problem_answer(StatusCode::NOT_FOUND, &body));
+            return self.refusal((StatusCode::NOT_FOUND, "no_visit", "Not inside"), record);
         };
         let body = json!({ "room": room, "state": "admitted", "visit": told_visit(time) });
         own(record, "visit", json_answer(StatusCode::OK, &body))
@@ -139,13 +136,10 @@ impl Visit<'_> {
             (Some(form), _) if self.coded => self.place_of(Some(form), record),
             (Some(form), _) => own(record, "extended", self.to_place(form)),
             (None, Some(body)) => own(record, "extended", json_answer(StatusCode::OK, &body)),
-            (None, None) => {
-                let body = json!({
-                    "type": "about:blank", "title": "There is neither a call nor a visit to extend", "status": 409,
-                    "reason": "no_call", "room": room,
-                });
-                own(record, "no_call", problem_answer(StatusCode::CONFLICT, &body))
-            }
+            (None, None) => self.refusal(
+                (StatusCode::CONFLICT, "no_call", "There is neither a call nor a visit to extend"),
+                record,
+            ),
         }
     }
 }

@@ -1,14 +1,10 @@
 //! Whoever joins a room that asks for a code says it here. Guessing is bounded, and a slip is no guess.
 
-use std::time::Duration;
-
 use http::{Response, StatusCode};
-use serde_json::json;
 
-use super::answers::problem_answer;
+use super::Visit;
 use super::form::Form;
 use super::tries::Tries;
-use super::{Visit, own};
 use crate::admission::Refusal;
 use crate::pages::PlaceState;
 use crate::proxy::body::Answer;
@@ -20,11 +16,7 @@ use crate::proxy::refuse;
 pub(super) const HEADER: &str = "tornello-invitation";
 /// Wrong codes. One in 2^65 is a code: of a million invitations one is found after 10^13 guesses, and ten thousand
 /// networks make a hundred thousand a second at most. There is no bound for all together, which would keep out the invited.
-const TRIES: Tries = Tries {
-    salt: 0x696e_7669_7465_5f31,
-    one: (Duration::from_secs(1), 50),
-    network: (Duration::from_millis(100), 1_000),
-};
+const TRIES: Tries = Tries::of_codes(0x696e_7669_7465_5f31);
 
 /// Why nobody joins by that.
 #[derive(Debug)]
@@ -101,10 +93,6 @@ impl Visit<'_> {
                 (StatusCode::FORBIDDEN, "A place needs the code of an invitation")
             }
         };
-        let body = json!({
-            "type": "about:blank", "title": title, "status": status.as_u16(), "reason": outside.word(),
-            "room": self.room.line.name,
-        });
-        own(record, outside.word(), problem_answer(status, &body))
+        self.refusal((status, outside.word(), title), record)
     }
 }

@@ -6,7 +6,7 @@ use hyper::body::Body;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answers::{json_answer, problem_answer};
+use super::answers::json_answer;
 use super::form::read_small;
 use super::{NOT_DURABLE, Visit, millis, own};
 use crate::admission::lane::place;
@@ -46,11 +46,8 @@ impl Visit<'_> {
         };
         let (name, number) = (&self.room.line.name, standing.ticket.number);
         if number == 0 {
-            let body = json!({
-                "type": "about:blank", "title": "There are no numbers before the draw", "status": 409,
-                "reason": "undrawn", "room": name,
-            });
-            return own(record, "undrawn", problem_answer(StatusCode::CONFLICT, &body));
+            return self
+                .refusal((StatusCode::CONFLICT, "undrawn", "There are no numbers before the draw"), record);
         }
         if forgets {
             if self.room.line.reminders(|all| all.forget(number)).is_err() {
@@ -66,11 +63,8 @@ impl Visit<'_> {
         let wish = wish.filter(|wish| !wish.token.is_empty() && wish.token.len() <= TOKEN_MAX);
         let Some(Wish { token }) = wish else { return refused(Reason::BadRequest, Some(BAD_TOKEN), record) };
         if standing.called || !matches!(standing.claim, Claim::Waiting { .. }) {
-            let body = json!({
-                "type": "about:blank", "title": "This number does not wait any more", "status": 409,
-                "reason": "called", "room": name,
-            });
-            return own(record, "called", problem_answer(StatusCode::CONFLICT, &body));
+            return self
+                .refusal((StatusCode::CONFLICT, "called", "This number does not wait any more"), record);
         }
         let line = &self.room.line;
         // A reload may be younger than the last beat.
@@ -87,22 +81,15 @@ impl Visit<'_> {
                 own(record, "reminder", json_answer(StatusCode::OK, &body))
             }
             Err(Not::Told) => self.too_late(record),
-            Err(Not::Full) => {
-                let body = json!({
-                    "type": "about:blank", "title": "Nobody else can be told at the moment", "status": 503,
-                    "reason": "reminders_full", "room": name,
-                });
-                own(record, "reminders_full", problem_answer(StatusCode::SERVICE_UNAVAILABLE, &body))
-            }
+            Err(Not::Full) => self.refusal(
+                (StatusCode::SERVICE_UNAVAILABLE, "reminders_full", "Nobody else can be told at the moment"),
+                record,
+            ),
         }
     }
 
     /// Too late: the message is gone, or on its way.
     fn too_late(&self, record: Record) -> Response<Answer> {
-        let body = json!({
-            "type": "about:blank", "title": "The turn was told already, or is being told", "status": 409,
-            "reason": "told", "room": self.room.line.name,
-        });
-        own(record, "told", problem_answer(StatusCode::CONFLICT, &body))
+        self.refusal((StatusCode::CONFLICT, "told", "The turn was told already, or is being told"), record)
     }
 }

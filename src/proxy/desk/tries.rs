@@ -27,6 +27,11 @@ pub(super) struct Tries {
 pub(super) struct Paid(Vec<(u64, Quota)>);
 
 impl Tries {
+    /// What is typed that is no code of some kind: an office behind one address makes slips, and nobody guesses 40 bits.
+    pub(super) const fn of_codes(salt: u64) -> Self {
+        Self { salt, one: (Duration::from_secs(1), 50), network: (Duration::from_millis(100), 1_000) }
+    }
+
     /// Takes a token of `one`, and one of the network. While the table of buckets is full, those without one of their
     /// own have the network's, and those without that one for all of them, which nothing else is paid from.
     fn take(
