@@ -1,13 +1,16 @@
 //! From an upstream's limit to the seats of a room.
 //!
-//! Seats follow Little's law at the level of sessions: `seats = u · limit · share / κ`, where κ is the
-//! number of requests that a session holds at the upstream on average, when it need not wait for permits
-//! (research note on adaptive concurrency, §6.4, where waits are left in and u = 0.75). Of `active`
+//! Seats follow Little's law at the level of sessions: `seats = wanted · share / κ`, where κ is the number
+//! of requests that a session holds at the upstream on average, when it need not wait for permits (research
+//! note on adaptive concurrency, §6.4, where waits are left in and `wanted = 0.75 · limit`). Of `active`
 //! sessions those that wait for a permit do nothing else, so `κ = in flight ÷ (active − waiting)`: the same
-//! whether the limit is reached or not. With u a little above 1 those inside ask for hardly more than what
-//! may be in flight: some wait a moment for a permit, and workers do not idle by chance. With a quarter
-//! less a limit that stands hardly above what the upstream can do leaves a fifth of it idle; and one that
-//! is too low is never reached, and so never learns that it is.
+//! whether the limit is reached or not.
+//!
+//! At any moment each session asks with probability κ, so that what is asked for swings about its mean by
+//! the root of a binomial law, `√(limit · (1 − κ))`. Were only as much wanted as the limit bears, half of
+//! the time less would be: with a limit of 13 for 12 workers a sixth of their time went by idle, though
+//! people waited outside. So a tenth more is wanted and a root and a half: who has no permit yet waits for
+//! it here, in the fair queue, and not at the upstream, whose limit needs the less room for chance.
 //!
 //! Until something is measured, κ is 1: a pass is assumed to keep one request unfinished all the time, the
 //! most cautious guess. What is learnt of people is counted in *cycles*, the time from one request of a
@@ -21,8 +24,10 @@ use super::policy::RoomPolicy;
 use super::room::Load;
 use super::tempo::Tempo;
 
-/// Part of the limit that sessions may fill.
-const UTILISATION: f64 = 1.1;
+/// What those inside may want at once, of the limit: a part, and of the root by which it swings.
+const WANTED: (f64, f64) = (1.1, 1.5);
+/// Of the longest wait for a permit, how much may be spent because a root more is wanted.
+const WAITS: f64 = 0.5;
 /// Of those inside at least this part is taken not to wait: with several requests at once per session,
 /// more may wait than are inside.
 const NOT_WAITING: f64 = 0.125;
@@ -62,6 +67,8 @@ pub struct Seats {
     /// Requests of those inside.
     asked: Tempo,
     active: f64,
+    /// Longest that a request of theirs waits for a permit.
+    wait_max: Duration,
     /// Inside an earlier process, and not yet given up.
     returning: f64,
     cycle: Duration,
@@ -95,6 +102,7 @@ impl Default for Seats {
             learnt: Duration::ZERO,
             asked: Tempo::new(PACE_MEMORY),
             active: 0.0,
+            wait_max: Duration::ZERO,
             returning: 0.0,
             cycle: Duration::ZERO,
             seats: 0.0,
@@ -147,6 +155,7 @@ impl Seats {
             self.returning = if self.returning < 1.0 { 0.0 } else { self.returning };
         }
         self.active = people(active);
+        self.wait_max = load.wait_max;
         if active == 0 {
             return;
         }
@@ -162,7 +171,7 @@ impl Seats {
 
     /// Moves the seats towards what the limit bears and returns them, within floor and ceiling.
     pub fn follow(&mut self, policy: &RoomPolicy, limit: u32, elapsed: Duration) -> u32 {
-        let target = UTILISATION * f64::from(limit) * policy.share / self.kappa().max(KAPPA_MIN);
+        let target = self.wanted(f64::from(limit), policy.share) / self.kappa().max(KAPPA_MIN);
         let (floor, ceiling) = (f64::from(policy.seats_floor), f64::from(policy.seats_ceiling));
         let reach = if self.seats < 1.0 {
             target
@@ -171,6 +180,15 @@ impl Seats {
         };
         self.seats = target.min(reach).clamp(floor, ceiling);
         self.seats()
+    }
+
+    /// Requests that those inside may want at once, so that chance seldom leaves their share of the limit
+    /// unreached. The root is left out as far as they would wait too long because of it.
+    fn wanted(&self, limit: f64, share: f64) -> f64 {
+        let (part, root) = WANTED;
+        let swing = (limit * (1.0 - self.kappa()).max(0.0)).sqrt();
+        let in_time = WAITS * self.wait_max.as_secs_f64() * self.asked.per_second();
+        part * limit * share + (root * swing * share).min(in_time)
     }
 
     /// How long back κ is learnt from.
@@ -209,7 +227,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn load(in_flight: u32, waiting: u32) -> Load {
-        Load { limit: 0, in_flight, waiting, inside: 0, hold: None }
+        Load { in_flight, waiting, wait_max: SECOND, ..Load::default() }
     }
 
     fn policy() -> RoomPolicy {
@@ -230,7 +248,7 @@ mod tests {
     #[test]
     fn seats_follow_the_limit_down_at_once_and_up_by_and_by() {
         let (mut seats, policy) = (Seats::default(), policy());
-        assert_eq!(seats.follow(&policy, 80, SECOND), 44, "1.1 · 80 · 0.5 / 1");
+        assert_eq!(seats.follow(&policy, 80, SECOND), 44, "1.1 · 80 · 0.5 / 1: who always asks does not swing");
         assert_eq!(seats.follow(&policy, 40, SECOND), 22);
         assert_eq!(seats.follow(&policy, 80, SECOND), 25, "one, and a tenth");
         assert_eq!(seats.follow(&policy, 0, SECOND), 2, "the floor");
@@ -240,13 +258,25 @@ mod tests {
 
     #[test]
     fn those_who_think_between_requests_leave_room_for_others() {
-        let (mut seats, policy) = (Seats::default(), policy());
+        let (mut seats, policy) = (Seats::default(), RoomPolicy { seats_ceiling: 1_000, ..policy() });
         seats.observe(&load(0, 0), 0, SECOND * 100);
         assert!((seats.kappa() - 1.0).abs() < 1e-9, "an empty room teaches nothing");
         (0..300).for_each(|_| seats.observe(&load(10, 0), 100, SECOND));
         assert!((seats.kappa() - 0.1).abs() < 0.01, "{}", seats.kappa());
         (0..300).for_each(|_| _ = seats.follow(&policy, 80, SECOND));
-        assert!((430..=440).contains(&seats.seats()), "{}", seats.seats());
+        assert!((430..=440).contains(&seats.seats()), "{}: nobody asks", seats.seats());
+        let mut after = |load: &Load, asked: u32| {
+            for _ in 0..300 {
+                (0..asked).for_each(|_| seats.asked());
+                seats.observe(load, 100, SECOND);
+                seats.follow(&policy, 80, SECOND);
+            }
+            f64::from(seats.seats()) - 440.0
+        };
+        let (often, root) = (load(10, 0), 1.5 * 72.0_f64.sqrt() * 0.5 / 0.1);
+        assert!((after(&often, 50) - root).abs() < 10.0, "by chance eight more or fewer ask");
+        let soon = Load { wait_max: SECOND / 10, ..often };
+        assert!((after(&soon, 50) - 25.0).abs() < 5.0, "50 a second, of whom none waits 50 ms");
     }
 
     #[test]

@@ -386,10 +386,11 @@ fn load(live: &Live, room: &Room, store_failed: bool, now: Moment) -> Load {
             limit: facts.standing,
             in_flight: facts.in_flight,
             waiting: inside(facts.waiting),
+            wait_max: cluster.gate.wait_max(),
             inside: passes_before(live, cluster),
             hold: hold(down || facts.stalled),
         },
-        None => Load { limit: 0, in_flight: 0, waiting: 0, inside: 0, hold: hold(false) },
+        None => Load { hold: hold(false), ..Load::default() },
     }
 }
 

@@ -242,7 +242,7 @@ impl Day {
         }
         let out = self.held.is_some_and(|since| self.now.since(since) < self.crowd.held);
         let hold = out.then_some(tornello::admission::room::HoldReason::Upstream);
-        let load = Load { limit: self.crowd.seats, in_flight: 0, waiting: 0, inside: facts.active, hold };
+        let load = Load { limit: self.crowd.seats, inside: facts.active, hold, ..Load::default() };
         let cursor = self.room.step(&self.policy, load, self.now);
         self.room.call_up_to(cursor, self.now);
         self.room.check()?;

@@ -115,7 +115,7 @@ impl Hall {
             self.agenda.remove(&(at, number));
             self.act(number, deed)?;
         }
-        let load = Load { limit: 1_000, in_flight: SEATS, waiting: 0, inside: SEATS as usize, hold: None };
+        let load = Load { limit: 1_000, in_flight: SEATS, inside: SEATS as usize, ..Load::default() };
         let cursor = self.room.step(&self.policy, load, self.now);
         let lanes = self.room.lane_marks();
         self.room.call_up_to(cursor, self.now);

@@ -326,9 +326,8 @@ impl World {
         let load = Load {
             limit: self.limiter.limit(&self.setting.limits),
             in_flight: self.limiter.in_flight(),
-            waiting: 0,
-            inside: 0,
             hold: self.hold(),
+            ..Load::default()
         };
         // An emergency `open` overrides what holds a room, but not its operator.
         let held = self.setting.policy.hold || (!self.setting.policy.open && load.hold.is_some());

@@ -1,5 +1,7 @@
 //! What a room says of itself, and what it must be told.
 
+use std::time::Duration;
+
 /// Why the line stands still. Clocks stand still with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldReason {
@@ -96,7 +98,7 @@ pub struct RoomFacts {
 }
 
 /// What the room must know of its upstream at a step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Load {
     /// The upstream's limit.
     pub limit: u32,
@@ -104,6 +106,8 @@ pub struct Load {
     pub in_flight: u32,
     /// Requests of people inside that wait for a permit.
     pub waiting: u32,
+    /// Longest that one of them waits.
+    pub wait_max: Duration,
     /// Passes of all rooms before this upstream, whose requests these are; at least this room's own.
     pub inside: usize,
     /// Why nobody may be called, if so.

@@ -35,7 +35,7 @@ pub(super) struct Bench {
 impl Bench {
     fn new(seats: u32, marks: RoomMarks) -> Self {
         let (policy, now) = (policy(seats), Moment(1));
-        let load = Load { limit: 100, in_flight: 0, waiting: 0, inside: 0, hold: None };
+        let load = Load { limit: 100, ..Load::default() };
         Self { room: Room::restore(&policy, marks, now), policy, load, now }
     }
 

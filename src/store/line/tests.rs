@@ -24,7 +24,7 @@ fn policy() -> RoomPolicy {
 
 /// What it is told where all that it planned is on the disk.
 fn write(line: &Line) -> Pending {
-    let load = Load { limit: 1, in_flight: 0, waiting: 0, inside: 0, hold: None };
+    let load = Load { limit: 1, ..Load::default() };
     let marks = line.with(|room| room.marks());
     let pending = line.plan(&policy(), load, marks, LotsNews::default(), Moment(2)).unwrap();
     line.publish(&pending, Moment(2));

@@ -91,7 +91,7 @@ impl Disk {
     /// A beat that comes as far as it does: plans, writes, publishes.
     fn beat(&self, line: &Line, now: u64, reach: u8) {
         let lots = line.lots_due(UnixTime(now), &self.key, || Some(self.rules()));
-        let load = Load { limit: 1, in_flight: 0, waiting: 0, inside: 0, hold: None };
+        let load = Load { limit: 1, ..Load::default() };
         let durable = self.journal.marks("main").unwrap();
         let Some(pending) = line.plan(&policy(), load, durable, lots, Moment(2)) else { return };
         let (room, marks) = ("main".to_owned(), pending.marks);

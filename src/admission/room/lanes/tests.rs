@@ -42,7 +42,7 @@ impl Bench {
 
     fn step(&mut self, later: Duration) {
         self.now = self.now.after(later);
-        let load = Load { limit: 1_000, in_flight: 0, waiting: 0, inside: 0, hold: None };
+        let load = Load { limit: 1_000, ..Load::default() };
         let cursor = self.room.step(&self.policy, load, self.now);
         let lanes = self.room.lane_marks();
         self.room.call_up_to(cursor, self.now);

@@ -309,8 +309,8 @@ impl<'a> World<'a> {
         let stalled = self.stalled_s > self.day.limit.stall.as_secs_f64();
         let asking = u32::try_from(self.works.asking()).unwrap_or(u32::MAX);
         let (in_flight, waiting) = (asking.min(limit), asking.saturating_sub(limit));
-        let load =
-            Load { limit, in_flight, waiting, inside: 0, hold: stalled.then_some(HoldReason::Upstream) };
+        let (wait_max, hold) = (self.day.limit.wait, stalled.then_some(HoldReason::Upstream));
+        let load = Load { limit, in_flight, waiting, wait_max, inside: 0, hold };
         if let Some(units) = self.stock {
             self.room.remain(units, now, now);
         }
