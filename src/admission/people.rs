@@ -3,9 +3,11 @@
 //! Kept by a keyed hash of the person, whose key lives and goes with the room: nothing here can be traced
 //! back to anybody. A place is its ticket, or the pass of whoever came in without waiting. People may come
 //! with several tickets, taken in several browsers before anybody knew who they were; of these they keep
-//! one, see [`keep`].
+//! one, see [`keep`]. Where lots are drawn a place is kept by its index in the log, from which its number
+//! follows when there is one.
 //!
-//! Memory: 36 bytes a person in a B-tree, and a bit a number. Order is by number: whoever joined first.
+//! Memory: 36 bytes a person in a B-tree, and a bit a number. Order is by number, or by index: whoever joined
+//! first, never whoever was drawn first.
 //! Two people meet in one key with a probability of n² / 2⁶⁵: 3 in 10⁸ for a million.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,12 +22,14 @@ pub type RoomKey = u64;
 
 /// Bytes of a place.
 pub const LENGTH: usize = 28;
-/// A place as it is kept: id (16), number (5, little endian, the highest bit is set of a pass), epoch (1),
-/// joined in unix seconds (4), tens of seconds
+/// A place as it is kept: id (16), number or index (5, little endian, the highest bit is set of a pass, that above
+/// 34 of an index), epoch (1), joined in unix seconds (4), tens of seconds
 /// from then to when it was first seen inside (2), 0 if it was not.
 pub type PlaceBytes = [u8; LENGTH];
 
 const PASS: u64 = 1 << 39;
+/// No lane gives so many numbers.
+const LOT: u64 = 1 << 34;
 const TEN_SECONDS_MS: u64 = 10_000;
 
 /// What a person holds.
@@ -66,12 +70,7 @@ pub fn keep(held: &Place, held_is: Stage, shown: &Claims, shown_is: Stage) -> Ke
         (_, Stage::Over) | (Stage::Inside, _) => Keep::Held,
         (Stage::Waits, Stage::Inside) => Keep::Shown,
         // What was inside once may be so still: a process that was killed knows of no visits.
-        // Numbers of two lanes tell nothing of who was first.
-        (Stage::Waits, Stage::Waits)
-            if held.entered.is_none()
-                && LaneId::of(shown.number) == LaneId::of(held.claims.number)
-                && shown.number < held.claims.number =>
-        {
+        (Stage::Waits, Stage::Waits) if held.entered.is_none() && came_before(shown, &held.claims) => {
             Keep::Shown
         }
         (Stage::Waits, Stage::Waits) => Keep::Held,
@@ -82,17 +81,41 @@ pub fn keep(held: &Place, held_is: Stage, shown: &Claims, shown_is: Stage) -> Ke
     }
 }
 
+/// Numbers of two lanes tell nothing of who was first, and those that were drawn tell nothing at all: of lots the
+/// one that was entered first is, and whoever has none came later.
+fn came_before(one: &Claims, other: &Claims) -> bool {
+    match (one.index, other.index) {
+        (Some(one), Some(other)) => one < other,
+        (Some(_), None) => true,
+        (None, Some(_)) => false,
+        (None, None) => LaneId::of(one.number) == LaneId::of(other.number) && one.number < other.number,
+    }
+}
+
 /// Everybody's place in one room.
 #[derive(Debug, Default)]
 pub struct People {
     places: BTreeMap<RoomKey, PlaceBytes>,
     /// Numbers that are somebody's.
     numbers: NumberSet,
+    /// Lots that are, by index.
+    lots: NumberSet,
     /// Passes without a number that are somebody's: half of their ids.
     doors: BTreeSet<u64>,
     /// Whose place changed and is not durable yet, and which change was the last.
     unkept: BTreeMap<RoomKey, u64>,
     changes: u64,
+}
+
+/// By what a place is known to be somebody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Its number.
+    Number(u64),
+    /// Its index in the log of those who came before the opening.
+    Lot(u32),
+    /// Half of the id of a pass without a number.
+    Door(u64),
 }
 
 /// What must be made durable.
@@ -108,42 +131,59 @@ impl People {
     /// As they were left.
     #[must_use]
     pub fn restore(places: Vec<(RoomKey, PlaceBytes)>) -> Self {
-        let of_numbers = places.iter().map(|(_, bytes)| number(bytes) & !PASS);
-        let numbers = of_numbers.filter(|number| *number > 0).collect();
-        let doors = places.iter().filter_map(|(_, bytes)| door(bytes)).collect();
-        Self { places: places.into_iter().collect(), numbers, doors, ..Self::default() }
+        let mut people = Self::default();
+        places.iter().for_each(|(_, bytes)| people.know(bytes));
+        Self { places: places.into_iter().collect(), ..people }
     }
 
-    /// The place of a person.
+    fn know(&mut self, bytes: &PlaceBytes) {
+        match known(bytes) {
+            Some(Known::Number(number)) => self.numbers.insert(number),
+            Some(Known::Lot(index)) => self.lots.insert(index.into()),
+            Some(Known::Door(half)) => self.doors.insert(half),
+            None => false,
+        };
+    }
+
+    fn forget(&mut self, bytes: &PlaceBytes) {
+        match known(bytes) {
+            Some(Known::Number(number)) => self.numbers.remove(number),
+            Some(Known::Lot(index)) => self.lots.remove(index.into()),
+            Some(Known::Door(half)) => self.doors.remove(&half),
+            None => false,
+        };
+    }
+
+    /// The place of a person. That of a lot has no number: it follows from the draw.
     #[must_use]
     pub fn place(&self, key: RoomKey, room: RoomId) -> Option<Place> {
         self.places.get(&key).map(|bytes| read(bytes, room))
     }
 
-    /// Whether a place is known to be somebody's.
+    /// Whether a place is known to be somebody's. `lot` is its index in the log, if it has one.
     #[must_use]
-    pub fn is_held(&self, claims: &Claims) -> bool {
-        match (claims.number, claims.kind) {
-            (0, Kind::Pass) => self.doors.contains(&half(&claims.id)),
-            (0, Kind::Ticket) => false,
-            (number, _) => self.numbers.contains(number),
+    pub fn is_held(&self, claims: &Claims, lot: Option<u32>) -> bool {
+        match (lot, claims.number, claims.kind) {
+            (Some(index), ..) => self.lots.contains(index.into()),
+            (None, 0, Kind::Pass) => self.doors.contains(&half(&claims.id)),
+            (None, 0, Kind::Ticket) => false,
+            (None, number, _) => self.numbers.contains(number),
         }
+    }
+
+    /// Whether such a place is not beyond what can be kept.
+    #[must_use]
+    pub fn can_hold(claims: &Claims) -> bool {
+        written(claims).is_some()
     }
 
     /// Gives a person this place. False, and nothing changes, if it is beyond what can be kept.
     pub fn hold(&mut self, key: RoomKey, claims: &Claims) -> bool {
         let Some(bytes) = written(claims) else { return false };
-        let old = self.places.insert(key, bytes);
-        if let Some(old) = old.as_ref().and_then(door) {
-            self.doors.remove(&old);
+        if let Some(old) = self.places.insert(key, bytes) {
+            self.forget(&old);
         }
-        self.doors.extend(door(&bytes));
-        if let Some(old) = old.map(|old| number(&old) & !PASS).filter(|old| *old > 0) {
-            self.numbers.remove(old);
-        }
-        if claims.number > 0 {
-            self.numbers.insert(claims.number);
-        }
+        self.know(&bytes);
         self.changed(key);
         true
     }
@@ -224,10 +264,19 @@ fn half(id: &[u8; 16]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Half of its id, if it is a pass without a number.
-fn door(bytes: &PlaceBytes) -> Option<u64> {
+fn known(bytes: &PlaceBytes) -> Option<Known> {
     let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _] = bytes;
-    (number(bytes) == PASS).then(|| half(id))
+    match number(bytes) {
+        0 => None,
+        PASS => Some(Known::Door(half(id))),
+        lot if lot & LOT != 0 => index(lot).map(Known::Lot),
+        number => Some(Known::Number(number & !PASS)),
+    }
+}
+
+/// The index that is kept in place of a number.
+fn index(number: u64) -> Option<u32> {
+    u32::try_from(number & !LOT).ok()
 }
 
 fn number(bytes: &PlaceBytes) -> u64 {
@@ -237,7 +286,12 @@ fn number(bytes: &PlaceBytes) -> u64 {
 
 fn written(claims: &Claims) -> Option<PlaceBytes> {
     let pass = if claims.kind == Kind::Pass { PASS } else { 0 };
-    let number = (claims.number < PASS).then(|| (claims.number | pass).to_le_bytes())?;
+    let number = match claims.index {
+        Some(index) => LOT | u64::from(index),
+        None if claims.number < PASS && claims.number & LOT == 0 => claims.number | pass,
+        None => return None,
+    };
+    let number = number.to_le_bytes();
     let (epoch, seconds) = (u8::try_from(claims.epoch).ok()?, u32::try_from(claims.time.0 / 1_000).ok()?);
     let mut bytes = [0; LENGTH];
     let parts = claims.id.iter().chain(number.iter().take(5)).copied();
@@ -250,11 +304,13 @@ fn read(bytes: &PlaceBytes, room: RoomId) -> Place {
     let [id @ .., _, _, _, _, _, epoch, a, b, c, d, low, high] = *bytes;
     let (number, seconds) = (number(bytes), u64::from(u32::from_le_bytes([a, b, c, d])));
     let kind = if number & PASS == 0 { Kind::Ticket } else { Kind::Pass };
-    let (number, time) = (number & !PASS, UnixTime(seconds * 1_000));
+    let index = if number & LOT == 0 { None } else { index(number) };
+    let number = if index.is_some() { 0 } else { number & !PASS };
+    let time = UnixTime(seconds * 1_000);
     let tens = u64::from(u16::from_le_bytes([low, high]));
     let entered = (tens > 0).then(|| UnixTime(time.0 + tens * TEN_SECONDS_MS));
     // How often it moved is not kept here: see `moves`.
-    let claims = Claims { kind, room, epoch: epoch.into(), number, index: None, time, id, moves: 0 };
+    let claims = Claims { kind, room, epoch: epoch.into(), number, index, time, id, moves: 0 };
     Place { claims, entered }
 }
 

@@ -28,7 +28,7 @@ use crate::proxy::Random;
 use crate::proxy::cluster::Cluster;
 use crate::proxy::invitation::Invitations;
 use crate::proxy::jwt::Jwt;
-use crate::proxy::live::{Live, Quota, Room, Route, sort_routes, source, vouched};
+use crate::proxy::live::{Live, Quota, Room, Route, one_lot, sort_routes, source, vouched};
 use crate::proxy::pass_proof::PassProof;
 use crate::proxy::transport::{Transport, TransportError};
 use crate::proxy::webhook::Webhook;
@@ -395,7 +395,7 @@ fn build_room(
             let left = Left { marks, lanes, over, secret, people, book, ending, slots, moves, reminders };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);
-            line.set_lots(lottery(workshop, name, room, marks)?);
+            line.set_lots(lottery(workshop, settings, name, room, marks)?);
             line.draw();
             let lesson = workshop.journal.lesson(&room_key(name)).ok().flatten();
             if let Some(insiders) = lesson.and_then(|lesson| lesson.for_room(workshop.clock.unix())) {
@@ -424,6 +424,7 @@ fn build_room(
         rules_hash: hex(&Sha256::digest(&rules)),
         rules: Bytes::from(rules),
         webhook,
+        one_lot: one_lot(room, &settings.identity),
     };
     if old.is_none() {
         lanes::begin(&built);
@@ -434,6 +435,7 @@ fn build_room(
 /// The draw of a room that is taken up again. What was frozen stands in the store; the configuration must agree.
 fn lottery(
     workshop: &Workshop,
+    settings: &Settings,
     name: &str,
     room: &RoomSettings,
     marks: RoomMarks,
@@ -460,11 +462,14 @@ fn lottery(
     let frozen = lots.rules();
     let opening = room.opening.zip(room.draw.as_ref());
     let agrees = opening.is_some_and(|(opening, draw)| {
-        frozen.opens_at_ms == opening.at.0 && frozen.randomness == source(draw, frozen.opens_at_ms)
+        let persons = (frozen.one_lot_per, frozen.identified_by.clone());
+        frozen.opens_at_ms == opening.at.0
+            && frozen.randomness == source(draw, frozen.opens_at_ms)
+            && persons == one_lot(room, &settings.identity)
     });
     if !agrees {
         return Err(wrong(
-            &"its rules are frozen since the first could come; `opens_at`, `draw` and `parties` must be what they were (another draw needs a room with another name)",
+            &"its rules are frozen since the first could come; `opens_at`, `draw`, `parties`, `one_place_per` and who names a person must be what they were (another draw needs a room with another name)",
         ));
     }
     Ok(Lottery::Held(Box::new(lots)))

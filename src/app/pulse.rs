@@ -134,7 +134,7 @@ impl Pulse {
             room.line.follow_webhook(live.generation, room.webhook.as_ref().map(|hook| hook.key()));
             let load = load(live, room, self.store_failed, now);
             let load = Load { hold: load.hold.or_else(|| room.quiet(unix)), ..load };
-            let lots = room.lots_due(&self.proxy.board_key, unix);
+            let lots = || room.lots_due(&self.proxy.board_key, unix);
             if let Some(pending) = room.line.plan(&room.settings.policy, load, *durable, lots, now) {
                 plans.push((Arc::clone(&room.line), pending));
             }

@@ -21,7 +21,7 @@ use crate::config::{Diagnostic, Severity, difference, needs_restart, parse, rend
 use crate::edge::key_files::KeyFiles;
 use crate::edge::tls::TlsDoor;
 use crate::proxy::Proxy;
-use crate::proxy::live::{Live, Room};
+use crate::proxy::live::{Live, Room, one_lot};
 use crate::store::journal::{Entry, Pages};
 
 /// Puts configurations in place, one at a time.
@@ -277,16 +277,22 @@ fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
 
 /// Whoever has a place has it under the rules that were told.
 fn moved_openings(old: &Live, new: &Settings) -> Result<(), String> {
+    let identity = &new.identity;
     for (name, room) in &old.rooms {
         let told = &room.settings;
-        let is_other = |new: &&RoomSettings| new.opening != told.opening || new.draw != told.draw;
+        let frozen = room.line.with_lots(|_| ()).is_some();
+        let is_other = |new: &&RoomSettings| {
+            // Who has one lot must be known: `require_identity` cannot change without it.
+            let other_lots = frozen && one_lot(new, identity) != room.one_lot;
+            new.opening != told.opening || new.draw != told.draw || other_lots
+        };
         let Some(changed) = new.rooms.get(name).filter(is_other) else { continue };
         if room.line.ended().is_some() {
             continue;
         }
-        if room.line.with_lots(|_| ()).is_some() {
+        if frozen {
             return Err(format!(
-                "error: room.{name}: the rules of its draw are frozen; opens_at, prequeue, draw and parties cannot change\n  help: put the old values back; another draw needs a room with another name"
+                "error: room.{name}: the rules of its draw are frozen; opens_at, prequeue, draw, parties, one_place_per, require_identity and who names a person (identity) cannot change\n  help: put the old values back; another draw needs a room with another name"
             ));
         }
         if changed.draw.is_some() && !room.line.is_undrawn() {

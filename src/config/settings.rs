@@ -207,6 +207,19 @@ impl IdentitySettings {
     pub fn names_people(&self) -> bool {
         self.jwt.is_some() || self.header.is_some() || self.invitations.is_some() || self.certificates
     }
+
+    /// What tells one person from another, a word each: whoever is named by another one is another person.
+    #[must_use]
+    pub fn persons_by(&self) -> Vec<String> {
+        let token = self.jwt.as_ref().map(|jwt| format!("token of {} ({})", jwt.issuer, jwt.claim));
+        let words = [
+            (self.header.is_some(), "header"),
+            (self.certificates, "certificate"),
+            (self.invitations.is_some(), "invitation"),
+        ];
+        let words = words.into_iter().filter_map(|(is, word)| is.then(|| word.to_owned()));
+        token.into_iter().chain(words).collect()
+    }
 }
 
 /// How a client is recognised, first source that yields wins.

@@ -62,9 +62,14 @@ pub(super) fn render(layout: &Layout, facts: &RuleFacts<'_>) -> Result<Prepared,
     let item = |heading: &str, text: String| context! { heading => rule(heading), text };
     let (floor, ceiling) = (texts.figure(facts.seats.0.into()), texts.figure(facts.seats.1.into()));
     let (often, seldom) = (span(facts.poll.0), span(facts.poll.1));
+    let place = match (facts.person, facts.lots) {
+        (true, true) => "place_lot",
+        (true, false) => "place_person",
+        (false, _) => "place_browser",
+    };
     let mut items: Vec<Value> = vec![
         item("order_heading", rule(if facts.lots { "order_lots" } else { "order" }).to_owned()),
-        item("place_heading", rule(if facts.person { "place_person" } else { "place_browser" }).to_owned()),
+        item("place_heading", rule(place).to_owned()),
         item("call_heading", filled("call", &[("call", span(facts.call))])),
         item(
             "visit_heading",

@@ -24,10 +24,11 @@ use crate::admission::ticket::Claims;
 use crate::admission::{Class, Refusal, UnixTime};
 use crate::config::quiet;
 use crate::config::settings::{
-    Belongs, DrawSettings, LaneSettings, QuotaSettings, RoomSettings, RouteSettings, Settings,
+    Belongs, DrawSettings, IdentitySettings, LaneSettings, OnePlacePer, QuotaSettings, RoomSettings,
+    RouteSettings, Settings,
 };
 use crate::pages::Pages;
-use crate::proof::draw::rules::{Rules, Source};
+use crate::proof::draw::rules::{OneLotPer, Rules, Source};
 use crate::proof::draw::{ROUND_AFTER_OPENING, drand};
 use crate::proof::hex;
 use crate::store::line::Line;
@@ -54,6 +55,8 @@ pub struct Room {
     pub rules_hash: String,
     /// Where turns are announced, if anywhere.
     pub webhook: Option<Arc<Webhook>>,
+    /// Who has one lot, and by what persons are told apart then: the first word of its draw.
+    pub one_lot: (OneLotPer, Vec<String>),
 }
 
 impl Room {
@@ -97,6 +100,7 @@ impl Room {
     #[must_use]
     pub fn draw_rules(&self, key: &BoardKey) -> Option<Rules> {
         let opens_at_ms = self.settings.opening?.at.0;
+        let (one_lot_per, identified_by) = self.one_lot.clone();
         Some(Rules {
             kind: Rules::KIND.to_owned(),
             v: 1,
@@ -106,6 +110,8 @@ impl Room {
             line: self.rules_hash.clone(),
             key: hex(key.signing().verifying_key().as_bytes()),
             randomness: source(self.settings.draw.as_ref()?, opens_at_ms),
+            one_lot_per,
+            identified_by,
         })
     }
 
@@ -138,6 +144,15 @@ impl Room {
             let left = who.pass.or(who.ticket).map(|claims| event.keyed(claims.user_key()));
             (who.user, who.shared) = (left.unwrap_or(who.address), left.is_none());
         }
+    }
+}
+
+/// Who has one lot in a room that is configured so, and by what persons are told apart then.
+#[must_use]
+pub fn one_lot(room: &RoomSettings, identity: &IdentitySettings) -> (OneLotPer, Vec<String>) {
+    match room.one_place_per {
+        OnePlacePer::Browser => (OneLotPer::Browser, Vec::new()),
+        OnePlacePer::Person => (OneLotPer::Person, identity.persons_by()),
     }
 }
 

@@ -3,12 +3,13 @@
 //! In rooms with one place per person, whoever is identified stands by the place of that person, whatever
 //! the browser shows. A place that the browser took before is merged with it, and one of the two is given
 //! up. A ticket or pass that is known to be somebody else's counts as none: the next user of a shared
-//! computer does not stand in the place of the last one.
+//! computer does not stand in the place of the last one. Where lots are drawn a place has its person from the
+//! moment when it is entered, and nothing is left to merge: see [`Line::enter`](crate::store::line::Line::enter).
 
 use super::Proxy;
 use super::identify::{EventKey, Identity};
 use super::live::Room;
-use crate::admission::people::{Keep, People, Place, Stage, keep, whole_seconds};
+use crate::admission::people::{Keep, People, Place, RoomKey, Stage, keep, whole_seconds};
 use crate::admission::room::{Claim, PassId, Room as State};
 use crate::admission::ticket::{Claims, Kind};
 use crate::admission::{Moment, PersonKey, UnixTime};
@@ -17,6 +18,11 @@ use crate::config::settings::OnePlacePer;
 /// The person whom a request is from, where that counts.
 fn of(room: &Room, who: &Identity) -> Option<PersonKey> {
     who.person.filter(|_| room.settings.one_place_per == OnePlacePer::Person)
+}
+
+/// What the person is called in this room, where that counts.
+pub(super) fn key(room: &Room, who: &Identity) -> Option<RoomKey> {
+    of(room, who).map(|person| room.line.key_of(&person))
 }
 
 /// Whether a place is this person's, and not only this browser's.
@@ -44,11 +50,10 @@ pub(super) fn joined(room: &Room, who: &Identity, now: UnixTime) -> UnixTime {
 
 /// Where the person stands, changing nothing.
 pub(super) fn look(room: &Room, who: &mut Identity, event: &EventKey) {
-    let Some(person) = of(room, who) else { return };
-    let key = room.line.key_of(&person);
+    let Some(key) = key(room, who) else { return };
     let (held, foreign) = room.line.with_people(|people, _| {
-        let held = people.place(key, room.line.id);
-        (held, foreign(people, held.as_ref(), who))
+        let held = place(people, room, key);
+        (held, foreign(people, room, held.as_ref(), who))
     });
     stand_by(room, who, held, foreign);
     room.recognise(who, event);
@@ -63,21 +68,21 @@ pub(super) fn settle(
     fresh: Option<Claims>,
     now: Moment,
 ) -> bool {
-    let Some(person) = of(room, who) else { return false };
-    let (key, unix, id) = (room.line.key_of(&person), proxy.clock.unix(), room.line.id);
+    let Some(key) = key(room, who) else { return false };
+    let unix = proxy.clock.unix();
     let pass_of = |claims: &Claims| match claims.kind {
         Kind::Ticket => claims.pass(&proxy.ring, unix).id,
         Kind::Pass => claims.id,
     };
     let (held, foreign, changed) = room.line.with_people(|people, line| {
         let before = people.changes();
-        let foreign = foreign(people, people.place(key, id).as_ref(), who);
+        let foreign = foreign(people, room, place(people, room, key).as_ref(), who);
         let shown = [who.ticket.filter(|_| !foreign.0), who.pass.filter(|_| !foreign.1), fresh];
         // Looked at here, where nobody can begin to move it meanwhile: what is another device's is not this person's.
         let stays = |shown: &Claims| !room.line.is_gone(shown) && !room.line.is_moving(shown);
         for shown in shown.into_iter().flatten().filter(stays) {
             let shown_is = stage(line, &shown, &pass_of(&shown));
-            let Some(held) = people.place(key, id) else {
+            let Some(held) = place(people, room, key) else {
                 if shown_is != Stage::Over {
                     people.hold(key, &shown);
                 }
@@ -95,7 +100,7 @@ pub(super) fn settle(
             };
             give_up(line, &lost, &pass_of(&lost), now);
         }
-        let held = people.place(key, id);
+        let held = place(people, room, key);
         if held.is_some_and(|held| stage(line, &held.claims, &pass_of(&held.claims)) == Stage::Inside) {
             people.enter(key, unix);
         }
@@ -106,19 +111,30 @@ pub(super) fn settle(
     changed
 }
 
+/// The person's place; of a lot with the number that was drawn for it.
+fn place(people: &People, room: &Room, key: RoomKey) -> Option<Place> {
+    let place = people.place(key, room.line.id)?;
+    Some(Place { claims: room.line.resolve(place.claims), ..place })
+}
+
 /// Whether the ticket and the pass that are shown are known to be another person's.
-fn foreign(people: &People, held: Option<&Place>, who: &Identity) -> (bool, bool) {
+fn foreign(people: &People, room: &Room, held: Option<&Place>, who: &Identity) -> (bool, bool) {
     let is = |shown: Option<Claims>| {
         shown.is_some_and(|shown| {
-            people.is_held(&shown) && !held.is_some_and(|held| is_same(&held.claims, &shown))
+            people.is_held(&shown, room.line.lot_of(&shown))
+                && !held.is_some_and(|held| is_same(&held.claims, &shown))
         })
     };
     (is(who.ticket), is(who.pass))
 }
 
-/// One place: a ticket, its copies and its pass.
-fn is_same(one: &Claims, other: &Claims) -> bool {
-    if one.number > 0 || other.number > 0 { one.number == other.number } else { one.id == other.id }
+/// One place: a ticket, its copies and its pass. A lot is the same before it has a number and after it.
+pub(super) fn is_same(one: &Claims, other: &Claims) -> bool {
+    match (one.index, other.index) {
+        (Some(one), Some(other)) => one == other,
+        _ if one.number > 0 || other.number > 0 => one.number == other.number,
+        _ => one.id == other.id,
+    }
 }
 
 fn stage(line: &State, claims: &Claims, pass: &PassId) -> Stage {
@@ -141,7 +157,8 @@ fn give_up(line: &mut State, claims: &Claims, pass: &PassId, now: Moment) {
 fn stand_by(room: &Room, who: &mut Identity, held: Option<Place>, (ticket, pass): (bool, bool)) {
     who.ticket = who.ticket.filter(|_| !ticket);
     who.pass = who.pass.filter(|_| !pass);
-    let Some(Place { claims, .. }) = held else { return };
+    // A lot that is not on the disk is told to nobody yet: whoever joins waits for it.
+    let Some(Place { claims, .. }) = held.filter(|held| room.line.is_there(&held.claims)) else { return };
     // Before they signed in it may have moved; since then it is theirs wherever they are.
     let claims = room.line.at_last(claims);
     let mine = who.pass.filter(|pass| is_same(pass, &claims));

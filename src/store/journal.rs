@@ -115,20 +115,11 @@ impl Entry {
     /// What a room leaves behind that goes: nothing is uncertain.
     #[must_use]
     pub fn last(room: &str, line: &Line) -> Self {
-        let (marks, ends, people, slots) = line.final_marks();
+        let (people, lots) = line.final_people();
+        let (marks, ends, slots) = line.final_marks();
         let (lanes, reminders) = (line.final_lanes(), line.final_reminders(&ends));
         let moves = line.unkept_moves();
-        Self {
-            room: room.to_owned(),
-            marks,
-            lanes,
-            ends,
-            lots: LotsNews::default(),
-            people,
-            slots,
-            moves,
-            reminders,
-        }
+        Self { room: room.to_owned(), marks, lanes, ends, lots, people, slots, moves, reminders }
     }
 }
 

@@ -55,7 +55,7 @@ pub struct Line {
     /// So many of those who came before the opening are durable, and so many statements of their draw.
     told: watch::Sender<(u32, usize)>,
     drawn: OnceLock<Drawn>,
-    /// Never locked while `room` or `moves` is.
+    /// Never locked while `room`, `lots` or `moves` is.
     people: Mutex<People>,
     /// Keys the people of this room.
     secret: [u8; 32],
@@ -94,12 +94,22 @@ pub enum Lottery {
 /// Somebody came before the opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entered {
-    /// Is drawn, by this index.
-    Drawn(u32),
+    /// Is drawn, by this ticket.
+    Drawn(Claims),
     /// Too late for the draw: stands behind those who are drawn.
     Behind,
     /// Nothing could be written down in time.
     NotKept,
+}
+
+/// What comes of it when somebody wants a lot.
+enum Taking {
+    /// This one, which may not be durable yet.
+    Lot(Claims),
+    /// Nothing yet: the rules are being frozen.
+    Frozen,
+    /// None.
+    Not(Entered),
 }
 
 /// What a room left behind.
@@ -290,7 +300,7 @@ impl Line {
         let (moved, changes) = {
             // Nobody signs in with it between the look and the question.
             let people = self.lock_people();
-            if people.is_held(ticket) {
+            if people.is_held(ticket, self.lot_of(ticket)) {
                 return Err(NotMoved::Held);
             }
             let mut moves = self.lock_moves();
@@ -379,22 +389,23 @@ impl Line {
         tokio::time::timeout(BLOCK_WAIT, durable).await.is_ok_and(|kept| kept.is_ok())
     }
 
-    fn unkept_people(&self) -> Changes {
-        self.lock_people().unkept()
-    }
-
-    /// First half of a step: what the room would do, if it were durable. `None` if nothing must be.
+    /// First half of a step: what the room would do, if it were durable, with what is due of its draw by `lots`.
+    /// `None` if nothing must be.
     #[must_use]
     pub fn plan(
         &self,
         policy: &RoomPolicy,
         load: Load,
         durable: RoomMarks,
-        lots: LotsNews,
+        lots: impl FnOnce() -> LotsNews,
         now: Moment,
     ) -> Option<Pending> {
-        let undrawn = self.is_undrawn();
-        let (people, moves) = (self.unkept_people(), self.unkept_moves());
+        // Lots and whose they are go to the disk together: nobody comes between these two looks.
+        let (people, lots) = {
+            let people = self.lock_people();
+            (people.unkept(), lots())
+        };
+        let (undrawn, moves) = (self.is_undrawn(), self.unkept_moves());
         let mut room = self.lock();
         let cursor = room.step(policy, load, now);
         let mut marks = room.marks();
@@ -457,11 +468,16 @@ impl Line {
 
     /// Marks for a clean stop: nothing is uncertain, and no number is given after them.
     #[must_use]
-    pub fn final_marks(&self) -> (RoomMarks, Ends, Changes, SlotNews) {
-        let people = self.unkept_people();
+    pub fn final_marks(&self) -> (RoomMarks, Ends, SlotNews) {
         let mut room = self.lock();
         room.close_block();
-        (room.marks(), room.unkept(), people, self.slots.unkept(&room))
+        (room.marks(), room.unkept(), self.slots.unkept(&room))
+    }
+
+    /// What a clean stop leaves of lots and people: nobody holds a lot that is not there.
+    pub(super) fn final_people(&self) -> (Changes, LotsNews) {
+        let people = self.lock_people();
+        (people.unkept(), self.with_lots(|lots| lots.unkept()).unwrap_or_default())
     }
 
     /// Whether this room draws lots.
@@ -533,8 +549,9 @@ impl Line {
         }
     }
 
-    /// Comes before the opening; waits until that is durable.
-    pub async fn enter(&self, id: &[u8; 16]) -> Entered {
+    /// Comes before the opening, with a ticket that has no index yet; waits until that is durable. A person who has a
+    /// lot by then, on whatever device, has that one.
+    pub async fn enter(&self, ticket: Claims, person: Option<RoomKey>) -> Entered {
         let mut told = self.told.subscribe();
         let mut mine = None;
         let entering = async {
@@ -543,21 +560,15 @@ impl Line {
                 if self.ended.get().is_some() {
                     return Entered::NotKept;
                 }
-                let entered = match (&mut *self.lock_lots(), mine) {
-                    (Lottery::Never, _) => return Entered::Behind,
-                    // The rules are being frozen.
-                    (Lottery::Awaited, _) => None,
-                    (Lottery::Held(lots), Some(index)) if lots.kept() > index => {
-                        return Entered::Drawn(index);
-                    }
-                    (Lottery::Held(_), Some(index)) => Some(Some(index)),
-                    (Lottery::Held(lots), None) => Some(lots.enter(id)),
+                mine = match mine {
+                    Some(lot) if self.is_there(&lot) => return Entered::Drawn(lot),
+                    None => match self.take_lot(ticket, person) {
+                        Taking::Lot(lot) => Some(lot),
+                        Taking::Frozen => None,
+                        Taking::Not(why) => return why,
+                    },
+                    waits => waits,
                 };
-                match entered {
-                    Some(None) => return Entered::Behind,
-                    Some(index) => mine = index,
-                    None => {}
-                }
                 self.hungry.notify_one();
                 if told.changed().await.is_err() {
                     return Entered::NotKept;
@@ -565,6 +576,41 @@ impl Line {
             }
         };
         tokio::time::timeout(BLOCK_WAIT, entering).await.unwrap_or(Entered::NotKept)
+    }
+
+    /// A lot is entered and becomes its person's in one step: of many who come at once as one, one enters.
+    fn take_lot(&self, ticket: Claims, person: Option<RoomKey>) -> Taking {
+        let (mut people, mut lottery) = (self.lock_people(), self.lock_lots());
+        let lots = match &mut *lottery {
+            Lottery::Never => return Taking::Not(Entered::Behind),
+            Lottery::Awaited => return Taking::Frozen,
+            Lottery::Held(lots) => lots,
+        };
+        let held = person.and_then(|key| people.place(key, self.id)).map(|place| place.claims);
+        if let Some(held) = held.filter(|held| held.index.is_some()) {
+            return Taking::Lot(held);
+        }
+        let lot = |index| Claims { number: 0, index: Some(index), ..ticket };
+        if person.is_some() && !People::can_hold(&lot(u32::MAX)) {
+            return Taking::Not(Entered::NotKept);
+        }
+        let Some(lot) = lots.enter(&ticket.id).map(lot) else { return Taking::Not(Entered::Behind) };
+        if let Some(key) = person {
+            people.hold(key, &lot);
+        }
+        Taking::Lot(lot)
+    }
+
+    /// Whether a place is there after a crash as well: a lot may not be yet, and then it is nobody's.
+    #[must_use]
+    pub fn is_there(&self, claims: &Claims) -> bool {
+        claims.index.is_none_or(|index| self.told.borrow().0 > index)
+    }
+
+    /// By which index somebody was drawn, or is to be, who shows this.
+    #[must_use]
+    pub fn lot_of(&self, claims: &Claims) -> Option<u32> {
+        claims.index.or_else(|| self.drawn.get()?.index(claims.number))
     }
 
     /// What is due of the draw: its rules when the first may come, and each statement in its time.

@@ -56,20 +56,36 @@ pub struct Lots {
 pub struct Drawn {
     draw: Draw,
     log: Arc<JoinLog>,
-    numbers: Vec<u64>,
+    /// By index. There are no more than there are indices.
+    numbers: Vec<u32>,
+    /// By number, from the first one on.
+    indices: Vec<u32>,
 }
 
 impl Drawn {
     /// Draws all numbers, which takes its time for a million.
     #[must_use]
     pub fn new(draw: Draw, log: Arc<JoinLog>) -> Self {
-        Self { numbers: draw.numbers().collect(), draw, log }
+        let numbers: Vec<u32> = draw.numbers().filter_map(|number| u32::try_from(number).ok()).collect();
+        let mut indices = vec![0; numbers.len()];
+        for (number, index) in numbers.iter().zip(0..) {
+            if let Some(at) = indices.get_mut(*number as usize - 1) {
+                *at = index;
+            }
+        }
+        Self { numbers, indices, draw, log }
     }
 
     /// The number of an index.
     #[must_use]
     pub fn number(&self, index: u32) -> Option<u64> {
-        self.numbers.get(usize::try_from(index).ok()?).copied()
+        self.numbers.get(usize::try_from(index).ok()?).copied().map(u64::from)
+    }
+
+    /// The index of a number; `None` of one that was given later, to whoever came after.
+    #[must_use]
+    pub fn index(&self, number: u64) -> Option<u32> {
+        self.indices.get(usize::try_from(number.checked_sub(1)?).ok()?).copied()
     }
 
     /// How many were drawn.
@@ -187,8 +203,13 @@ impl Lots {
             Step::Gather | Step::Drawn(_) => (None, None),
         };
         self.closed |= closes.is_some();
+        LotsNews { line, closes, ..self.unkept() }
+    }
+
+    /// Those who came and are not on the disk yet.
+    pub(super) fn unkept(&self) -> LotsNews {
         let leaves = (self.kept..).zip(self.log.leaves().iter().skip(self.kept as usize).copied());
-        LotsNews { leaves: leaves.collect(), line, closes }
+        LotsNews { leaves: leaves.collect(), ..LotsNews::default() }
     }
 
     /// These are written.

@@ -8,6 +8,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tornello::admission::draw::log::is_in;
 use tornello::proof::draw::reveal::commitment;
@@ -54,11 +55,11 @@ async fn nobody_passes(process: &Process, places: &[Place]) {
     }
 }
 
-async fn board(process: &Process) -> Value {
+pub(crate) async fn board(process: &Process) -> Value {
     get(process.site, &format!("{ROOM}/board")).await.json()["board"].clone()
 }
 
-fn give(process: &Process, folder: &Path) -> Output {
+pub(crate) fn give(process: &Process, folder: &Path) -> Output {
     let told: Vec<Value> =
         SECRETS.iter().map(|(name, secret)| json!({ "name": name, "secret": hex(secret) })).collect();
     let file = folder.join("reveals.json");
@@ -68,7 +69,7 @@ fn give(process: &Process, folder: &Path) -> Output {
 }
 
 /// The command, on what was published.
-fn verify(folder: &Path, text: &str, key: &str, receipt: &str) -> Output {
+pub(crate) fn verify(folder: &Path, text: &str, key: &str, receipt: &str) -> Output {
     let (file, kept) = (folder.join("draw.jsonl"), folder.join("receipt.json"));
     std::fs::write(&file, text).unwrap();
     std::fs::write(&kept, receipt).unwrap();
@@ -78,13 +79,13 @@ fn verify(folder: &Path, text: &str, key: &str, receipt: &str) -> Output {
 }
 
 /// What everybody can read of the draw.
-async fn published(process: &Process) -> String {
+pub(crate) async fn published(process: &Process) -> String {
     let statements = get(process.site, &format!("{ROOM}/draw")).await.text();
     statements + &get(process.site, &format!("{ROOM}/draw/tickets/0")).await.text()
 }
 
-fn rules(folder: &Path, origin: &Origin) -> u64 {
-    let opens = ahead(Duration::from_secs(12));
+/// What is configured of a draw at `opens`.
+pub(crate) fn by_parties(opens: Timestamp) -> String {
     let parties: Vec<String> = SECRETS
         .iter()
         .map(|(name, secret)| {
@@ -93,11 +94,13 @@ fn rules(folder: &Path, origin: &Origin) -> u64 {
             format!("{{ name = \"{name}\", outside = {outside}, commitment = \"{promise}\" }}")
         })
         .collect();
-    let more = format!(
-        "opens_at = \"{opens}\"\nprequeue = \"1h\"\ndraw = \"parties\"\nparties = [{}]",
-        parties.join(", ")
-    );
-    configuration(folder, origin.address, &more);
+    let parties = parties.join(", ");
+    format!("opens_at = \"{opens}\"\nprequeue = \"1h\"\ndraw = \"parties\"\nparties = [{parties}]")
+}
+
+fn rules(folder: &Path, origin: &Origin) -> u64 {
+    let opens = ahead(Duration::from_secs(12));
+    configuration(folder, origin.address, &by_parties(opens));
     u64::try_from(opens.as_millisecond()).unwrap()
 }
 

@@ -14,7 +14,7 @@ use tornello::proof::draw::document;
 use tornello::proof::draw::drand::{QUICKNET, time_of};
 use tornello::proof::draw::randomness::Randomness;
 use tornello::proof::draw::reveal::{self, Party, Reveal};
-use tornello::proof::draw::rules::{Rules, Source};
+use tornello::proof::draw::rules::{OneLotPer, Rules, Source};
 use tornello::proof::sealed::seal;
 use tornello::proof::{hex, receipt};
 
@@ -39,6 +39,8 @@ fn drawn(source: Source, randomness: &Randomness, opens_at_ms: u64) -> Vec<Strin
         line: hex(&[0; 32]),
         key: hex(key().verifying_key().as_bytes()),
         randomness: source,
+        one_lot_per: OneLotPer::Browser,
+        identified_by: Vec::new(),
     };
     let mut log = JoinLog::default();
     for index in 0..COUNT {

@@ -17,7 +17,7 @@ const NOBODY: &str = "0000-00000-00000";
 const LIST_READ: Duration = Duration::from_secs(3);
 
 /// Makes so many codes.
-fn make(folder: &Path, count: u32, codes: &str) -> Vec<String> {
+pub(crate) fn make(folder: &Path, count: u32, codes: &str) -> Vec<String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tornello"));
     command.current_dir(folder).args(["invite", "make", &count.to_string(), "--codes", codes]);
     let output = command.args(["--list", "list", "--key", "key"]).output().unwrap();

@@ -42,6 +42,7 @@ mod isolation_marks;
 mod kills;
 mod lanes;
 mod limits;
+mod lots;
 mod nginx;
 mod opening;
 mod panics;

@@ -20,16 +20,26 @@ fn ticket(number: u64, seconds: u64) -> Claims {
     }
 }
 
+/// A lot that is not drawn yet.
+fn lot(index: u32) -> Claims {
+    Claims { index: Some(index), ..ticket(0, 9) }
+}
+
 #[test]
 fn a_place_is_read_as_it_was_written() {
     let mut people = People::default();
     let straight = Claims { kind: Kind::Pass, number: 0, epoch: 0, ..ticket(0, 9) };
-    for claims in [ticket(1, 1_793_318_400), ticket(PASS - 1, 4_294_967_295), straight] {
+    let last = LaneId::new(15).unwrap().origin() + LOT - 1;
+    let lots = [0, 7, u32::MAX].map(lot);
+    for claims in
+        [ticket(1, 1_793_318_400), ticket(last, 4_294_967_295)].into_iter().chain(lots).chain([straight])
+    {
+        assert!(People::can_hold(&claims));
         assert!(people.hold(3, &claims));
         assert_eq!(people.place(3, ROOM), Some(Place { claims, entered: None }));
     }
-    for beyond in [ticket(PASS, 1), ticket(1, 1 << 32), Claims { epoch: 256, ..ticket(1, 1) }] {
-        assert!(!people.hold(3, &beyond));
+    for beyond in [ticket(PASS, 1), ticket(LOT, 1), ticket(1, 1 << 32), Claims { epoch: 256, ..lot(1) }] {
+        assert!(!People::can_hold(&beyond) && !people.hold(3, &beyond));
         assert_eq!(people.place(3, ROOM).unwrap().claims, straight, "nothing changed");
     }
     people.hold(3, &ticket(5, 100));
@@ -68,7 +78,8 @@ fn what_is_kept_is_there_again_and_only_what_changed_is_written() {
     let again = People::restore([people.unkept().places, changes.places[..1].to_vec()].concat());
     assert_eq!((again.place(1, ROOM), again.place(2, ROOM)), (people.place(1, ROOM), people.place(2, ROOM)));
     for people in [&again, &people] {
-        assert_eq!([10, 4, 11, 0].map(|n| people.is_held(&ticket(n, 1))), [true, true, false, false]);
+        let is_held = [10, 4, 11, 0].map(|n| people.is_held(&ticket(n, 1), None));
+        assert_eq!(is_held, [true, true, false, false]);
     }
 }
 
@@ -78,11 +89,29 @@ fn a_visit_without_a_number_is_its_holders_and_nobody_elses() {
     let mut people = People::default();
     people.hold(1, &straight(7));
     let again = People::restore(people.unkept().places);
-    assert!(people.is_held(&straight(7)) && again.is_held(&straight(7)) && !people.is_held(&straight(8)));
+    let is_held = |people: &People, id| people.is_held(&straight(id), None);
+    assert!(is_held(&people, 7) && is_held(&again, 7) && !is_held(&people, 8));
     people.hold(1, &straight(8));
-    assert!(people.is_held(&straight(8)) && !people.is_held(&straight(7)), "it was given up for another");
+    assert!(is_held(&people, 8) && !is_held(&people, 7), "it was given up for another");
     people.hold(1, &ticket(3, 9));
-    assert!(!people.is_held(&straight(8)) && people.is_held(&ticket(3, 9)));
+    assert!(!is_held(&people, 8) && people.is_held(&ticket(3, 9), None));
+}
+
+#[test]
+fn a_lot_is_its_holders_before_it_has_a_number_and_after_it() {
+    let mut people = People::default();
+    people.hold(1, &lot(0));
+    people.hold(2, &ticket(5, 9));
+    let again = People::restore(people.unkept().places);
+    let pass = Claims { kind: Kind::Pass, index: None, number: 5, ..lot(0) };
+    for people in [&people, &again] {
+        assert!(people.is_held(&lot(0), Some(0)) && !people.is_held(&lot(5), Some(5)));
+        // The number of a pass is the index of a lot by the draw alone.
+        assert!(people.is_held(&pass, Some(0)) && !people.is_held(&pass, Some(5)));
+        assert!(people.is_held(&pass, None), "that of somebody who came later");
+    }
+    people.hold(1, &ticket(9, 900));
+    assert!(!people.is_held(&lot(0), Some(0)) && people.is_held(&ticket(9, 1), None), "another visit");
 }
 
 #[test]
@@ -179,6 +208,34 @@ fn play(steps: &[(u64, u8)]) -> (People, Vec<u64>, Vec<Stage>) {
 }
 
 proptest! {
+    /// Whoever came by several lots, and shows them in the order that suits best when the numbers are known, is
+    /// left with the one that was entered first among them, as if nobody knew them.
+    #[test]
+    fn of_several_lots_the_numbers_decide_nothing(
+        lots in prop::collection::vec((0u32..50, 1u64..50), 1..8),
+        later in prop::option::of(51u64..99),
+    ) {
+        let drawn = |&(index, number): &(u32, u64)| Claims { number, ..lot(index) };
+        let mut shown: Vec<Claims> = lots.iter().map(drawn).collect();
+        shown.extend(later.map(|number| ticket(number, 9)));
+        let merged = |shown: &[Claims]| {
+            let (first, rest) = shown.split_first().unwrap();
+            rest.iter().fold(*first, |held, shown| {
+                let place = Place { claims: held, entered: None };
+                match keep(&place, Stage::Waits, shown, Stage::Waits) {
+                    Keep::Held => held,
+                    Keep::Shown => *shown,
+                }
+            })
+        };
+        let first = lots.iter().map(|(index, _)| *index).min();
+        prop_assert_eq!(merged(&shown).index, first);
+        shown.sort_by_key(|claims| claims.number);
+        prop_assert_eq!(merged(&shown).index, first, "the best one first");
+        shown.reverse();
+        prop_assert_eq!(merged(&shown).index, first, "the best one last");
+    }
+
     #[test]
     fn of_places_that_wait_the_first_one_stays_in_whatever_order_they_are_shown(
         shown in prop::collection::vec(1u64..9, 1..30),

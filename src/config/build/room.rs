@@ -66,9 +66,11 @@ fn people(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
         Finding::error(path.key("one_place_per"), "nothing says who a person is", help)
             .about(at(&["identity"]))
     });
-    judge.refuse_if(person && room.draw.is_some(), || {
-        let help = "remove `draw`, or write `one_place_per = \"browser\"`";
-        let message = "places of one person are not made one before they are drawn";
+    // A lot has its person from the start.
+    judge.refuse_if(person && room.draw.is_some() && !room.require_identity, || {
+        let help = "write `require_identity = true`, or `one_place_per = \"browser\"`, or remove `draw`";
+        let message =
+            "whoever takes several lots, and says only after the draw who they are, would choose the best";
         Finding::error(path.key("one_place_per"), message, help).related(path.key("draw"), "the draw")
     });
     judge.refuse_if(room.require_identity && !person, || {

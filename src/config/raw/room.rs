@@ -46,7 +46,8 @@ pub(crate) struct RawRoom {
     /// Times to come back at, for those who wait for long. Hot.
     pub(crate) slots: RawSlots,
     /// Of whom there is one place: of each browser, or of each person whom `[identity]` names, in any browser
-    /// and on any device. Hot.
+    /// and on any device. With `draw` that is one lot for each person, and wants `require_identity`; it is among
+    /// the rules that are frozen then. Hot.
     pub(crate) one_place_per: RawOnePlacePer,
     /// Let nobody in, or in line, whom nothing identifies. Hot.
     pub(crate) require_identity: bool,

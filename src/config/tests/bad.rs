@@ -266,7 +266,7 @@ const MEANING: &[Bad] = &[
         "call = \"10m\"",
         "opens_at = \"2026-12-08T09:00Z\"\ndraw = \"drand\"\none_place_per = \"person\"",
         "one_place_per",
-        "remove `draw`, or write `one_place_per = \"browser\"`",
+        "write `require_identity = true`, or `one_place_per = \"browser\"`, or remove `draw`",
     ),
     (
         "call = \"10m\"",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ceremony::Ceremony;
 use super::commitment::Commitment;
-use super::rules::{self, Rules};
+use super::rules::{self, OneLotPer, Rules};
 use super::{DrawError, Signed};
 use crate::admission::draw::log::{JoinLog, Leaf};
 use crate::admission::draw::{Draw, Fixed};
@@ -77,6 +77,9 @@ impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Commitment { room, count, root, round, .. } = &self.commitment;
         write!(f, "{count} tickets of room {room} (epoch {}), ", self.rules.said.epoch)?;
+        if self.rules.said.one_lot_per == OneLotPer::Person {
+            write!(f, "one for each person by {}, ", self.rules.said.identified_by.join(" or "))?;
+        }
         match round {
             Some(round) => write!(f, "drawn by round {round} of drand")?,
             None => f.write_str("drawn by the secrets of all parties")?,

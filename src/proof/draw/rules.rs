@@ -30,6 +30,23 @@ pub struct Rules {
     pub key: String,
     /// Whose randomness decides.
     pub randomness: Source,
+    /// Who has one lot. Rules from before this could be told say nothing: it was each browser.
+    #[serde(default)]
+    pub one_lot_per: OneLotPer,
+    /// What tells one person from another, where each has one lot: what names them, a word each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identified_by: Vec<String>,
+}
+
+/// Who has one lot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OneLotPer {
+    /// Each browser: who uses several has several.
+    #[default]
+    Browser,
+    /// Each person, on all devices, and nobody takes part who is not known.
+    Person,
 }
 
 /// Whose randomness decides. Never changed, whatever happens.
@@ -81,6 +98,9 @@ impl Rules {
         }
         if from_hex::<32>(&self.line).is_none() {
             return bad("`line` is not 32 bytes of hex");
+        }
+        if (self.one_lot_per == OneLotPer::Person) == self.identified_by.is_empty() {
+            return bad("they do not say what a person is known by who has one lot");
         }
         match &self.randomness {
             Source::Drand { chain, .. } if chain != drand::QUICKNET => {

@@ -208,8 +208,8 @@ impl Visit<'_> {
             Ok(moved) => Ok(moved),
             Err(NotMoved::Held) => {
                 person::look(self.room, &mut self.who, &self.proxy.event);
-                let mine =
-                    self.who.ticket.filter(|mine| mine.number == ticket.number && self.who.person.is_some());
+                let mine = self.who.ticket.filter(|_| self.who.person.is_some());
+                let mine = mine.filter(|mine| person::is_same(mine, &ticket));
                 mine.ok_or(NoArrival::Foreign)
             }
             Err(NotMoved::Gone) => Err(NoArrival::Unknown),

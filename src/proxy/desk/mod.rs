@@ -383,7 +383,9 @@ impl Visit<'_> {
                 };
                 let taken =
                     person::settle(self.proxy, self.room, &mut self.who, Some(given.ticket), self.now);
-                if (taken || person::counts(self.room, &self.who)) && !self.room.line.people_kept().await {
+                // A lot is on the disk by now, and whose it is with it.
+                let others = person::counts(self.room, &self.who) && given.ticket.index.is_none();
+                if (taken || others) && !self.room.line.people_kept().await {
                     return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
                 }
                 // Another device of the same person may have been quicker: then that one's place counts.
@@ -419,29 +421,25 @@ impl Visit<'_> {
 
     /// A place among those who will be drawn, else the next number. `None` if nothing could be written down.
     async fn take_place(&self) -> Option<Standing> {
-        let (line, id) = (&self.room.line, self.proxy.random_id());
+        let line = &self.room.line;
+        let ticket = Claims {
+            kind: Kind::Ticket,
+            room: line.id,
+            epoch: line.facts(&self.room.settings.policy).epoch,
+            number: 0,
+            index: None,
+            time: person::joined(self.room, &self.who, self.proxy.clock.unix()),
+            id: self.proxy.random_id(),
+            moves: 0,
+        };
         if line.is_undrawn() {
-            match line.enter(&id).await {
-                Entered::Drawn(index) => return Some(self.give(0, Some(index), id)),
+            match line.enter(ticket, person::key(self.room, &self.who)).await {
+                Entered::Drawn(ticket) => return Some(self.stand(ticket)),
                 Entered::NotKept => return None,
                 Entered::Behind => {}
             }
         }
-        Some(self.give(line.join(self.lane).await?, None, id))
-    }
-
-    fn give(&self, number: u64, index: Option<u32>, id: [u8; 16]) -> Standing {
-        let ticket = Claims {
-            kind: Kind::Ticket,
-            room: self.room.line.id,
-            epoch: self.room.line.facts(&self.room.settings.policy).epoch,
-            number,
-            index,
-            time: person::joined(self.room, &self.who, self.proxy.clock.unix()),
-            id,
-            moves: 0,
-        };
-        self.stand(ticket)
+        Some(self.stand(Claims { number: line.join(self.lane).await?, ..ticket }))
     }
 
     fn claim(&self, form: Option<&Form>, record: Record) -> Response<Answer> {

@@ -26,7 +26,7 @@ fn policy() -> RoomPolicy {
 fn write(line: &Line) -> Pending {
     let load = Load { limit: 1, ..Load::default() };
     let marks = line.with(|room| room.marks());
-    let pending = line.plan(&policy(), load, marks, LotsNews::default(), Moment(2)).unwrap();
+    let pending = line.plan(&policy(), load, marks, LotsNews::default, Moment(2)).unwrap();
     line.publish(&pending, Moment(2));
     pending
 }

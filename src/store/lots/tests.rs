@@ -1,5 +1,7 @@
 //! A draw held by a line and a journal, where every write may be the last one of its process.
 
+mod persons;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +9,15 @@ use super::*;
 use crate::admission::Moment;
 use crate::admission::policy::{PollRule, RoomPolicy};
 use crate::admission::room::{Load, Room};
+use crate::admission::ticket::{Claims, Kind, RoomId};
 use crate::proof::draw::ROUND_AFTER_VOID;
 use crate::proof::draw::drand;
 use crate::proof::draw::randomness::Randomness;
 use crate::proof::draw::reveal::{Party, Reveal, commitment};
-use crate::proof::draw::rules::Source;
+use crate::proof::draw::rules::{OneLotPer, Source};
 use crate::proof::hex;
 use crate::store::journal::{Entry, Journal};
-use crate::store::line::{Entered, Left, Line, Lottery};
+use crate::store::line::{Entered, Left, Line, Lottery, Pending};
 
 const OPENS_AT: u64 = 1_800_000_000_000;
 const SECRETS: [(&str, [u8; 32]); 2] = [("office", [1; 32]), ("notary", [2; 32])];
@@ -69,13 +72,16 @@ impl Disk {
                 .beacon
                 .clone()
                 .unwrap_or_else(|| Source::Reveals { parties: SECRETS.into_iter().map(party).collect() }),
+            one_lot_per: OneLotPer::Browser,
+            identified_by: Vec::new(),
         }
     }
 
     /// A process begins.
     fn line(&self) -> Arc<Line> {
         let (marks, over) = (self.journal.marks("main").unwrap(), self.journal.over("main").unwrap());
-        let left = Left { marks, over, secret: [7; 32], ..Left::default() };
+        let (secret, people) = self.journal.people("main", [7; 32]).unwrap();
+        let left = Left { marks, over, secret, people, ..Left::default() };
         let line = Line::restore("main", &policy(), left, Arc::default(), Moment(1));
         let (lines, leaves) = self.journal.lots("main").unwrap();
         line.set_lots(if lines.is_empty() {
@@ -90,10 +96,20 @@ impl Disk {
 
     /// A beat that comes as far as it does: plans, writes, publishes.
     fn beat(&self, line: &Line, now: u64, reach: u8) {
-        let lots = line.lots_due(UnixTime(now), &self.key, || Some(self.rules()));
+        let lots = || line.lots_due(UnixTime(now), &self.key, || Some(self.rules()));
         let load = Load { limit: 1, ..Load::default() };
         let durable = self.journal.marks("main").unwrap();
         let Some(pending) = line.plan(&policy(), load, durable, lots, Moment(2)) else { return };
+        if reach > 0 {
+            self.write(&pending);
+        }
+        if reach > 1 {
+            line.publish(&pending, Moment(2));
+            line.draw();
+        }
+    }
+
+    fn write(&self, pending: &Pending) {
         let (room, marks) = ("main".to_owned(), pending.marks);
         let entry = Entry {
             room,
@@ -106,13 +122,7 @@ impl Disk {
             moves: pending.moves.clone(),
             reminders: pending.reminders.clone(),
         };
-        if reach > 0 {
-            self.journal.write(&[entry], &[]).unwrap();
-        }
-        if reach > 1 {
-            line.publish(&pending, Moment(2));
-            line.draw();
-        }
+        self.journal.write(&[entry], &[]).unwrap();
     }
 
     fn commitments(&self) -> Vec<String> {
@@ -121,11 +131,17 @@ impl Disk {
     }
 }
 
+/// What somebody comes with.
+fn fresh(id: [u8; 16]) -> Claims {
+    let (kind, room, time) = (Kind::Ticket, RoomId::of("main"), UnixTime(1_799_999_990_000));
+    Claims { kind, room, epoch: 1, number: 0, index: None, time, id, moves: 0 }
+}
+
 /// Enters, with a beat under way; `None` if the process ends first.
 async fn enter(disk: &Disk, line: &Arc<Line>, id: [u8; 16], now: u64, reach: u8) -> Option<Entered> {
     let entering = tokio::spawn({
         let line = Arc::clone(line);
-        async move { line.enter(&id).await }
+        async move { line.enter(fresh(id), None).await }
     });
     // The rules first, if they are not frozen yet, then the place.
     for _ in 0..3 {
@@ -148,8 +164,9 @@ async fn whoever_was_told_of_a_place_is_drawn_whenever_the_process_ends() {
         for step in 0_u8..4 {
             let reach = u8::try_from(ends / 3_u32.pow(step.into()) % 3).unwrap();
             let id = [step; 16];
-            if let Some(Entered::Drawn(index)) = enter(&disk, &line, id, OPENS_AT - 1_000, reach).await {
-                told.push((id, index));
+            if let Some(Entered::Drawn(lot)) = enter(&disk, &line, id, OPENS_AT - 1_000, reach).await {
+                assert_eq!(Claims { index: None, ..lot }, fresh(id));
+                told.push((id, lot.index.unwrap()));
             }
             if reach < 2 {
                 line = disk.line();
@@ -160,7 +177,8 @@ async fn whoever_was_told_of_a_place_is_drawn_whenever_the_process_ends() {
         assert!(line.with(Room::join).is_err(), "a number before the draw");
         let reach = u8::try_from(ends % 3).unwrap();
         disk.beat(&line, OPENS_AT, reach);
-        assert_eq!(line.enter(&[90; 16]).await, Entered::Behind, "closed from the moment it is made out");
+        let late = line.enter(fresh([90; 16]), None).await;
+        assert_eq!(late, Entered::Behind, "closed from the moment it is made out");
         if reach < 2 {
             line = disk.line();
         }
@@ -196,7 +214,8 @@ async fn a_draw_that_is_void_says_when_the_next_one_is_decided_until_it_is() {
     disk.beacon = Some(Source::Drand { chain: drand::QUICKNET.to_owned(), round });
     let redraw = |line: &Line| line.with_lots(|lots| lots.redraw()).unwrap();
     let line = disk.line();
-    assert_eq!(enter(&disk, &line, [1; 16], disk.opens_at_ms - 1, 2).await, Some(Entered::Drawn(0)));
+    let lot = Claims { index: Some(0), ..fresh([1; 16]) };
+    assert_eq!(enter(&disk, &line, [1; 16], disk.opens_at_ms - 1, 2).await, Some(Entered::Drawn(lot)));
     assert_eq!(redraw(&line), None, "nothing is void before the opening");
     // Nothing ran until it was too late to commit to anybody: half a minute before the round.
     let line = disk.line();

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::proof::draw::document::{self, Kept};
 use crate::proof::draw::reveal::{self, Party, Reveal};
-use crate::proof::draw::rules::Source;
+use crate::proof::draw::rules::{OneLotPer, Source};
 
 const OPENS_AT: u64 = 1_800_000_000_000;
 const SECRETS: [(&str, [u8; 32]); 2] = [("office", [1; 32]), ("notary", [2; 32])];
@@ -29,6 +29,8 @@ impl Disk {
             line: hex(&[0; 32]),
             key: hex(key.verifying_key().as_bytes()),
             randomness,
+            one_lot_per: OneLotPer::Browser,
+            identified_by: Vec::new(),
         };
         Self { lines: vec![rules.seal(&key)], key, log: JoinLog::default() }
     }

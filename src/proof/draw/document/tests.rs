@@ -62,6 +62,8 @@ impl Parts {
             line: hex(&Sha256::digest(r#"{"order":"lots"}"#)),
             key: hex(key.verifying_key().as_bytes()),
             randomness: source,
+            one_lot_per: OneLotPer::Browser,
+            identified_by: Vec::new(),
         };
         let mut log = JoinLog::default();
         (0..count).for_each(|index| _ = log.append(leaf(&[index; 16], u64::from(index))));
