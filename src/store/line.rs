@@ -560,15 +560,17 @@ impl Line {
                 if self.ended.get().is_some() {
                     return Entered::NotKept;
                 }
-                mine = match mine {
-                    Some(lot) if self.is_there(&lot) => return Entered::Drawn(lot),
-                    None => match self.take_lot(ticket, person) {
+                if mine.is_none() {
+                    mine = match self.take_lot(ticket, person) {
                         Taking::Lot(lot) => Some(lot),
                         Taking::Frozen => None,
                         Taking::Not(why) => return why,
-                    },
-                    waits => waits,
-                };
+                    };
+                }
+                // That of another device may have been written before this one came.
+                if let Some(lot) = mine.filter(|lot| self.is_there(lot)) {
+                    return Entered::Drawn(lot);
+                }
                 self.hungry.notify_one();
                 if told.changed().await.is_err() {
                     return Entered::NotKept;

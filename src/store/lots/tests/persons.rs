@@ -213,7 +213,7 @@ async fn favour(one_lot_per_person: bool) -> f64 {
         let key = one_lot_per_person.then_some(person);
         asks.push((person, tokio::spawn(async move { line.enter(ticket, key).await })));
     }
-    for _ in 0..TURNS {
+    while !asks.iter().all(|(_, asked)| asked.is_finished()) {
         tokio::task::yield_now().await;
         disk.beat(&line, OPENS_AT - 1_000, 2);
     }
