@@ -217,7 +217,7 @@ impl IdentitySettings {
             (self.certificates, "certificate"),
             (self.invitations.is_some(), "invitation"),
         ];
-        let words = words.into_iter().filter_map(|(is, word)| is.then(|| word.to_owned()));
+        let words = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word.to_owned());
         token.into_iter().chain(words).collect()
     }
 }
