@@ -7,6 +7,10 @@
 //!
 //! Beside it runs a mean over a quarter of that memory. Where the two disagree the line is getting
 //! faster or slower, and a wait told now would be a guess: nothing is told.
+//!
+//! Where nobody waits nothing is called, so nothing is measured, and no pace is told either. A line that
+//! comes back soon goes on with the pace that it had; one that was gone for as long as it had been there
+//! is forgotten, with its pace.
 
 use std::time::Duration;
 
@@ -38,6 +42,8 @@ pub struct Forecast {
     called: u64,
     full: bool,
     told: bool,
+    /// Whether anybody waited in the last step.
+    stands: bool,
 }
 
 impl Default for Forecast {
@@ -50,6 +56,7 @@ impl Default for Forecast {
             called: 0,
             full: false,
             told: false,
+            stands: false,
         }
     }
 }
@@ -65,17 +72,17 @@ impl Forecast {
     /// Closes a step of `elapsed` of the room's clock. `line` is whether anybody waits, `full` whether
     /// every seat is taken.
     pub fn step(&mut self, elapsed: Duration, line: bool, full: bool) {
+        self.stands = line;
         if !line {
-            // A line that comes back soon is the same line.
             self.line = self.line.saturating_sub(elapsed);
             if self.line.is_zero() {
-                *self = Self { slow: self.slow.clone(), quick: self.quick.clone(), ..Self::default() };
+                *self = Self::default();
             }
             return;
         }
         if full && !self.full {
             // What was called until now filled the room.
-            *self = Self { full: true, line: self.line, ..Self::default() };
+            *self = Self { full: true, line: self.line, stands: true, ..Self::default() };
         }
         self.line += elapsed;
         let memory = self.line.mul_f64(LOOK_BACK).clamp(MEMORY_MIN, MEMORY_MAX);
@@ -87,10 +94,10 @@ impl Forecast {
         self.told = self.called >= NUMBERS && self.disagreement() <= within;
     }
 
-    /// Numbers that the line passes, a second; 0 while nothing is known.
+    /// Numbers that the line passes, a second; 0 while nothing is known, and where there is no line.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        self.slow.per_second()
+        if self.stands { self.slow.per_second() } else { 0.0 }
     }
 
     /// How uncertain a wait at this pace is: between the wait divided by one plus this and the wait
@@ -98,7 +105,7 @@ impl Forecast {
     /// `None` while that is not known.
     #[must_use]
     pub fn spread(&self) -> Option<f64> {
-        self.told.then_some(SPREAD)
+        (self.told && self.stands).then_some(SPREAD)
     }
 
     fn disagreement(&self) -> f64 {
@@ -155,12 +162,40 @@ mod tests {
         assert!(after_a_burst(10) > 33.0 && after_a_burst(1_000) < 21.0);
     }
 
+    fn nobody_waits(forecast: &mut Forecast, seconds: u32) {
+        (0..seconds * 10).for_each(|_| forecast.step(BEAT, false, false));
+    }
+
     #[test]
-    fn a_line_that_was_gone_begins_anew_and_keeps_its_pace_as_a_guess() {
+    fn where_nobody_waits_no_pace_is_told_and_a_line_that_comes_back_soon_has_the_one_it_had() {
         let mut forecast = Forecast::default();
         run(&mut forecast, 60, |_| 2);
-        (0..900).for_each(|_| forecast.step(BEAT, false, false));
-        assert_eq!(forecast.spread(), None);
+        forecast.step(BEAT, false, true);
+        assert_eq!((forecast.rate(), forecast.spread()), (0.0, None), "at once");
+        nobody_waits(&mut forecast, 50);
+        assert_eq!((forecast.rate(), forecast.spread()), (0.0, None));
+        run(&mut forecast, 1, |_| 2);
         assert!((forecast.rate() - 20.0).abs() < 1.0, "{}", forecast.rate());
+        assert_eq!(forecast.spread(), Some(SPREAD));
+    }
+
+    #[test]
+    fn a_line_that_was_gone_for_as_long_as_it_stood_is_forgotten_with_its_pace() {
+        let mut forecast = Forecast::default();
+        run(&mut forecast, 60, |_| 2);
+        nobody_waits(&mut forecast, 61);
+        forecast.step(BEAT, true, true);
+        assert_eq!((forecast.rate(), forecast.spread()), (0.0, None), "it begins anew");
+        run(&mut forecast, 20, |_| 1);
+        assert!((forecast.rate() - 10.0).abs() < 1.0, "{}", forecast.rate());
+
+        // All were called at once, and it was over: no pace for those who come minutes later.
+        let mut burst = Forecast::default();
+        burst.called(466);
+        (0..20).for_each(|_| burst.step(BEAT, true, false));
+        assert!(burst.rate() > 150.0, "{}", burst.rate());
+        nobody_waits(&mut burst, 3);
+        burst.step(BEAT, true, false);
+        assert_eq!(burst.rate(), 0.0);
     }
 }
