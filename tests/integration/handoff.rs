@@ -1,7 +1,5 @@
 //! A place moves to another device by a short code: the one has it then, and the other has it no more.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -71,20 +69,23 @@ async fn crowded(site: Site) -> String {
     pass
 }
 
-/// Sends all of a request but its last byte, when its head was judged.
+/// Sends the head of a request. Its body is asked for, so the head was judged, and whoever sent it is known.
 async fn begins(site: Site, end: &str, fields: &[(&str, &str)]) -> TcpStream {
+    const ASKED_FOR: &str = "HTTP/1.1 100 Continue\r\n\r\n";
     let mut stream = TcpStream::connect(site).await.unwrap();
     let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = "connection: close\r\ncontent-length: 2\r\n";
-    let text = format!("POST {ROOM}/{end} HTTP/1.1\r\nhost: {site}\r\n{head}{fields}\r\n{{");
+    let head = "connection: close\r\nexpect: 100-continue\r\ncontent-length: 2\r\n";
+    let text = format!("POST {ROOM}/{end} HTTP/1.1\r\nhost: {site}\r\n{head}{fields}\r\n");
     stream.write_all(text.as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut said = [0; ASKED_FOR.len()];
+    stream.read_exact(&mut said).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&said), ASKED_FOR);
     stream
 }
 
-/// Sends that, and hears the answer.
+/// Sends the body, and hears the answer.
 async fn ends(mut stream: TcpStream) -> (u16, Value) {
-    stream.write_all(b"}").await.unwrap();
+    stream.write_all(b"{}").await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
