@@ -171,8 +171,11 @@ fn pane(
     let texts = layout.texts(language);
     let place = |key: &str| texts.place.get(key).map_or("", String::as_str);
     let waiting_now = facts.state == PlaceState::Waiting;
-    let looks =
-        waiting_now || matches!(facts.state, PlaceState::Prequeue | PlaceState::Late | PlaceState::Slot);
+    let looks = waiting_now
+        || matches!(
+            facts.state,
+            PlaceState::Prequeue | PlaceState::Late | PlaceState::Slot | PlaceState::SoldOut
+        );
     let times = |text: &str| {
         let slot = facts.slot.map(|slot| text.replace("{from}", &slot.from).replace("{until}", &slot.until));
         slot.unwrap_or_default()
@@ -183,7 +186,7 @@ fn pane(
     let lead = match facts.state {
         PlaceState::Waiting => "",
         PlaceState::Prequeue => &drawing,
-        PlaceState::Late => texts.live("late"),
+        PlaceState::Late => place("late"),
         PlaceState::Slot => &slot,
         PlaceState::Called => place("called_text"),
         PlaceState::NoCookies => texts.live("no_cookies"),
@@ -262,6 +265,8 @@ fn pane(
             refused,
             // Whoever is invited types the invitation there instead.
             hands => !room.invites && (leaves(facts.state) || facts.state == PlaceState::Prequeue),
+            // What moved away comes back by a code of the other device.
+            arrives => !room.invites && facts.state == PlaceState::Moved,
             word => facts.word,
             wait => wait(texts, facts),
             note,
@@ -317,7 +322,10 @@ fn heading(texts: &Texts, state: PlaceState) -> &str {
 /// How far the draw is, for whoever is drawn.
 fn drawing(texts: &Texts, facts: &PlaceFacts<'_>) -> String {
     let is_open = facts.standstill == Some(Standstill::Draw);
-    let words = || texts.live(if is_open { "drawing" } else { "prequeue" }).to_owned();
+    let words = || {
+        let key = if is_open { "drawing" } else { "prequeue" };
+        texts.place.get(key).cloned().unwrap_or_default()
+    };
     redraw(texts, facts).filter(|_| is_open).unwrap_or_else(words)
 }
 

@@ -346,7 +346,7 @@ fn the_place_page_shows_where_one_stands() {
     for part in [
         "<dd>1.032</dd>",
         "<dd>4.711</dd>",
-        "<dd>tra 12 e 18 minuti</dd>",
+        "<dd>da 12 a 18 minuti</dd>",
         "Dati delle 10:03",
         "place?return=%2Fprenota%3Fgiorno%3D1%26ora%3D2&amp;lang=de",
     ] {
@@ -356,12 +356,52 @@ fn the_place_page_shows_where_one_stands() {
     assert!(waiting.contains("rooms&#x2f;sala&#x2f;leave") && waiting.contains("Rinuncio al posto"));
     assert!(show(PlaceState::Waiting, None, "fr").contains("<dd>1\u{202f}032</dd>"));
     let held = show(PlaceState::Waiting, Some(Standstill::Upstream), "it");
-    assert!(held.contains("La coda è ferma perché") && !held.contains("tra 12"));
+    assert!(held.contains("La coda è ferma perché") && !held.contains("da 12"));
     let called = show(PlaceState::Called, None, "en");
     assert!(called.contains("action=\"&#x2f;.tornello&#x2f;v1&#x2f;rooms&#x2f;sala&#x2f;claims\""));
     assert!(called.contains("name=\"return\" value=\"&#x2f;prenota?giorno=1&amp;ora=2\""));
     assert!(show(PlaceState::Unknown, None, "it").contains("rooms&#x2f;sala&#x2f;tickets"));
     assert!(pages.place(&facts("altra", PlaceState::Waiting, None, &back, language("it"))).is_err());
+}
+
+#[test]
+fn a_page_promises_only_what_it_does() {
+    const STAY: [&str; 5] = [
+        "lascia aperta",
+        "keep this page open",
+        "Lassen Sie diese Seite geöffnet",
+        "laissez cette page ouverte",
+        "pustite to stran odprto",
+    ];
+    let sala = room("sala", "Titolo", None);
+    let asks = RoomPage { name: "asks".into(), asks: true, ..sala.clone() };
+    let pages = Pages::build(&[sala, asks], &Look::default()).unwrap();
+    let back = ReturnPath::default();
+    let show = |state, standstill| {
+        let page = pages.place(&facts("sala", state, standstill, &back, language("en"))).unwrap();
+        text(&page).to_owned()
+    };
+    // Nothing comes by itself to who has no scripts: there is a way to look again.
+    for (state, standstill) in [
+        (PlaceState::Prequeue, None),
+        (PlaceState::Prequeue, Some(Standstill::Draw)),
+        (PlaceState::Late, None),
+        (PlaceState::SoldOut, None),
+    ] {
+        let page = show(state, standstill);
+        assert!(STAY.iter().all(|words| !page.contains(words)), "{state:?}: {page}");
+        assert!(page.contains(">Update</a>"), "{state:?}: {page}");
+    }
+    let moved = show(PlaceState::Moved, None);
+    assert!(moved.contains("type it on this page") && moved.contains("sala&#x2f;arrival"), "{moved}");
+    // Who is asked is not taken in.
+    let live = |name| {
+        let page = pages.waiting(name, language("en"), Coding::Identity, retry()).unwrap();
+        text(&page).to_owned()
+    };
+    let (taken, asked) = ("takes you in when it is your turn", "you go in by a button");
+    assert!(live("sala").contains(taken) && !live("sala").contains(asked));
+    assert!(live("asks").contains(asked) && !live("asks").contains(taken));
 }
 
 #[test]

@@ -140,6 +140,7 @@ fn prepare(layout: &Layout, room: &RoomPage, language: Language) -> Result<Codin
                 live => value(&texts.live),
                 lanes => room.lanes,
                 invites => room.invites,
+                asks => room.asks,
                 message,
                 message_language,
             },

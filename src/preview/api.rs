@@ -10,7 +10,7 @@ use crate::clock::Clock;
 
 /// What the operator says.
 pub(super) const MESSAGE: [(&str, &str); 5] = [
-    ("it", "Ce n'è per tutte le domande che arrivano entro le 18 di venerdì."),
+    ("it", "I fondi bastano per tutte le domande che arrivano entro le 18 di venerdì."),
     ("en", "There is enough for every application that arrives by 18:00 on Friday."),
     ("de", "Es reicht für alle Anträge, die bis Freitag, 18 Uhr, eingehen."),
     ("fr", "Il y en a pour toutes les demandes qui arrivent avant vendredi 18 h."),
