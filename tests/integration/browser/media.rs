@@ -154,7 +154,7 @@ async fn judged(theme: Theme, at: std::net::SocketAddr) -> Vec<String> {
         if !browser.shows_progress().await {
             wrong.push(format!("{path}, forced colours: progress cannot be seen"));
         }
-        keep_picture(&browser, &format!("{path}-forced")).await;
+        keep_picture(&browser, &format!("{path}-forced"), false).await;
 
         browser.prefers(&[("prefers-reduced-motion", "reduce")]).await;
         wrong.extend(told(&path, "less motion", &browser.run(MOVES).await));
@@ -168,7 +168,7 @@ async fn judged(theme: Theme, at: std::net::SocketAddr) -> Vec<String> {
             let holds = browser.execute(HOLDS, vec![json!("(prefers-contrast: more)")]).await.unwrap();
             assert_eq!(holds, true);
             wrong.extend(told(&path, &format!("more contrast, {scheme}"), &browser.run(FAINT).await));
-            keep_picture(&browser, &format!("{path}-contrast-{scheme}")).await;
+            keep_picture(&browser, &format!("{path}-contrast-{scheme}"), false).await;
         }
         browser.dark(false).await;
 
@@ -179,7 +179,7 @@ async fn judged(theme: Theme, at: std::net::SocketAddr) -> Vec<String> {
         let letters = "document.documentElement.style.fontSize = arguments[0]";
         browser.execute(letters, vec![json!("200%")]).await.unwrap();
         wrong.extend(told(&path, "letters at 200 %", &browser.run(LARGE).await));
-        keep_picture(&browser, &format!("{path}-letters")).await;
+        keep_picture(&browser, &format!("{path}-letters"), false).await;
     }
     assert!(moving > 0, "nothing moves for anybody, so that nothing can be seen to stand still");
     assert!(faint > 0, "nothing is faint for anybody, so that nothing can be seen to be mended");

@@ -75,15 +75,28 @@ axe.run(document, { runOnly: ["color-contrast"], resultTypes: ["violations"] }).
   error => done([String(error)]));
 "#;
 
-/// A picture of every page, in the folder that `TORNELLO_PICTURES` names.
-pub(super) async fn keep_picture(browser: &Browser, path: &str) {
-    let Some(folder) = std::env::var_os("TORNELLO_PICTURES") else { return };
-    let file = Path::new(&folder).join(format!("{}.png", path[1..].replace('/', "-")));
-    std::fs::write(file, browser.screenshot().await.unwrap()).unwrap();
+/// Where somebody wants a picture of everything.
+fn gallery() -> Option<PathBuf> {
+    std::env::var_os("TORNELLO_PICTURES").map(PathBuf::from)
 }
 
-/// What the page is wider than a telephone's screen by.
-const OVERFLOW: &str = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+/// Keeps a picture there, else in `pictures` where cargo has tests write.
+pub(super) fn keep(name: &str, picture: &[u8]) {
+    let folder = gallery().unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+}
+
+/// Keeps a picture of the page at this path: of `one` always, of others where everything is wanted.
+pub(super) async fn keep_picture(browser: &Browser, path: &str, one: bool) {
+    if one || gallery().is_some() {
+        keep(&path[1..].replace('/', "-"), &browser.screenshot().await.unwrap());
+    }
+}
+
+/// What the page is wider than its window by.
+pub(super) const OVERFLOW: &str =
+    "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
 
 async fn judged(theme: Theme, at: SocketAddr) -> Vec<String> {
     let habits = Habits { language: "en", javascript: true, cookies: true };
@@ -92,9 +105,12 @@ async fn judged(theme: Theme, at: SocketAddr) -> Vec<String> {
     // A narrow telephone, which is also 1280 px at 400 %.
     browser.view(320, 640, 1.0).await;
     let mut wrong = Vec::new();
-    for language in Language::all() {
-        for sheet in SHEETS {
+    let languages = Language::all().count();
+    for (row, language) in Language::all().enumerate() {
+        for (turn, sheet) in SHEETS.iter().enumerate() {
             let path = format!("/{}/{}/{}", theme.name(), language.tag(), sheet.name);
+            // Each state is kept once, light and dark, the languages in turn.
+            let one = turn % languages == row;
             browser.goto(&format!("http://{at}{path}")).await.unwrap();
             browser.settles(&path, sheet).await;
             let lang =
@@ -104,14 +120,15 @@ async fn judged(theme: Theme, at: SocketAddr) -> Vec<String> {
             if overflow.as_i64() != Some(0) {
                 wrong.push(format!("{path}: {overflow} px too wide at 320 px"));
             }
+            keep_picture(&browser, &path, one).await;
             browser.execute(&axe, Vec::new()).await.unwrap();
             let found = browser.execute_async(JUDGE, Vec::new()).await.unwrap();
             wrong.extend(found.as_array().unwrap().iter().map(|rule| format!("{path}: {rule}")));
             browser.dark(true).await;
             let found = browser.execute_async(CONTRAST, Vec::new()).await.unwrap();
             wrong.extend(found.as_array().unwrap().iter().map(|rule| format!("{path}, dark: {rule}")));
+            keep_picture(&browser, &format!("{path}-dark"), one).await;
             browser.dark(false).await;
-            keep_picture(&browser, &path).await;
         }
     }
     wrong.extend(browser.complaints().await);
