@@ -16,6 +16,8 @@ mod firefox;
 mod handoff;
 #[path = "browser/invited.rs"]
 mod invited;
+#[path = "browser/matrix.rs"]
+mod matrix;
 #[path = "browser/media.rs"]
 mod media;
 #[path = "browser/moved.rs"]
@@ -28,6 +30,8 @@ mod payloads;
 mod sheets;
 #[path = "browser/socket.rs"]
 mod socket;
+#[path = "browser/window.rs"]
+mod window;
 
 use std::collections::VecDeque;
 use std::path::Path;

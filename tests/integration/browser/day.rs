@@ -199,6 +199,11 @@ impl Person {
         Self { at: day.address(), ticket, pass: String::new() }
     }
 
+    /// Has the place of this code.
+    pub(super) fn holds(day: &Day, code: &str) -> Self {
+        Self { at: day.address(), ticket: code.to_owned(), pass: String::new() }
+    }
+
     /// The number, also one that was drawn.
     pub(super) async fn number(&self) -> u64 {
         let fields = [("tornello-ticket", self.ticket.as_str())];

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::day::{ask, until};
+use super::window::PHONE;
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
@@ -133,8 +134,25 @@ impl Browser {
         self.command("goog/cdp/execute", command).await;
     }
 
-    /// A command of chromedriver that WebDriver does not have.
-    async fn command(&self, name: &str, body: Value) -> Value {
+    /// A telephone with a touch screen, until its tab is closed.
+    pub(super) async fn becomes_a_phone(&self) {
+        const NAME: &str = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) \
+            Chrome/140.0.0.0 Mobile Safari/537.36";
+        let (width, height) = PHONE;
+        for (command, params) in [
+            (
+                "Emulation.setDeviceMetricsOverride",
+                json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": true }),
+            ),
+            ("Emulation.setTouchEmulationEnabled", json!({ "enabled": true, "maxTouchPoints": 5 })),
+            ("Emulation.setUserAgentOverride", json!({ "userAgent": NAME })),
+        ] {
+            self.command("goog/cdp/execute", json!({ "cmd": command, "params": params })).await;
+        }
+    }
+
+    /// A command that the client does not have, by its path in the session.
+    pub(super) async fn command(&self, name: &str, body: Value) -> Value {
         let path = format!("/session/{}/{name}", self.session);
         let fields = [("content-type", "application/json")];
         let reply = ask(self.driver.address, Method::POST, &path, &fields, &body.to_string()).await;

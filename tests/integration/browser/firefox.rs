@@ -1,4 +1,4 @@
-//! The same path in Firefox: Debian's, spoken to by Marionette, the protocol that geckodriver translates
+//! Firefox: Debian's, spoken to by Marionette, the protocol that geckodriver translates
 //! WebDriver into. Debian 12 has no geckodriver, and its binary would come from a third place.
 //!
 //! A message is its length in decimal, a colon, and JSON: `[0, id, command, parameters]` there,
@@ -7,21 +7,21 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, SemaphorePermit};
 
-use super::day::{Day, Person, SERVICE, until};
+use super::day::until;
 use super::driver::{Habits, may_open, turn};
 use super::media::HOLDS;
-use super::{ENGLISH, NO_SCRIPT, ONE_SEAT, WISH};
+use super::window::PHONE;
 
 const FIREFOX: &str = "/usr/bin/firefox-esr";
-const TAB: &str = "\u{e004}";
-const SHIFT: &str = "\u{e008}";
-const ENTER: &str = "\u{e007}";
-const ASKS: &str = "page_asks = true\ncall = \"5m\"\n";
+/// Keeps no cookies, nor anything else that a page would keep.
+const NO_COOKIES: u8 = 2;
 
 /// A browser with one window, gone when dropped.
 pub(super) struct Firefox {
@@ -56,7 +56,6 @@ fn preferences(habits: Habits) -> String {
     let mut all = vec![
         ("marionette.port", json!(0)),
         ("intl.accept_languages", json!(habits.language)),
-        ("javascript.enabled", json!(habits.javascript)),
         ("accessibility.tabfocus", json!(7)),
         ("app.normandy.enabled", json!(false)),
         ("browser.safebrowsing.downloads.remote.enabled", json!(false)),
@@ -95,7 +94,9 @@ impl Firefox {
         let wire = Mutex::new(Wire { stream: BufReader::new(stream), sent: 0 });
         let browser = Self { process, wire, _profile: profile, _turn: turn };
         assert_eq!(browser.wire.lock().await.read().await["applicationType"], "gecko");
-        browser.must("NewSession", json!({})).await;
+        // Asked whether a form shall be sent again, the person says yes.
+        browser.must("NewSession", json!({ "unhandledPromptBehavior": "accept" })).await;
+        browser.is_set(habits).await;
         Some(browser)
     }
 
@@ -113,7 +114,7 @@ impl Firefox {
         }
     }
 
-    async fn must(&self, name: &str, parameters: Value) -> Value {
+    pub(super) async fn must(&self, name: &str, parameters: Value) -> Value {
         let done = self.command(name, parameters).await;
         done.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
@@ -131,62 +132,53 @@ impl Firefox {
 
     /// What the person sets, by Firefox's name for it, until the page knows of it.
     pub(super) async fn sets(&self, name: &str, value: u8, holds: &str) {
-        self.must("Marionette:SetContext", json!({ "value": "chrome" })).await;
-        let set = "Services.prefs.setIntPref(...arguments)";
-        self.must("ExecuteScript", json!({ "script": set, "args": [name, value] })).await;
-        self.must("Marionette:SetContext", json!({ "value": "content" })).await;
+        self.in_browser("Services.prefs.setIntPref(...arguments)", json!([name, value])).await;
         until(holds, async || (self.run(HOLDS, holds).await.ok()? == true).then_some(())).await;
     }
 
-    /// What a reader sees of the first visible element that `css` finds; empty if there is none.
-    async fn text(&self, css: &str) -> String {
-        let script = "for (const it of document.querySelectorAll(arguments[0]))
-            if (it.checkVisibility() && it.innerText.trim()) return it.innerText.trim();
-            return ''";
-        self.run(script, css).await.ok().and_then(|text| Some(text.as_str()?.to_owned())).unwrap_or_default()
+    /// Runs a script with the rights of the browser itself.
+    async fn in_browser(&self, script: &str, arguments: Value) {
+        self.must("Marionette:SetContext", json!({ "value": "chrome" })).await;
+        self.must("ExecuteScript", json!({ "script": script, "args": arguments })).await;
+        self.must("Marionette:SetContext", json!({ "value": "content" })).await;
     }
 
-    async fn shows(&self, css: &str, text: &str) {
-        until(&format!("{css}: {text}"), async || self.text(css).await.contains(text).then_some(())).await;
+    /// Has what the person sets, for pages that come from now on.
+    pub(super) async fn is_set(&self, habits: Habits) {
+        const SET: &str = "
+            const [script, cookies, none] = arguments, name = 'network.cookie.cookieBehavior';
+            Services.prefs.setBoolPref('javascript.enabled', script);
+            cookies ? Services.prefs.clearUserPref(name) : Services.prefs.setIntPref(name, none);
+        ";
+        self.in_browser(SET, json!([habits.javascript, habits.cookies, NO_COOKIES])).await;
     }
 
-    /// Keys held down together, as the person's keyboard would send them to whatever has the focus.
-    async fn keys(&self, keys: &[&str]) {
-        let down = keys.iter().map(|key| json!({ "type": "keyDown", "value": key }));
-        let up = keys.iter().rev().map(|key| json!({ "type": "keyUp", "value": key }));
-        let all: Vec<Value> = down.chain(up).collect();
-        let actions = json!([{ "type": "key", "id": "keyboard", "actions": all }]);
-        self.must("PerformActions", json!({ "actions": actions })).await;
+    /// A telephone with a touch screen, until its tab is closed: what the tools for developers do.
+    pub(super) async fn becomes_a_phone(&self) {
+        const NAME: &str = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0";
+        const PHONE_OF: &str = "
+            const [width, height, name] = arguments, browser = gBrowser.selectedBrowser;
+            Object.assign(browser.browsingContext, { inRDMPane: true, touchEventsOverride: 'enabled', customUserAgent: name });
+            for (const [side, length] of [['width', width], ['height', height]])
+              for (const rule of [side, 'min-' + side, 'max-' + side]) browser.style.setProperty(rule, length + 'px');
+        ";
+        let (width, height) = PHONE;
+        self.in_browser(PHONE_OF, json!([width, height, NAME])).await;
     }
 
-    /// Presses what `css` finds, reached by Tab, or back by Shift and Tab, and pressed by Enter. Not round
-    /// by the browser's own controls, where nothing without a window has the focus.
-    async fn press_by(&self, way: &[&str], css: &str) {
-        let here =
-            "const it = document.activeElement; return it.matches(arguments[0]) && it.checkVisibility()";
-        until(css, async || {
-            if self.run(here, css).await.ok()? == true {
-                return Some(());
-            }
-            self.keys(way).await;
-            None
-        })
-        .await;
-        self.keys(&[ENTER]).await;
-    }
-
-    async fn press(&self, css: &str) {
-        self.press_by(&[TAB], css).await;
+    pub(super) async fn screenshot(&self) -> Vec<u8> {
+        let taken = self.must("TakeScreenshot", json!({ "full": false })).await;
+        STANDARD.decode(taken["value"].as_str().unwrap()).unwrap()
     }
 
     /// The tab is closed; another has none of what the first kept for itself.
-    async fn closes_and_opens(&self) {
+    pub(super) async fn closes_and_opens(&self) {
         let opened = self.must("NewWindow", json!({ "type": "tab", "focus": true })).await;
         self.must("CloseWindow", json!({})).await;
         self.must("SwitchToWindow", json!({ "handle": opened["handle"] })).await;
     }
 
-    async fn address(&self) -> String {
+    pub(super) async fn address(&self) -> String {
         self.must("GetCurrentURL", json!({})).await["value"].as_str().unwrap().to_owned()
     }
 }
@@ -196,71 +188,4 @@ impl Drop for Firefox {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_firefox_with_javascript_the_keyboard_leads_in_and_nothing_loses_the_place() {
-    let Some(browser) = Firefox::open(ENGLISH).await else { return };
-    let day = Day::begin(&format!("{ASKS}{ONE_SEAT}")).await;
-    let inside = Person::walks_in(&day).await;
-    browser.goto(&day.url("/")).await;
-    browser.shows("[data-f=number]", "1").await;
-    browser.goto(&day.url(WISH)).await;
-    browser.shows("[data-f=number]", "1").await;
-    browser.must("Refresh", json!({})).await;
-    browser.shows("[data-f=number]", "1").await;
-    browser.must("Back", json!({})).await;
-    browser.shows("[data-f=number]", "1").await;
-    browser.closes_and_opens().await;
-    browser.goto(&day.url(WISH)).await;
-    browser.shows("[data-f=number]", "1").await;
-    assert_eq!(day.board().await["issued"], 1, "coming back took another number");
-
-    inside.goes().await;
-    browser.shows("[role=alert]", "Go in when you are ready.").await;
-    browser.shows("[data-f=call]", "Your turn stands for about").await;
-    browser.press("[data-do=extend]").await;
-    let more = "const asked = new XMLHttpRequest();
-        asked.open('GET', arguments[0], false); asked.send(); return JSON.parse(asked.responseText).call.extensions";
-    until("more time", async || {
-        (browser.run(more, "/.tornello/v1/rooms/sala/ticket").await.ok()? == 9).then_some(())
-    })
-    .await;
-    browser.press_by(&[SHIFT, TAB], "[data-do=enter]").await;
-    browser.shows("h1", SERVICE).await;
-    assert_eq!(browser.address().await, day.url(WISH));
-    browser.must("Refresh", json!({})).await;
-    browser.shows("h1", SERVICE).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_firefox_without_javascript_buttons_lead_in_and_nothing_loses_the_place() {
-    let Some(browser) = Firefox::open(NO_SCRIPT).await else { return };
-    let day = Day::begin(&format!("call = \"5m\"\n{ONE_SEAT}")).await;
-    let inside = Person::walks_in(&day).await;
-    browser.goto(&day.url(WISH)).await;
-    browser.shows("h1", "C'è una coda").await;
-    browser.press("form button").await;
-    browser.shows("dl div:last-child dd", "1").await;
-    let place = browser.address().await;
-    browser.must("Refresh", json!({})).await;
-    browser.shows("dl div:last-child dd", "1").await;
-    browser.must("Back", json!({})).await;
-    browser.shows("h1", "C'è una coda").await;
-    browser.press("form button").await;
-    browser.shows("dl div:last-child dd", "1").await;
-    browser.closes_and_opens().await;
-    browser.goto(&place).await;
-    browser.shows("dl div:last-child dd", "1").await;
-    assert_eq!(day.board().await["issued"], 1, "coming back took another number");
-
-    inside.goes().await;
-    until("the board calls", async || (day.board().await["cursor"] == 1).then_some(())).await;
-    browser.press("a.button").await;
-    browser.shows("form.act button", "Entra nel servizio").await;
-    browser.press("form[action$=extension] button").await;
-    browser.shows(".soft", "Il tuo turno vale ancora").await;
-    browser.press("form[action$=claims] button").await;
-    browser.shows("h1", SERVICE).await;
-    assert_eq!(browser.address().await, day.url(WISH));
 }
