@@ -3,7 +3,9 @@
 //! Nobody can see further ahead than they have looked back, so the pace is taken over a part of the
 //! time for which there has been a line: seconds after a rush began, minutes in the third hour. It
 //! counts numbers, also those that were given up, because `ahead` counts them. The calls that only fill
-//! the empty seats of an opening door say nothing of the pace that follows.
+//! the empty seats of an opening door say nothing of the pace that follows, and of the time until the first of
+//! those who came through it has gone seconds are remembered. Until some have been called after that no pace is
+//! shown: whoever reckons by too low a one sleeps past the turn, and others go in before.
 //!
 //! Beside it runs a mean over a quarter of that memory. Where the two disagree the line is getting
 //! faster or slower, and a wait told now would be a guess: nothing is told.
@@ -24,6 +26,8 @@ const MEMORY_MAX: Duration = Duration::from_secs(900);
 const QUICKER: u32 = 4;
 /// Nothing is told before so many numbers were called at full seats.
 const NUMBERS: u64 = 50;
+/// No pace is shown before so many were.
+const FEWEST: u64 = 20;
 /// A wait is told where the two means differ by at most this factor; while it is told, by the wider one.
 const AGREE: f64 = 1.25;
 const STILL_AGREE: f64 = 1.6;
@@ -85,7 +89,8 @@ impl Forecast {
             *self = Self { full: true, line: self.line, stands: true, ..Self::default() };
         }
         self.line += elapsed;
-        let memory = self.line.mul_f64(LOOK_BACK).clamp(MEMORY_MIN, MEMORY_MAX);
+        let line = if self.called == 0 { Duration::ZERO } else { self.line };
+        let memory = line.mul_f64(LOOK_BACK).clamp(MEMORY_MIN, MEMORY_MAX);
         self.slow.remember(memory);
         self.quick.remember(memory / QUICKER);
         self.slow.step(elapsed);
@@ -94,9 +99,15 @@ impl Forecast {
         self.told = self.called >= NUMBERS && self.disagreement() <= within;
     }
 
-    /// Numbers that the line passes, a second; 0 while nothing is known, and where there is no line.
+    /// Numbers that the line passes, a second; 0 while that is not known, and where there is no line.
     #[must_use]
     pub fn rate(&self) -> f64 {
+        if self.full && self.called < FEWEST { 0.0 } else { self.guess() }
+    }
+
+    /// The same, also where it rests on few.
+    #[must_use]
+    pub fn guess(&self) -> f64 {
         if self.stands { self.slow.per_second() } else { 0.0 }
     }
 
@@ -149,6 +160,22 @@ mod tests {
         run(&mut forecast, 120, |_| 8);
         assert_eq!(forecast.spread(), Some(SPREAD));
         assert!((forecast.rate() - 80.0).abs() < 8.0, "{}", forecast.rate());
+    }
+
+    #[test]
+    fn what_follows_a_room_that_was_filled_too_well_is_shown_when_it_is_known() {
+        let mut forecast = Forecast::default();
+        // More were called than there are seats: the next are when those have gone in.
+        run(&mut forecast, 60, |_| 0);
+        for called in 1..FEWEST {
+            forecast.called(1);
+            forecast.step(BEAT / 4, true, true);
+            assert!(forecast.rate().abs() < f64::EPSILON, "{} after {called}", forecast.rate());
+        }
+        forecast.called(1);
+        forecast.step(BEAT / 4, true, true);
+        let ten_times = 40.0 / 10.0;
+        assert!(forecast.rate() > ten_times, "of the minute before seconds count: {}", forecast.rate());
     }
 
     #[test]

@@ -84,8 +84,10 @@ pub struct LaneFacts {
     pub cursor: u64,
     /// Highest number given.
     pub issued: u64,
-    /// Numbers that the lane passes, a second.
+    /// Numbers that the lane passes, a second; 0 while that is not known.
     pub rate: f64,
+    /// The same, also where it rests on few.
+    pub guess: f64,
     /// How uncertain a wait at that pace is; see [`Forecast::spread`](super::forecast::Forecast).
     pub spread: Option<f64>,
     /// Claims without a seat yet.

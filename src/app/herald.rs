@@ -68,7 +68,7 @@ async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
         let mut due: Vec<(Turn, LaneFacts)> = Vec::new();
         for lane in lanes {
             let (cursor, most) = (lane.id.origin() + lane.cursor, BATCH - due.len());
-            let turns = room.line.reminders(|all| all.due(cursor, lane.rate, ahead, most));
+            let turns = room.line.reminders(|all| all.due(cursor, lane.guess, ahead, most));
             due.extend(turns.into_iter().map(|turn| (turn, lane)));
         }
         if due.is_empty() {
@@ -83,7 +83,7 @@ async fn tell_all_due(proxy: Arc<Proxy>, name: String) {
                 let number = place(turn.number);
                 let people = number.saturating_sub(lane.cursor + 1);
                 let state = if number <= lane.cursor { "called" } else { "soon" };
-                let wait = (lane.rate > 0.0).then(|| (people as f64 / lane.rate * 1000.0).round());
+                let wait = (lane.guess > 0.0).then(|| (people as f64 / lane.guess * 1000.0).round());
                 json!({ "token": turn.token, "state": state, "ahead": people, "wait_ms": wait })
             })
             .collect();

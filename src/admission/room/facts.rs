@@ -75,7 +75,7 @@ pub struct RoomFacts {
     pub cursor: u64,
     /// Highest number given.
     pub issued: u64,
-    /// Numbers that the line passes, a second.
+    /// Numbers that the line passes, a second; 0 while that is not known.
     pub rate: f64,
     /// How uncertain a wait at that pace is; see [`Forecast::spread`](super::super::forecast::Forecast).
     pub spread: Option<f64>,

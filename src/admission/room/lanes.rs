@@ -78,6 +78,7 @@ impl Lane {
             cursor: place(cursor),
             issued: place(issued),
             rate: self.forecast.rate(),
+            guess: self.forecast.guess(),
             spread: self.forecast.spread(),
             front_row: self.front.len(),
             late: self.late.len(),
