@@ -39,6 +39,7 @@ pub(super) struct Claim {
 /// A board, without what this client does not need.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub(super) struct Board {
+    pub(super) state: String,
     pub(super) epoch: u64,
     pub(super) cursor: u64,
     pub(super) rate: f64,
@@ -140,10 +141,18 @@ impl Board {
         self.epoch != place.epoch || place.number <= self.cursor
     }
 
-    /// Between when and when from now this number will be let in, as the waiting page tells people.
-    /// It says whole minutes; where times are compressed, its minutes are compressed with them, or
-    /// "in less than a minute" would be true of any wait.
+    /// Whether nobody is called.
+    pub(super) fn stands_still(&self) -> bool {
+        self.state == "held"
+    }
+
+    /// Between when and when from now this number will be let in, as the waiting page tells people: where
+    /// the line stands still it says that, and no time. It says whole minutes; where times are compressed, its
+    /// minutes are compressed with them, or "in less than a minute" would be true of any wait.
     pub(super) fn announces(&self, number: u64, time_scale: f64) -> Option<(Duration, Duration)> {
+        if self.stands_still() {
+            return None;
+        }
         let ahead = number.saturating_sub(self.cursor).saturating_sub(1);
         let told = Estimate::of(ahead, self.rate / time_scale, self.spread)?;
         let compressed = |minutes: u64| super::law::seconds(minutes as f64 * 60.0 / time_scale);
@@ -182,6 +191,7 @@ mod tests {
 
     fn at_rate(rate: f64) -> Board {
         Board {
+            state: "queueing".into(),
             epoch: 1,
             cursor: 100,
             rate,
@@ -235,6 +245,8 @@ mod tests {
         assert_eq!(at_rate(2.0).announces(1_300, 1.0), Some((seconds(480), seconds(780))));
         assert_eq!(at_rate(40.0).announces(1_300, 20.0), Some((seconds(24), seconds(39))));
         assert_eq!(at_rate(0.0).announces(1_300, 20.0), None);
+        let held = Board { state: "held".into(), ..at_rate(2.0) };
+        assert_eq!(held.announces(1_300, 1.0), None, "the page says that the line stands still");
     }
 
     #[test]

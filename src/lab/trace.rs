@@ -43,6 +43,8 @@ pub(super) struct Trace {
     pub(super) announced: Option<(Moment, Moment)>,
     /// The same as they were told at each look.
     pub(super) told: Vec<(Moment, [Moment; 2])>,
+    /// When they looked and were told that the line stands still.
+    pub(super) stood: Vec<Moment>,
     /// Turns and passes that were over before they could be used.
     pub(super) burnt_turns: u64,
     /// Bytes that the waiting protocol sent, while waiting.
@@ -123,6 +125,8 @@ pub struct PersonRecord {
     pub announced: Option<(Duration, Duration)>,
     /// When they looked, and the earliest and latest moment that they were told then.
     pub told: Vec<(Duration, [Duration; 2])>,
+    /// When they looked and were told that the line stands still.
+    pub stood: Vec<Duration>,
     /// Turns and passes that were over before they could be used.
     pub burnt_turns: u64,
     /// Bytes that the waiting protocol sent to all devices.
@@ -158,6 +162,7 @@ impl PersonRecord {
             admissions: 0,
             announced: None,
             told: Vec::new(),
+            stood: Vec::new(),
             burnt_turns: 0,
             waiting_bytes: 0,
             waited: Duration::ZERO,
@@ -193,6 +198,7 @@ impl PersonRecord {
         self.admissions += trace.admissions;
         self.announced = self.announced.or(trace.announced.map(|(low, high)| (at(low), at(high))));
         self.told.extend(trace.told.into_iter().map(|(look, told)| (at(look), told.map(at))));
+        self.stood.extend(trace.stood.into_iter().map(at));
         self.burnt_turns += trace.burnt_turns;
         self.waiting_bytes += trace.waiting_bytes;
         self.waited += trace.waited;

@@ -87,6 +87,7 @@ impl Device<'_> {
                 Some(board) if board.remaining == Some(0) => return Err(Stop::SoldOut),
                 Some(board) => {
                     called = board.calls(&place);
+                    self.trace.stood.extend(board.stands_still().then(|| self.world.clock.now()));
                     if !called
                         && let Some((low, high)) = board.announces(place.number, world.scenario.time_scale)
                     {

@@ -128,7 +128,7 @@ impl LegSummary {
         let inside = told.iter().filter(|(low, high, admitted)| (low..=high).contains(&admitted)).count();
         let error: f64 = told.iter().map(|(low, high, admitted)| f64::midpoint(*low, *high) - admitted).sum();
         let some = |value: f64| (!told.is_empty()).then(|| value / told.len() as f64);
-        let (told_inside, told_spread) = at_looks(scenario, people);
+        let looks = at_looks(scenario, people);
         let shares = people.iter().map(|person| match kind {
             // Where nobody has to wait, nobody needs a pass.
             Kind::Gateway => f64::from(person.admissions.max(u32::from(person.admitted.is_some()))),
@@ -137,8 +137,9 @@ impl LegSummary {
         Self {
             announced_inside: some(inside as f64),
             announced_error_s: some(error),
-            told_inside,
-            told_spread,
+            told_inside: looks.inside,
+            told_missed_by_hold: looks.missed_by_hold,
+            told_spread: looks.spread,
             order_tau: tau,
             inversions: tau.map(|tau| (1.0 - tau) / 2.0),
             overtakes_max: (after.len() > 1).then(|| overtakes_max(&after)),
@@ -150,26 +151,53 @@ impl LegSummary {
     }
 }
 
+/// What was told at looks, held against what came.
+#[derive(Debug, Default)]
+struct Looks {
+    /// Share of what came true.
+    inside: Option<f64>,
+    /// Share of the others during whose wait the line stood still: when it was told nobody could know.
+    missed_by_hold: Option<f64>,
+    /// End over beginning, median.
+    spread: Option<f64>,
+}
+
 /// How much of what was told at looks came true, and how wide it was. In the first five minutes of a line nobody
 /// knows its pace.
-fn at_looks(scenario: &Scenario, people: &[&PersonRecord]) -> (Option<f64>, Option<f64>) {
-    let Some(begins) = people.iter().filter_map(|person| person.placed).min() else { return (None, None) };
+fn at_looks(scenario: &Scenario, people: &[&PersonRecord]) -> Looks {
+    let Some(begins) = people.iter().filter_map(|person| person.placed).min() else {
+        return Looks::default();
+    };
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes).div_f64(scenario.time_scale);
     let from = begins + minutes(5);
-    let looks: Vec<(bool, f64)> = people
-        .iter()
-        .filter_map(|person| Some((person.admitted?, &person.told)))
-        .flat_map(|(admitted, told)| told.iter().map(move |told| (admitted, *told)))
-        .filter(|(_, (look, _))| *look >= from)
-        .map(|(admitted, (look, [low, high]))| {
+    // Somebody looks all the time, so that no standstill is without a look.
+    let mut stood: Vec<Duration> = people.iter().flat_map(|person| &person.stood).copied().collect();
+    stood.sort_unstable();
+    let stood_in = |look: Duration, admitted: Duration| {
+        let after = stood.partition_point(|stood| *stood < look);
+        stood.get(after).is_some_and(|stood| *stood <= admitted)
+    };
+    let (mut spreads, mut inside, mut by_hold) = (Vec::new(), 0, 0);
+    for person in people {
+        let Some(admitted) = person.admitted else { continue };
+        for &(look, [low, high]) in person.told.iter().filter(|(look, _)| *look >= from) {
             // Waits are told in whole minutes: below one nothing is told apart.
             let wait = |end: Duration| end.saturating_sub(look).max(minutes(1)).as_secs_f64();
-            ((low..=high).contains(&admitted), wait(high) / wait(low))
-        })
-        .collect();
-    let inside = looks.iter().filter(|(inside, _)| *inside).count();
-    let share = (!looks.is_empty()).then(|| inside as f64 / looks.len() as f64);
-    (share, percentile(&sorted(looks.iter().map(|(_, spread)| *spread)), 50))
+            spreads.push(wait(high) / wait(low));
+            if (low..=high).contains(&admitted) {
+                inside += 1;
+            } else {
+                by_hold += usize::from(stood_in(look, admitted));
+            }
+        }
+    }
+    let missed = spreads.len() - inside;
+    let share = |part: usize, all: usize| (all > 0).then(|| part as f64 / all as f64);
+    Looks {
+        inside: share(inside, spreads.len()),
+        missed_by_hold: share(by_hold, missed),
+        spread: percentile(&sorted(spreads.into_iter()), 50),
+    }
 }
 
 /// Requests that the pools had received when the last who needed them was done, without those that served
@@ -422,6 +450,29 @@ mod tests {
         let (inside, spread) = told(&looks);
         assert!((inside.unwrap() - 2.0 / 3.0).abs() < 1e-9);
         assert!((spread.unwrap() - 2.0).abs() < 1e-9, "34 s over 17 s");
+    }
+
+    #[test]
+    fn misses_with_a_standstill_in_their_wait_are_counted_and_stay_misses() {
+        let told = |stood: &[u64]| {
+            let leg = leg(|record| {
+                let [person, other, ..] = record.outcome.people.as_mut_slice() else { panic!("two people") };
+                let told =
+                    [(20_000, [30_000, 35_000]), (26_000, [30_000, 35_000]), (27_000, [38_000, 42_000])];
+                person.told = told.iter().map(|(look, ends)| (ms(*look), ends.map(ms))).collect();
+                (person.placed, person.admitted) = (Some(ms(0)), Some(ms(40_000)));
+                other.stood = stood.iter().copied().map(ms).collect();
+            });
+            (leg.told_inside.unwrap(), leg.told_missed_by_hold)
+        };
+        let third = 1.0 / 3.0;
+        let standstills: [(&[u64], f64); 4] =
+            [(&[], 0.0), (&[24_000], 0.5), (&[19_000, 30_000], 1.0), (&[41_000], 0.0)];
+        for (stood, by_hold) in standstills {
+            let (inside, missed) = told(stood);
+            assert!((inside - third).abs() < 1e-9, "{stood:?}");
+            assert_eq!(missed, Some(by_hold), "{stood:?}");
+        }
     }
 
     #[test]

@@ -124,6 +124,8 @@ metrics! {
         |leg| leg.announced_inside, "nobody was told an interval and then let in";
     "told_inside" "the same, at each look after the line's first five minutes", "≥ 80 %" |it| it >= 0.80, percent,
         |leg| leg.told_inside, "nobody looked, or was told an interval, so late";
+    "told_missed_by_hold" "of the others, those whose wait held a standstill", "" never, percent,
+        |leg| leg.told_missed_by_hold, "nobody was told an interval so late that did not hold";
     "told_spread" "longest over shortest wait told then, median", "≤ 2" |it| it <= 2.0, number,
         |leg| leg.told_spread, "nobody looked, or was told an interval, so late";
     "announced_error" "announced minus real, mean (early rather than late)", "≥ 0 s" |it| it >= 0.0, signed_seconds,

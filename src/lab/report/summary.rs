@@ -55,6 +55,8 @@ pub struct LegSummary {
     /// Share of the looks of those let in, after the first five minutes of the line, at which the interval told
     /// held the moment that came.
     pub told_inside: Option<f64>,
+    /// Share of the others during whose wait the line stood still. They count as missed all the same.
+    pub told_missed_by_hold: Option<f64>,
     /// End over beginning of the waits told at these looks, median.
     pub told_spread: Option<f64>,
     /// Middle of the announced interval minus the wait, mean. Positive: let in earlier than told.
