@@ -37,7 +37,7 @@ pub use trial::{Cause, Verdict};
 pub const BEAT: Duration = Duration::from_millis(50);
 
 /// Queue that is aimed at, of what is at work: a part, and a root.
-const AIM: (f64, f64) = (0.06, 1.0);
+const AIM: (f64, f64) = (0.06, 0.7);
 /// A cut leaves room for chance as if less than the limit were in flight for this part of the time at least:
 /// whoever stood ready to take each permit at the old limit may not do so at the new one.
 const LEFT_IDLE: f64 = 0.5;
