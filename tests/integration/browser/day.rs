@@ -28,7 +28,7 @@ const END: &str = "/fine";
 /// Here its page warns before a visit ends.
 pub(super) const WARNS: &str = "/modulo";
 /// Nothing in these tests takes longer, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Waits for a value, however long it takes within reason.

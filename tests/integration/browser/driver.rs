@@ -40,7 +40,8 @@ pub(super) struct Browser {
     session: String,
     driver: Driver,
     _profile: tempfile::TempDir,
-    _turn: SemaphorePermit<'static>,
+    /// `None` for one that is open beside another, in whose turn it is.
+    _turn: Option<SemaphorePermit<'static>>,
 }
 
 impl Browser {
@@ -56,13 +57,23 @@ impl Browser {
             );
         }
         let turn = turn().await;
+        Some(Self::start(habits, Some(turn)).await)
+    }
+
+    /// Opens a second one, in the same turn: two tests that each had one and waited for another would wait
+    /// for each other. It is to go before the first does.
+    pub(super) async fn beside(&self, habits: Habits) -> Self {
+        Self::start(habits, None).await
+    }
+
+    async fn start(habits: Habits, turn: Option<SemaphorePermit<'static>>) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let driver = Driver::start(profile.path()).await;
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(capabilities(profile.path(), habits));
         let client = builder.connect(&format!("http://{}", driver.address)).await.unwrap();
         let session = client.session_id().await.unwrap().unwrap();
-        Some(Self { client, session, driver, _profile: profile, _turn: turn })
+        Self { client, session, driver, _profile: profile, _turn: turn }
     }
 
     /// What a script that returns something returns on the page.

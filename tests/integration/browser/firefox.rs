@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, SemaphorePermit};
 
-use super::day::until;
+use super::day::{PATIENCE, until};
 use super::driver::{Habits, may_open, turn};
 use super::media::HOLDS;
 use super::window::PHONE;
@@ -37,7 +37,13 @@ struct Wire {
 }
 
 impl Wire {
+    /// What Firefox says next. It has more time than whoever waits for a value, who says which.
     async fn read(&mut self) -> Value {
+        let said = tokio::time::timeout(PATIENCE * 2, self.message()).await;
+        said.expect("Firefox does not answer")
+    }
+
+    async fn message(&mut self) -> Value {
         let mut length = 0;
         loop {
             match self.stream.read_u8().await.unwrap() {

@@ -110,7 +110,13 @@ impl Journey<'_> {
 
     async fn gets_more_time(&self, code: &str) {
         let script = self.habits.javascript;
-        self.window.press(if script { "[data-do=extend]" } else { "form[action$=extension] button" }).await;
+        if script {
+            self.window.press("[data-do=extend]").await;
+        } else {
+            // The page that goes says the same as the one that comes, on which the next button is pressed.
+            let button = "form[action$=extension] button";
+            self.window.leaves(async || self.window.press(button).await).await;
+        }
         until("more time", async || (self.place(code).await["call"]["extensions"] == 9).then_some(())).await;
         self.window.shows(if script { "[data-f=call]" } else { ".soft" }, "Your turn stands for about").await;
     }

@@ -39,7 +39,7 @@ async fn without_cookies_the_code_brings_back_the_place_and_leads_in_elsewhere()
     bare.click("[data-do=use]").await;
     bare.sees("the first place again", |page| page.number.as_deref() == Some("1")).await;
 
-    let browser = Browser::open(ENGLISH).await.unwrap();
+    let browser = bare.beside(ENGLISH).await;
     browser.goto(&day.url("/")).await.unwrap();
     browser.sees("a place", |page| page.number.as_deref() == Some("3")).await;
     browser.click("summary").await;

@@ -145,7 +145,7 @@ impl Window {
     }
 
     /// Another page stands in the place of this one afterwards.
-    async fn leaves(&self, by: impl AsyncFnOnce()) {
+    pub(super) async fn leaves(&self, by: impl AsyncFnOnce()) {
         let marks = "document.documentElement.setAttribute('data-left', arguments[0])";
         self.run(marks, "").await.expect("a page to leave");
         by().await;
