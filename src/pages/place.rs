@@ -200,7 +200,7 @@ fn pane(
         PlaceState::Invited => texts.live("invitation"),
         PlaceState::Misread => texts.live("invitation_misread"),
         PlaceState::Uninvited => texts.live("invitation_unknown"),
-        PlaceState::SoldOut => texts.live("sold_out"),
+        PlaceState::SoldOut => place("sold_out"),
         PlaceState::Ended => texts.live("ended"),
     };
     let (end, button) = match facts.state {

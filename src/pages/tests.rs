@@ -366,12 +366,17 @@ fn the_place_page_shows_where_one_stands() {
 
 #[test]
 fn a_page_promises_only_what_it_does() {
-    const STAY: [&str; 5] = [
+    const STAY: [&str; 10] = [
         "lascia aperta",
         "keep this page open",
         "Lassen Sie diese Seite geöffnet",
         "laissez cette page ouverte",
         "pustite to stran odprto",
+        "questa pagina lo dice",
+        "this page says so",
+        "steht es auf dieser Seite",
+        "cette page l’indiquera",
+        "bo to pisalo na tej strani",
     ];
     let sala = room("sala", "Titolo", None);
     let asks = RoomPage { name: "asks".into(), asks: true, ..sala.clone() };
@@ -399,7 +404,7 @@ fn a_page_promises_only_what_it_does() {
         let page = pages.waiting(name, language("en"), Coding::Identity, retry()).unwrap();
         text(&page).to_owned()
     };
-    let (taken, asked) = ("takes you in when it is your turn", "you go in by a button");
+    let (taken, asked) = ("takes you in when it is your turn", "you then go in by pressing a button");
     assert!(live("sala").contains(taken) && !live("sala").contains(asked));
     assert!(live("asks").contains(asked) && !live("asks").contains(taken));
 }

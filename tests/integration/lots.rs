@@ -275,7 +275,7 @@ async fn an_invitation_has_one_lot_on_all_devices_and_the_page_asks_for_it() {
     assert_eq!(told.len(), 1, "one lot of {DEVICES} devices");
     assert_eq!(gate.running.proxy.live.load().rooms["main"].line.with_lots(|lots| lots.kept()), Some(2));
     let lot = [("it", "stessa partecipazione"), ("en", "the same lot"), ("de", "dasselbe Los")];
-    for (tag, words) in lot.into_iter().chain([("fr", "la même participation"), ("sl", "isti listek")]) {
+    for (tag, words) in lot.into_iter().chain([("fr", "la même participation"), ("sl", "isto udeležbo")]) {
         let page = visit(site, &format!("/.tornello/rooms/main/rules?lang={tag}"), "").await.text();
         assert!(page.contains(words), "{tag}: {page}");
     }

@@ -50,7 +50,7 @@ async fn nobody_who_waits_is_called_in_quiet_hours_and_a_reload_ends_them() {
     assert_eq!(look().await["state"], "waiting", "a seat is free, and it is night");
     let cookie = format!("tornello-ticket-main={ticket}");
     let place = visit(gate.site(), "/.tornello/rooms/main/place?lang=en", &cookie).await.text();
-    assert!(place.contains("nobody is called in quiet hours"), "{place}");
+    assert!(place.contains("nobody is called during quiet hours"), "{place}");
     let rules = visit(gate.site(), "/.tornello/rooms/main/rules?lang=en", "").await.text();
     assert!(rules.contains(&hours), "{rules}");
     gate.apply(&room(&origin, 1, "")).await;
