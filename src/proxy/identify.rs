@@ -224,7 +224,9 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
 
 fn named(headers: &HeaderMap, peer: IpAddr, sources: &Sources<'_>) -> Option<PersonKey> {
     let header = sources.settings.header.as_ref()?;
-    let value = headers.get(header)?.as_bytes();
+    // Of several, one is somebody else's guess: a proxy that appends would let people choose who they are.
+    let mut all = headers.get_all(header).iter();
+    let value = all.next().filter(|_| all.next().is_none())?.as_bytes();
     let believed = is_trusted(peer, sources.trusted) && !value.is_empty() && value.len() <= IDENTITY_MAX;
     believed.then(|| sources.event.person("header", value))
 }
@@ -296,6 +298,13 @@ mod tests {
         assert!(from("192.0.2.1").person.is_none());
         assert_eq!(from("10.0.0.1").user, from("10.0.0.2").user);
         assert_ne!(from("10.0.0.1").user, from("192.0.2.1").user);
+        // One that the client wrote, and the proxy's behind it: nobody, in either order.
+        for other in ["BNCGLI80A41H501X", "RSSMRA80A01H501U"] {
+            let mut headers = headers.clone();
+            headers.append("x-user", other.parse().unwrap());
+            let peer = "10.0.0.1".parse().unwrap();
+            assert!(identify(&headers, peer, peer, None, &sources).person.is_none());
+        }
     }
 
     proptest! {
