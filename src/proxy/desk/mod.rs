@@ -190,7 +190,7 @@ where
     room.recognise(&mut who, &proxy.event);
     record.user = who.user;
     // What is the same for everybody is nobody's.
-    if look && matches!(endpoint, "ticket" | "receipt" | "visit" | "place" | "slot.ics") {
+    if look && matches!(endpoint, "ticket" | "receipt" | "visit" | "place" | "slot.ics" | "draw/proof") {
         person::look(room, &mut who, &proxy.event);
     }
     let lane = if look { LaneId::FIRST } else { lane::lane(live, room, &who, asked, request.headers()) };
