@@ -73,6 +73,16 @@ fn people(judge: &mut Judge<'_, '_>, path: &KeyPath, room: &RawRoom) {
             "whoever takes several lots, and says only after the draw who they are, would choose the best";
         Finding::error(path.key("one_place_per"), message, help).related(path.key("draw"), "the draw")
     });
+    let sources = [identity.jwt.is_some(), identity.header.is_some(), identity.invitations.is_some()];
+    let sources = sources.into_iter().chain([super::listen::asks_for_certificates(&judge.raw.listen)]);
+    let several = sources.filter(|is| *is).count() > 1;
+    judge.refuse_if(person && room.draw.is_some() && several, || {
+        let help = "keep one of `identity.jwt`, `identity.header`, `identity.invitations` and `client_ca`, or write `one_place_per = \"browser\"`, or remove `draw`";
+        let message = "several sources name people: whoever chooses which one to show has a lot by each";
+        Finding::error(path.key("one_place_per"), message, help)
+            .related(path.key("draw"), "the draw")
+            .about(at(&["identity"]))
+    });
     judge.refuse_if(room.require_identity && !person, || {
         let help = "write `one_place_per = \"person\"`, or remove `require_identity`";
         let message = "people must say who they are, and nothing comes of it";

@@ -269,6 +269,12 @@ const MEANING: &[Bad] = &[
         "write `require_identity = true`, or `one_place_per = \"browser\"`, or remove `draw`",
     ),
     (
+        "header = \"x-user\"",
+        "header = \"x-user\"\ninvitations = { list = \"/l\", key = \"/k\" }\n[room.vip]\nopens_at = \"2026-12-08T09:00Z\"\ndraw = \"drand\"\nrequire_identity = true\none_place_per = \"person\"",
+        "one_place_per",
+        "keep one of `identity.jwt`, `identity.header`, `identity.invitations` and `client_ca`",
+    ),
+    (
         "call = \"10m\"",
         "require_identity = true",
         "require_identity",
