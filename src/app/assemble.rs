@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -395,7 +395,8 @@ fn build_room(
             let left = Left { marks, lanes, over, secret, people, book, ending, slots, moves, reminders };
             let (hungry, now) = (Arc::clone(&workshop.hungry), workshop.clock.now());
             let line = Line::restore(name, &room.policy, left, hungry, now);
-            line.set_lots(lottery(workshop, settings, name, room, marks)?);
+            let over = line.ended().is_some();
+            line.set_lots(lottery(workshop, settings, (name, room), marks, over)?);
             line.draw();
             let lesson = workshop.journal.lesson(&room_key(name)).ok().flatten();
             if let Some(insiders) = lesson.and_then(|lesson| lesson.for_room(workshop.clock.unix())) {
@@ -425,6 +426,7 @@ fn build_room(
         rules: Bytes::from(rules),
         webhook,
         one_lot: one_lot(room, &settings.identity),
+        superseded: AtomicBool::new(false),
     };
     if old.is_none() {
         lanes::begin(&built);
@@ -432,13 +434,14 @@ fn build_room(
     Ok(built)
 }
 
-/// The draw of a room that is taken up again. What was frozen stands in the store; the configuration must agree.
+/// The draw of a room that is taken up again. What was frozen stands in the store; the configuration must agree,
+/// unless the event is `over`: then nothing comes of it any more.
 fn lottery(
     workshop: &Workshop,
     settings: &Settings,
-    name: &str,
-    room: &RoomSettings,
+    (name, room): (&str, &RoomSettings),
     marks: RoomMarks,
+    over: bool,
 ) -> Result<Lottery, AssembleError> {
     let wrong =
         |why: &dyn std::fmt::Display| AssembleError::Draw { room: name.to_owned(), why: why.to_string() };
@@ -446,6 +449,7 @@ fn lottery(
     if lines.is_empty() {
         return match &room.draw {
             None => Ok(Lottery::Never),
+            Some(_) if over => Ok(Lottery::Never),
             // Nobody could come in time, and places went by arrival.
             Some(_) if room.opening.is_none_or(|it| it.shut(workshop.clock.unix()).is_none()) => {
                 Ok(Lottery::Never)
@@ -467,7 +471,7 @@ fn lottery(
             && frozen.randomness == source(draw, frozen.opens_at_ms)
             && persons == one_lot(room, &settings.identity)
     });
-    if !agrees {
+    if !agrees && !over {
         return Err(wrong(
             &"its rules are frozen since the first could come; `opens_at`, `draw`, `parties`, `one_place_per` and who names a person must be what they were (another draw needs a room with another name)",
         ));

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -181,6 +182,7 @@ impl Reloader {
         let changes = difference(&old.settings, &settings).iter().map(ToString::to_string).collect();
         let new = assemble(&self.workshop, settings, Some(&old)).await.map_err(|error| error.to_string())?;
         // While it was built somebody may have come.
+        let turning = Superseding::begin(&old);
         lost_rooms(&old, &new.settings)?;
         lanes::keep(&old, &new.settings)?;
         moved_openings(&old, &new.settings)?;
@@ -188,6 +190,7 @@ impl Reloader {
         lanes::name(&new);
         let new = Arc::new(new);
         self.proxy.live.store(Arc::clone(&new));
+        turning.done();
         self.tls.put(tls);
         for (name, cluster) in &old.clusters {
             if !new.clusters.get(name).is_some_and(|successor| Arc::ptr_eq(successor, cluster)) {
@@ -253,6 +256,28 @@ impl Reloader {
     }
 }
 
+/// While it lives, rooms freeze no rules of a draw: what was found unfrozen stays so until the new configuration is
+/// in force. For good if that is [done](Self::done), else they go on as they were.
+struct Superseding<'a>(Option<&'a Live>);
+
+impl<'a> Superseding<'a> {
+    fn begin(old: &'a Live) -> Self {
+        old.rooms.values().for_each(|room| room.superseded.store(true, Ordering::SeqCst));
+        Self(Some(old))
+    }
+
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Superseding<'_> {
+    fn drop(&mut self) {
+        let rooms = self.0.iter().flat_map(|old| old.rooms.values());
+        rooms.for_each(|room| room.superseded.store(false, Ordering::SeqCst));
+    }
+}
+
 /// A room with people in it cannot be configured away.
 fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
     let gone =
@@ -261,7 +286,8 @@ fn lost_rooms(old: &Live, new: &Settings) -> Result<(), String> {
         let facts = room.line.facts(&room.settings.policy);
         let waiting = facts.issued - facts.cursor;
         let inside = facts.active + facts.front_row;
-        if room.line.awaits_draw() {
+        // Nobody has a place yet where rules are being frozen, but will at any moment.
+        if room.line.drawn().is_none() && room.line.frozen().is_some() {
             return Err(format!(
                 "error: room.{name} is gone, but people have places in its draw\n  help: keep the room until its lots are drawn and it is empty"
             ));
@@ -280,17 +306,19 @@ fn moved_openings(old: &Live, new: &Settings) -> Result<(), String> {
     let identity = &new.identity;
     for (name, room) in &old.rooms {
         let told = &room.settings;
-        let frozen = room.line.with_lots(|_| ()).is_some();
+        let frozen = room.line.frozen();
         let is_other = |new: &&RoomSettings| {
             // Who has one lot must be known: `require_identity` cannot change without it.
-            let other_lots = frozen && one_lot(new, identity) != room.one_lot;
+            let other_lots = frozen.as_ref().is_some_and(|rules| {
+                one_lot(new, identity) != (rules.one_lot_per, rules.identified_by.clone())
+            });
             new.opening != told.opening || new.draw != told.draw || other_lots
         };
         let Some(changed) = new.rooms.get(name).filter(is_other) else { continue };
         if room.line.ended().is_some() {
             continue;
         }
-        if frozen {
+        if frozen.is_some() {
             return Err(format!(
                 "error: room.{name}: the rules of its draw are frozen; opens_at, prequeue, draw, parties, one_place_per, require_identity and who names a person (identity) cannot change\n  help: put the old values back; another draw needs a room with another name"
             ));

@@ -208,17 +208,16 @@ impl IdentitySettings {
         self.jwt.is_some() || self.header.is_some() || self.invitations.is_some() || self.certificates
     }
 
-    /// What tells one person from another, a word each: whoever is named by another one is another person.
+    /// What tells one person from another, a text each: whoever is named by another one is another person. A
+    /// certificate's person is its issuer and subject, which files of authorities do not say: they are renewed and
+    /// read again while people wait, so they are not part of it.
     #[must_use]
     pub fn persons_by(&self) -> Vec<String> {
         let token = self.jwt.as_ref().map(|jwt| format!("token of {} ({})", jwt.issuer, jwt.claim));
-        let words = [
-            (self.header.is_some(), "header"),
-            (self.certificates, "certificate"),
-            (self.invitations.is_some(), "invitation"),
-        ];
-        let words = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word.to_owned());
-        token.into_iter().chain(words).collect()
+        let header = self.header.as_ref().map(|name| format!("header {name}"));
+        let certificate = self.certificates.then(|| "certificate".to_owned());
+        let invitation = self.invitations.as_ref().map(|_| "invitation".to_owned());
+        [token, header, certificate, invitation].into_iter().flatten().collect()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use http::HeaderName;
 
@@ -57,6 +57,8 @@ pub struct Room {
     pub webhook: Option<Arc<Webhook>>,
     /// Who has one lot, and by what persons are told apart then: the first word of its draw.
     pub one_lot: (OneLotPer, Vec<String>),
+    /// A reload is about to put another one in its place: it freezes no rules any more.
+    pub superseded: AtomicBool,
 }
 
 impl Room {
@@ -92,7 +94,9 @@ impl Room {
                 "the opening has passed and nobody came before it: no lots are drawn"
             );
         }
-        let rules = || (shut == Some(Shut::Prequeue)).then(|| self.draw_rules(key)).flatten();
+        // Looked at under the line's lock of its draw, as a reload looks at what is frozen.
+        let may = || shut == Some(Shut::Prequeue) && !self.superseded.load(Ordering::SeqCst);
+        let rules = || may().then(|| self.draw_rules(key)).flatten();
         self.line.lots_due(now, key.signing(), rules)
     }
 
@@ -152,7 +156,12 @@ impl Room {
 pub fn one_lot(room: &RoomSettings, identity: &IdentitySettings) -> (OneLotPer, Vec<String>) {
     match room.one_place_per {
         OnePlacePer::Browser => (OneLotPer::Browser, Vec::new()),
-        OnePlacePer::Person => (OneLotPer::Person, identity.persons_by()),
+        OnePlacePer::Person => {
+            let invitation = identity.invitations.as_ref().map(Invitations::named_by);
+            let by = identity.persons_by().into_iter();
+            let by = by.map(|word| invitation.clone().filter(|_| word == "invitation").unwrap_or(word));
+            (OneLotPer::Person, by.collect())
+        }
     }
 }
 

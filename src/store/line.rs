@@ -87,6 +87,8 @@ pub enum Lottery {
     Never,
     /// It will, when the first may come: then its rules are frozen. Until then no number is reserved.
     Awaited,
+    /// They are being frozen, by these rules: they are on their way to the disk, or there already.
+    Freezing(Box<Rules>),
     /// It does.
     Held(Box<Lots>),
 }
@@ -495,7 +497,7 @@ impl Line {
     /// No lots are drawn, if their rules are not frozen. True if they would have been.
     pub fn forgo_draw(&self) -> bool {
         let mut lots = self.lock_lots();
-        let awaited = matches!(*lots, Lottery::Awaited);
+        let awaited = matches!(*lots, Lottery::Awaited | Lottery::Freezing(_));
         if awaited {
             *lots = Lottery::Never;
         }
@@ -506,7 +508,17 @@ impl Line {
     pub fn with_lots<T>(&self, look: impl FnOnce(&mut Lots) -> T) -> Option<T> {
         match &mut *self.lock_lots() {
             Lottery::Held(lots) => Some(look(lots)),
+            Lottery::Never | Lottery::Awaited | Lottery::Freezing(_) => None,
+        }
+    }
+
+    /// The rules of the draw, if they are frozen, or were sent to the disk to be.
+    #[must_use]
+    pub fn frozen(&self) -> Option<Rules> {
+        match &*self.lock_lots() {
             Lottery::Never | Lottery::Awaited => None,
+            Lottery::Freezing(rules) => Some((**rules).clone()),
+            Lottery::Held(lots) => Some(lots.rules().clone()),
         }
     }
 
@@ -515,7 +527,7 @@ impl Line {
     pub fn is_undrawn(&self) -> bool {
         match &*self.lock_lots() {
             Lottery::Never => false,
-            Lottery::Awaited => true,
+            Lottery::Awaited | Lottery::Freezing(_) => true,
             Lottery::Held(lots) => !lots.is_committed(),
         }
     }
@@ -585,7 +597,7 @@ impl Line {
         let (mut people, mut lottery) = (self.lock_people(), self.lock_lots());
         let lots = match &mut *lottery {
             Lottery::Never => return Taking::Not(Entered::Behind),
-            Lottery::Awaited => return Taking::Frozen,
+            Lottery::Awaited | Lottery::Freezing(_) => return Taking::Frozen,
             Lottery::Held(lots) => lots,
         };
         let held = person.and_then(|key| people.place(key, self.id)).map(|place| place.claims);
@@ -622,11 +634,18 @@ impl Line {
         key: &SigningKey,
         rules: impl FnOnce() -> Option<Rules>,
     ) -> LotsNews {
-        match &mut *self.lock_lots() {
-            Lottery::Never => LotsNews::default(),
+        let mut lottery = self.lock_lots();
+        if matches!(*lottery, Lottery::Awaited)
+            && let Some(rules) = rules()
+        {
+            // From here on nobody may change them: whether the disk has them is not known.
+            *lottery = Lottery::Freezing(Box::new(rules));
+        }
+        match &mut *lottery {
+            Lottery::Never | Lottery::Awaited => LotsNews::default(),
             Lottery::Held(lots) => lots.due(now, key),
-            Lottery::Awaited => {
-                LotsNews { line: rules().map(|rules| (0, rules.seal(key))), ..LotsNews::default() }
+            Lottery::Freezing(rules) => {
+                LotsNews { line: Some((0, rules.seal(key))), ..LotsNews::default() }
             }
         }
     }
@@ -652,10 +671,10 @@ impl Line {
         let mut lottery = self.lock_lots();
         let published = match (&mut *lottery, &news.line) {
             (Lottery::Held(lots), _) => lots.publish(news),
-            (Lottery::Awaited, Some((0, rules))) => crate::proof::draw::rules::own_key(rules)
+            (Lottery::Freezing(_), Some((0, rules))) => crate::proof::draw::rules::own_key(rules)
                 .and_then(|key| Lots::restore(vec![rules.clone()], Vec::new(), key))
                 .map(|lots| *lottery = Lottery::Held(Box::new(lots))),
-            (Lottery::Never | Lottery::Awaited, _) => Ok(()),
+            (Lottery::Never | Lottery::Awaited | Lottery::Freezing(_), _) => Ok(()),
         };
         if let Err(error) = published {
             tracing::error!(room = self.name, %error, "what was written of the draw is not believed");

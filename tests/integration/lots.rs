@@ -158,11 +158,8 @@ async fn a_person_has_one_lot_whatever_they_do_through_kills_and_the_draw() {
     for (persons, identity, why) in [
         ("", header, "a place of each browser"),
         ("one_place_per = \"person\"\n", header, "whoever is unknown, too"),
-        (
-            PERSONS,
-            "header = \"x-user\"\ninvitations = { list = \"/nowhere\", key = \"/nowhere\" }",
-            "others name persons",
-        ),
+        (PERSONS, "invitations = { list = \"/nowhere\", key = \"/nowhere\" }", "others name persons"),
+        (PERSONS, "header = \"x-account\"", "another header names persons"),
     ] {
         configured(folder.path(), &origin, &draw, persons, identity);
         let refused = reload(&process);
@@ -211,7 +208,14 @@ async fn a_person_has_one_lot_whatever_they_do_through_kills_and_the_draw() {
         let receipt = ask(process.site, Method::GET, &format!("{ROOM}/receipt"), &by_name).await.text();
         let good = verify(folder.path(), &text, &key, &receipt);
         assert_eq!(good.status.code(), Some(0), "{good:?}");
-        assert!(said(&good).contains("one for each person by header"), "{good:?}");
+        assert!(said(&good).contains("not checked, one for each person by \"header x-user\""), "{good:?}");
+        // On a second device, and where somebody else's ticket was left.
+        let cookie = format!("tornello-ticket-main={}", tickets["person-0"]);
+        for fields in [vec![by_name[0]], vec![by_name[0], ("cookie", &cookie)]] {
+            let proof = ask(process.site, Method::GET, &format!("{ROOM}/draw/proof"), &fields).await.json();
+            let leaf = proof["leaf"].as_str().unwrap_or_else(|| panic!("{proof}"));
+            assert!(receipt.contains(leaf), "{person}: {proof} is not of {receipt}");
+        }
     }
     assert!(drawn.keys().copied().eq(1..=all), "each number is one person's: {drawn:?}");
 

@@ -9,6 +9,7 @@ use crate::proof::{from_hex, hex};
 /// The first line of a list.
 pub const HEAD: &str = "tornello-invitations 1";
 const DOMAIN: &[u8] = b"tornello-invitation-v1";
+const KEY_DOMAIN: &[u8] = b"tornello-invitation-key-v1";
 /// Most invitations of a list.
 const MOST: usize = 20_000_000;
 
@@ -37,8 +38,17 @@ impl Key {
     /// # Errors
     /// What it is instead, for operators.
     pub fn read(text: &str) -> Result<Self, String> {
-        let secret = from_hex::<32>(text.trim()).ok_or("it does not hold 64 digits of hex")?;
-        Ok(Self::new(&secret))
+        Ok(Self::new(&secret(text)?))
+    }
+
+    /// What the key in a file is called where everybody may read it: by another key the same code is another
+    /// person. 128 bits of a hash, in hex, which tell nothing of the key.
+    ///
+    /// # Errors
+    /// What it is instead, for operators.
+    pub fn name(text: &str) -> Result<String, String> {
+        let full = Sha256::new().chain_update(KEY_DOMAIN).chain_update(secret(text)?).finalize();
+        Ok(hex(full.first_chunk::<16>().ok_or("it cannot be hashed")?))
     }
 
     /// The same key: it makes the same marks.
@@ -54,6 +64,10 @@ impl Key {
         let full: [u8; 32] = mac.finalize().into_bytes().into();
         full.first_chunk().copied().unwrap_or_default()
     }
+}
+
+fn secret(text: &str) -> Result<[u8; 32], String> {
+    Ok(from_hex(text.trim()).ok_or("it does not hold 64 digits of hex")?)
 }
 
 /// A line of a list.

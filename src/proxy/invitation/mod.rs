@@ -55,6 +55,14 @@ impl Invitations {
         Ok(Arc::new(Self { settings, key, list: ArcSwap::from_pointee(list) }))
     }
 
+    /// By what these people are told apart: an invitation, and by which key; without it where that cannot be read,
+    /// which nothing is put in place with.
+    #[must_use]
+    pub fn named_by(settings: &InvitationSettings) -> String {
+        let name = std::fs::read_to_string(&settings.key).ok().and_then(|key| Key::name(&key).ok());
+        format!("invitation {}", name.as_deref().unwrap_or("by a key that cannot be read"))
+    }
+
     /// Whom a code names.
     ///
     /// # Errors
