@@ -187,7 +187,9 @@ impl Seats {
     fn wanted(&self, limit: f64, share: f64) -> f64 {
         let (part, root) = WANTED;
         let swing = (limit * (1.0 - self.kappa()).max(0.0)).sqrt();
-        let in_time = WAITS * self.wait_max.as_secs_f64() * self.asked.per_second();
+        // After a restart those who come back ask as they did.
+        let back = self.returning / self.cycle.as_secs_f64().max(1.0);
+        let in_time = WAITS * self.wait_max.as_secs_f64() * self.asked.per_second().max(back);
         part * limit * share + (root * swing * share).min(in_time)
     }
 
@@ -248,7 +250,8 @@ mod tests {
     #[test]
     fn seats_follow_the_limit_down_at_once_and_up_by_and_by() {
         let (mut seats, policy) = (Seats::default(), policy());
-        assert_eq!(seats.follow(&policy, 80, SECOND), 44, "1.1 · 80 · 0.5 / 1: who always asks does not swing");
+        let always = "1.1 · 80 · 0.5 / 1: who always asks does not swing";
+        assert_eq!(seats.follow(&policy, 80, SECOND), 44, "{always}");
         assert_eq!(seats.follow(&policy, 40, SECOND), 22);
         assert_eq!(seats.follow(&policy, 80, SECOND), 25, "one, and a tenth");
         assert_eq!(seats.follow(&policy, 0, SECOND), 2, "the floor");
@@ -264,12 +267,12 @@ mod tests {
         (0..300).for_each(|_| seats.observe(&load(10, 0), 100, SECOND));
         assert!((seats.kappa() - 0.1).abs() < 0.01, "{}", seats.kappa());
         (0..300).for_each(|_| _ = seats.follow(&policy, 80, SECOND));
-        assert!((430..=440).contains(&seats.seats()), "{}: nobody asks", seats.seats());
+        assert!((430..=440).contains(&seats.seats()), "{}: nobody is known to ask", seats.seats());
         let mut after = |load: &Load, asked: u32| {
-            for _ in 0..300 {
-                (0..asked).for_each(|_| seats.asked());
-                seats.observe(load, 100, SECOND);
-                seats.follow(&policy, 80, SECOND);
+            for _ in 0..3_000 {
+                (0..asked / 10).for_each(|_| seats.asked());
+                seats.observe(load, 100, SECOND / 10);
+                seats.follow(&policy, 80, SECOND / 10);
             }
             f64::from(seats.seats()) - 440.0
         };
@@ -304,6 +307,7 @@ mod tests {
         after.take_up(&insiders);
         assert!((after.kappa() - before.kappa()).abs() < 1e-9);
         assert_eq!((after.inside(0), after.inside(120)), (100, 120));
+        after.observe(&load(0, 0), 0, Duration::ZERO);
         assert_eq!(after.follow(&policy(), 80, SECOND), before.follow(&policy(), 80, SECOND));
         (0..5).for_each(|_| after.observe(&load(0, 0), 0, SECOND));
         assert!((30..45).contains(&after.inside(0)), "{}", after.inside(0));

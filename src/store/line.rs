@@ -644,9 +644,7 @@ impl Line {
         match &mut *lottery {
             Lottery::Never | Lottery::Awaited => LotsNews::default(),
             Lottery::Held(lots) => lots.due(now, key),
-            Lottery::Freezing(rules) => {
-                LotsNews { line: Some((0, rules.seal(key))), ..LotsNews::default() }
-            }
+            Lottery::Freezing(rules) => LotsNews { line: Some((0, rules.seal(key))), ..LotsNews::default() },
         }
     }
 

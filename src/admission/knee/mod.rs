@@ -2,7 +2,7 @@
 //!
 //! By Little's law, `in flight = at work + waiting`, and `waiting = throughput · wait`. The wait is the
 //! time to first byte less what the class of the route costs when nobody waits (`class.rs`). The limit
-//! is what is at work, a tenth more, and a root more, because chance leaves workers idle.
+//! is what is at work, a part more, and some of a root more, because chance leaves workers idle.
 //!
 //! A gradient of latency cannot tell an upstream that queues from one whose work got slower, and shrinks
 //! on both. Here every cut is an experiment (`trial.rs`): if throughput falls with the limit, the cut

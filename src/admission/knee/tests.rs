@@ -23,9 +23,9 @@ fn nine() -> (Knee, Reading) {
 #[test]
 fn a_cut_leaves_room_for_chance_though_all_permits_were_taken() {
     let (knee, full) = nine();
-    // A part of the nine, and half a root of them.
+    // A part of the nine, and half of seven tenths of a root of them.
     let to = knee.to_the_knee(&full, 20.0);
-    assert!((to - (9.0 + 0.54 + 1.5)).abs() < 1e-9, "{to}");
+    assert!((to - (9.0 + 0.54 + 1.05)).abs() < 1e-9, "{to}");
     assert!((knee.to_the_knee(&full, 30.0) - 15.0).abs() < 1e-9, "not below half");
 }
 

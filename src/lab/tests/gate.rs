@@ -178,7 +178,7 @@ impl Gate {
                 200,
                 "application/json",
                 format!(
-                    r#"{{"board":{{"epoch":1,"cursor":{},"issued":{},"rate":10.0,"poll":{{"min_ms":200,"max_ms":1000,"divisor":10,"scale":1.0}}}}}}"#,
+                    r#"{{"board":{{"state":"queueing","epoch":1,"cursor":{},"issued":{},"rate":10.0,"poll":{{"min_ms":200,"max_ms":1000,"divisor":10,"scale":1.0}}}}}}"#,
                     room.cursor, room.issued
                 ),
             ),
