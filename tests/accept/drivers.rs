@@ -122,8 +122,8 @@ pub(crate) async fn m18() -> Result<Judged, String> {
     ))
 }
 
-/// M20: payments ask for a quarter more than the backend can do, first alone, then with calls beside them
-/// that can be done without.
+/// M20: payments ask for a quarter more than the backend can do, alone and with calls beside them that can be
+/// done without, by turns: a machine that is slow for a while is slow to both.
 pub(crate) async fn m20() -> Result<Judged, String> {
     let backend = Backend::taking(Duration::from_millis(50)).await?;
     let gateway = Gateway::start(&format!(
@@ -133,14 +133,22 @@ pub(crate) async fn m20() -> Result<Judged, String> {
          class = \"optional\"\n",
         backend.address
     ))?;
-    let alone = served(gateway.site, &[("/pay", 5)], Duration::from_secs(4)).await;
-    let both = served(gateway.site, &[("/pay", 5), ("/extra", 10)], Duration::from_secs(4)).await;
-    let count =
-        |all: &[(&str, Duration)], wanted: &str| all.iter().filter(|(path, _)| *path == wanted).count();
-    let (before, with) = (count(&alone, "/pay"), count(&both, "/pay"));
-    let last = both.iter().filter(|(path, _)| *path == "/extra").map(|(_, at)| *at).max().unwrap_or_default();
-    if before < 300 {
-        return Err(format!("only {before} payments were served in four seconds: nothing was saturated"));
+    let (mut before, mut with, mut last) = (0, 0, Duration::ZERO);
+    for _ in 0..ROUNDS {
+        let alone = served(gateway.site, &[("/pay", 5)], ROUND).await;
+        let both = served(gateway.site, &[("/pay", 5), ("/extra", 10)], ROUND).await;
+        let count = |all: &[(&str, Duration)]| all.iter().filter(|(path, _)| *path == "/pay").count();
+        (before, with) = (before + count(&alone), with + count(&both));
+        last = both
+            .iter()
+            .filter(|(path, _)| *path == "/extra")
+            .map(|(_, at)| *at)
+            .max()
+            .unwrap_or(last)
+            .max(last);
+    }
+    if before < 900 {
+        return Err(format!("only {before} payments were served in twelve seconds: nothing was saturated"));
     }
     Ok(Judged::new(
         last <= Duration::from_secs(1) && with as f64 >= 0.98 * before as f64,
@@ -150,6 +158,9 @@ pub(crate) async fn m20() -> Result<Judged, String> {
         ),
     ))
 }
+
+const ROUNDS: usize = 2;
+const ROUND: Duration = Duration::from_secs(6);
 
 /// Asks for each path every so many milliseconds, answered or not; what was served, and when it had been
 /// asked for.

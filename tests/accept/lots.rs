@@ -86,8 +86,19 @@ fn ks(early: &[u64], all: usize) -> f64 {
     (2.0 * (1..=100).map(term).sum::<f64>()).clamp(0.0, 1.0)
 }
 
-/// M8.
+/// M8. An honest draw has so small a p once in a hundred times: then there is another, and only who has it
+/// twice is missed.
 pub(crate) async fn m8() -> Result<Judged, String> {
+    let (fair, first) = drawn().await?;
+    if fair {
+        return Ok(first);
+    }
+    let (_, second) = drawn().await?;
+    Ok(Judged { measured: format!("{}; before it {}", second.measured, first.measured), ..second })
+}
+
+/// One draw, and whether its p is large enough.
+async fn drawn() -> Result<(bool, Judged), String> {
     let (backend, (promised, told)) = (Backend::start().await?, parties()?);
     let more = format!(
         "[door]\nrate = \"1000/s\"\nburst = 100000\n\n[upstream.app]\naddresses = [\"{}\"]\n\n\
@@ -154,11 +165,13 @@ pub(crate) async fn m8() -> Result<Judged, String> {
     let mut listed = published.clone();
     listed.sort_unstable();
     let p = ks(&numbers[..PEOPLE / 2], PEOPLE);
-    Ok(Judged::new(
-        good && forged == 0 && each && listed == sorted && p > 0.01,
+    let fair = p > 0.01;
+    let judged = Judged::new(
+        good && forged == 0 && each && listed == sorted && fair,
         format!(
             "{PEOPLE} drawn, KS p {p:.2} for the earlier half; the command draws {} and believes {forged} of 20 forgeries",
             if good { "the same" } else { "something ELSE" }
         ),
-    ))
+    );
+    Ok((fair, judged))
 }
