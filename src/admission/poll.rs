@@ -59,8 +59,15 @@ impl PollRule {
     /// scale there are up to `2·rate·(1 + ln(wait ÷ 2·min))` looks a second.
     #[must_use]
     pub fn scale(&self, waiting: u64, rate: f64) -> f64 {
+        self.scale_of(&[(waiting, rate)])
+    }
+
+    /// The same where several lines, each of so many people at its own rate, look at one board: a lane that
+    /// moves fast does not excuse the looks of one that stands still.
+    #[must_use]
+    pub fn scale_of(&self, lines: &[(u64, f64)]) -> f64 {
         let budget = f64::from(self.budget);
-        let looks = |scale| self.looks(waiting, rate, scale);
+        let looks = |scale| lines.iter().map(|(waiting, rate)| self.looks(*waiting, *rate, scale)).sum::<f64>();
         if looks(1.0) <= budget {
             return 1.0;
         }
@@ -115,6 +122,16 @@ mod tests {
         assert!(rule.pause(30_000_000, 500.0, scale) > SECOND * 120 * 50, "the far end pays");
         assert_eq!(rule.pause(NEXT - 1, 0.0, 500.0), SECOND * 5);
         assert_eq!(rule.pause(NEXT, 0.0, 500.0), SECOND * 15 * 500);
+    }
+
+    #[test]
+    fn a_lane_that_stands_still_looks_too() {
+        let rule = rule(10, 1_000);
+        let lines = [(1_000, 100.0), (100_000, 0.0)];
+        let scale = rule.scale_of(&lines);
+        let looks: f64 = lines.iter().map(|(waiting, rate)| rule.looks(*waiting, *rate, scale)).sum();
+        assert!(looks <= 1_000.0 && rule.scale(101_000, 100.0) < scale, "{looks} at {scale}");
+        assert!((rule.scale_of(&[]) - 1.0).abs() < f64::EPSILON);
     }
 
     proptest! {

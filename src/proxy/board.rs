@@ -150,7 +150,7 @@ impl BoardKey {
                 min_ms: notice.poll.min.as_millis(),
                 max_ms: notice.poll.max.as_millis(),
                 divisor: notice.poll.divisor,
-                scale: hundredths(notice.poll.scale(facts.issued - facts.cursor, facts.rate)),
+                scale: hundredths(scale(notice.poll, facts, notice.lanes)),
             },
             generation: notice.generation,
             time_ms: notice.time.0,
@@ -172,6 +172,15 @@ impl BoardKey {
     pub fn receipt(&self, room: &str, rules: &str, ticket: &Claims) -> Bytes {
         Bytes::from(seal("receipt", &receipt::body(room, rules, ticket), &self.0))
     }
+}
+
+/// The poll rule's scale: of each lane by itself, if there are several.
+fn scale(rule: &PollRule, facts: &RoomFacts, lanes: &[(String, LaneFacts)]) -> f64 {
+    if lanes.is_empty() {
+        return rule.scale(facts.issued - facts.cursor, facts.rate);
+    }
+    let lines: Vec<_> = lanes.iter().map(|(_, lane)| (lane.issued - lane.cursor, lane.rate)).collect();
+    rule.scale_of(&lines)
 }
 
 /// State and reason as they are written on boards and metrics.

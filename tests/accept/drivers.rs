@@ -137,7 +137,9 @@ pub(crate) async fn m20() -> Result<Judged, String> {
     for _ in 0..ROUNDS {
         let alone = served(gateway.site, &[("/pay", 5)], ROUND).await;
         let both = served(gateway.site, &[("/pay", 5), ("/extra", 10)], ROUND).await;
-        let count = |all: &[(&str, Duration)]| all.iter().filter(|(path, _)| *path == "/pay").count();
+        let count = |all: &[(&str, Duration)]| {
+            all.iter().filter(|(path, asked)| *path == "/pay" && *asked >= SHED_BY).count()
+        };
         (before, with) = (before + count(&alone), with + count(&both));
         last = both
             .iter()
@@ -148,18 +150,20 @@ pub(crate) async fn m20() -> Result<Judged, String> {
             .max(last);
     }
     if before < 900 {
-        return Err(format!("only {before} payments were served in twelve seconds: nothing was saturated"));
+        return Err(format!("only {before} payments were served in ten seconds: nothing was saturated"));
     }
     Ok(Judged::new(
-        last <= Duration::from_secs(1) && with as f64 >= 0.98 * before as f64,
+        last <= SHED_BY && with as f64 >= 0.98 * before as f64,
         format!(
-            "the last optional call served came {:.2} s after saturation began; {with} critical completions, {before} without optional calls",
+            "the last optional call served came {:.2} s after saturation began; {with} critical completions after the first second, {before} without optional calls",
             last.as_secs_f64()
         ),
     ))
 }
 
 const ROUNDS: usize = 2;
+/// So long after saturation began it may still be felt by those who pay.
+const SHED_BY: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_secs(6);
 
 /// Asks for each path every so many milliseconds, answered or not; what was served, and when it had been

@@ -455,9 +455,9 @@ impl Visit<'_> {
         };
         let pass = ticket.pass(&self.proxy.ring, self.proxy.clock.unix());
         let policy = &self.room.settings.policy;
-        let (claim, facts, line) = self.room.line.with(|line| {
+        let (claim, line) = self.room.line.with(|line| {
             let claim = line.claim(policy, ticket.number, pass.id, self.now);
-            (claim, line.facts(policy), line.facts_of_lane(ticket.number))
+            (claim, line.facts_of_lane(ticket.number))
         });
         let (mut answer, reason) = match (claim, form) {
             (Claim::Admitted, Some(form)) => (see_other(form.back.as_str()), "claimed"),
@@ -492,7 +492,7 @@ impl Visit<'_> {
                     "type": "about:blank", "title": "Not called yet", "status": 409, "reason": "not_called",
                     "room": self.room.line.name, "state": state, "ahead": ahead,
                     "slot": slot.map(|slot| self.told_slot(slot)),
-                    "poll_after_ms": self.poll_after_ms(ahead, &facts, &line),
+                    "poll_after_ms": self.poll_after_ms(ahead, &line),
                 });
                 (problem_answer(StatusCode::CONFLICT, &body), "not_called")
             }
@@ -568,7 +568,7 @@ impl Visit<'_> {
             _ if standing.is_undrawn() => millis(self.room.settings.policy.poll.max),
             Claim::Late { .. } => self.late_poll_ms(ahead, &standing.line),
             _ if let Some(slot) = standing.slot.filter(|_| standing.is_away()) => self.away_ms(slot),
-            _ if waits => self.poll_after_ms(ahead, &standing.facts, &standing.line),
+            _ if waits => self.poll_after_ms(ahead, &standing.line),
             _ => self.front_row_poll_ms(),
         };
         let mut body = json!({
@@ -585,9 +585,9 @@ impl Visit<'_> {
     }
 
     /// The poll rule of the board, applied for those who do not compute it themselves.
-    fn poll_after_ms(&self, ahead: u64, facts: &RoomFacts, line: &LaneFacts) -> u64 {
+    fn poll_after_ms(&self, ahead: u64, line: &LaneFacts) -> u64 {
         let rule = &self.room.settings.policy.poll;
-        let scale = rule.scale(facts.issued - facts.cursor, facts.rate);
+        let scale = rule.scale_of(&self.room.line.with(|line| line.moving()));
         millis(rule.pause(ahead, line.rate, scale))
     }
 
