@@ -5,6 +5,7 @@
 //! capped at three times itself. For constant times it is their mean; for 90 % of 5 ms and 10 % of
 //! 455 ms it is 6 ms. A wait moves it as much as a plain mean, and chance moves it a tenth as much.
 
+use crate::admission::law::ROUTE_CLASSES;
 use crate::admission::moment::Moment;
 
 /// A time to first byte counts up to this many baselines.
@@ -188,6 +189,14 @@ pub(super) fn shift(classes: &mut [RouteClass], how: Move) -> f64 {
         }
     }
     if moved > 0.0 { moved / expected } else { 1.0 }
+}
+
+/// What one request of each class costs, in costs of their mean; where nothing is known yet, as much as
+/// that.
+pub(super) fn prices(classes: &[RouteClass; ROUTE_CLASSES]) -> [f64; ROUTE_CLASSES] {
+    let known = || classes.iter().filter_map(RouteClass::baseline);
+    let mean = known().sum::<f64>() / (known().count().max(1) as f64);
+    classes.each_ref().map(|class| class.baseline().map_or(1.0, |baseline| baseline / mean.max(1e-9)))
 }
 
 /// Begins a new window.

@@ -240,6 +240,16 @@ impl Knee {
         at_work + band(at_work, AIM, reading.slack.max(LEFT_IDLE))
     }
 
+    /// What was served, at what each class costs by now.
+    fn price(&self, reading: Reading) -> Reading {
+        reading.priced(&class::prices(&self.classes))
+    }
+
+    /// A trial whose two ends are counted alike.
+    fn priced(&self, trial: Trial) -> Trial {
+        Trial { before: self.price(trial.before), ..trial }
+    }
+
     fn shift(&mut self, how: Move) {
         self.crew.scale(class::shift(&mut *self.classes, how));
     }
@@ -291,8 +301,8 @@ impl Knee {
                     || reading.seconds >= longest
             }
             Phase::Probe => {
-                let convinced = self.trial.is_some_and(|trial| {
-                    let elasticity = trial.elasticity(reading);
+                let convinced = self.trial.map(|trial| self.priced(trial)).is_some_and(|trial| {
+                    let elasticity = trial.elasticity(&self.price(*reading));
                     let clear = (elasticity.value - 0.55).abs() > 2.5 * elasticity.error;
                     elasticity.error <= CONVINCED || clear
                 });
@@ -306,7 +316,8 @@ impl Knee {
     }
 
     fn cut(&mut self, cause: Cause, before: Reading, limit: f64, to: f64, now: Moment) -> f64 {
-        if self.anchor.is_none_or(|(anchor, _)| Trial::is_void(&anchor, &before)) {
+        let is_void = |anchor| Trial::is_void(&self.price(anchor), &self.price(before));
+        if self.anchor.is_none_or(|(anchor, _)| is_void(anchor)) {
             self.anchor = Some((before, limit));
         }
         self.trial = Some(Trial { cause, before, limit_before: limit });
@@ -352,10 +363,11 @@ impl Knee {
     }
 
     fn judge(&mut self, reading: Reading, limit: f64, now: Moment) -> f64 {
-        let Some(trial) = self.trial else {
+        let Some(trial) = self.trial.map(|trial| self.priced(trial)) else {
             self.phase = Phase::Run;
             return limit;
         };
+        let reading = self.price(reading);
         let tells = reading.limited || trial.is_spared(&reading);
         if !tells || reading.answers < ANSWERS / 2 {
             // The demand has gone: nothing was learnt.
@@ -393,7 +405,7 @@ impl Knee {
         };
         if let Some((anchor, limit_before)) = self.anchor
             && verdict == Verdict::Free
-            && Trial::over(&anchor, &reading).is_some_and(|value| value >= COSTLY)
+            && Trial::over(&self.price(anchor), &reading).is_some_and(|value| value >= COSTLY)
         {
             (verdict, back) = (Verdict::Costly, limit_before);
         }
@@ -497,7 +509,8 @@ impl Knee {
             let mark = *self.mark.get_or_insert(reading);
             if reading.in_flight >= 2.0 * mark.in_flight {
                 self.mark = Some(reading);
-                if Trial::over(&mark, &reading).is_some_and(|value| value < STAGNANT) {
+                if Trial::over(&self.price(mark), &self.price(reading)).is_some_and(|value| value < STAGNANT)
+                {
                     self.suspect = true;
                 }
             }
@@ -687,13 +700,13 @@ impl Law for Knee {
             }
             (Outcome::Served, Some(first_byte)) => {
                 self.last_success = Some(now);
-                window.served += 1;
+                let place = usize::from(sample.class).min(ROUTE_CLASSES - 1);
+                window.serve(place);
                 if sample.sent < self.void_before {
                     return limit;
                 }
                 let took = first_byte.as_secs_f64();
                 let wait = (self.last.baseline > 0.0).then_some(self.last.wait.max(0.0));
-                let place = usize::from(sample.class).min(ROUTE_CLASSES - 1);
                 let cost = self
                     .classes
                     .get_mut(place)

@@ -61,7 +61,7 @@ impl Trial {
     pub(super) fn over(anchor: &Reading, after: &Reading) -> Option<f64> {
         let reach = (after.in_flight.max(0.05) / anchor.in_flight.max(0.05)).ln();
         let error = (noise(anchor) + noise(after)).sqrt() / reach.abs().max(1e-9);
-        let value = (after.throughput.max(1e-9) / anchor.throughput.max(1e-9)).ln() / reach;
+        let value = (after.output.max(1e-9) / anchor.output.max(1e-9)).ln() / reach;
         (reach.abs() > 0.6 && error < 0.2).then_some(value)
     }
 
@@ -69,7 +69,7 @@ impl Trial {
     /// and what was measured at first says nothing about it any more.
     pub(super) fn is_void(anchor: &Reading, later: &Reading) -> bool {
         let reach = (later.in_flight.max(0.05) / anchor.in_flight.max(0.05)).ln();
-        let moved = (later.throughput.max(1e-9) / anchor.throughput.max(1e-9)).ln();
+        let moved = (later.output.max(1e-9) / anchor.output.max(1e-9)).ln();
         let error = VOID * (noise(anchor) + noise(later)).sqrt();
         moved < reach.min(0.0) - error || moved > reach.max(0.0) + error
     }
@@ -85,7 +85,7 @@ impl Trial {
     pub(super) fn got_slower(&self, after: &Reading) -> bool {
         let before = &self.before;
         let reach = (after.in_flight.max(0.05) / before.in_flight.max(0.05)).ln();
-        let moved = (after.throughput.max(1e-9) / before.throughput.max(1e-9)).ln();
+        let moved = (after.output.max(1e-9) / before.output.max(1e-9)).ln();
         let doubt = if after.saturated { 0.5 * VOID } else { VOID };
         moved < reach.min(0.0) - doubt * (noise(before) + noise(after)).sqrt()
     }
@@ -94,7 +94,7 @@ impl Trial {
     /// in flight now is worked on, and the knee is by so much further up as throughput fell. If it did
     /// not, this is what is in flight now, and still above the knee.
     pub(super) fn at_work(&self, after: &Reading) -> f64 {
-        let fell = self.before.throughput / after.throughput.max(1e-9);
+        let fell = self.before.output / after.output.max(1e-9);
         after.in_flight * fell.clamp(1.0, 4.0)
     }
 
@@ -109,7 +109,7 @@ impl Trial {
         let is_dip = self.cause == Cause::Dip;
         let full = if is_dip { at_work } else { before.in_flight }.max(0.1);
         let reach = (after.in_flight.max(0.05) / full).ln().min(-0.02);
-        let by_throughput = (after.throughput.max(1e-9) / before.throughput.max(1e-9)).ln() / reach;
+        let by_throughput = (after.output.max(1e-9) / before.output.max(1e-9)).ln() / reach;
         let throughput_variance = (noise(before) + noise(after)) / (reach * reach);
         let taken = (full - after.in_flight).max(0.05);
         let by_wait = if is_dip {
@@ -160,7 +160,15 @@ mod tests {
 
     /// Three seconds in which so many were unfinished and so many a second served.
     fn reading(in_flight: f64, throughput: f64) -> Reading {
-        Reading { seconds: 3.0, answers: 150, throughput, in_flight, spread: 0.5, ..Reading::default() }
+        Reading {
+            seconds: 3.0,
+            answers: 150,
+            throughput,
+            output: throughput,
+            in_flight,
+            spread: 0.5,
+            ..Reading::default()
+        }
     }
 
     fn trial(before: Reading) -> Trial {

@@ -1,6 +1,6 @@
 //! What was seen between two moments, and Little's law on it.
 
-use crate::admission::law::Load;
+use crate::admission::law::{Load, ROUTE_CLASSES};
 use crate::admission::moment::Moment;
 
 use super::class::Cost;
@@ -17,6 +17,8 @@ pub(super) struct Window {
     excess_squared: f64,
     /// Requests finished well, and those dropped.
     pub(super) served: u32,
+    /// The same, by class.
+    kinds: [u32; ROUTE_CLASSES],
     pub(super) drops: u32,
     plain: f64,
     plain_squared: f64,
@@ -32,6 +34,11 @@ pub(super) struct Reading {
     pub(super) answers: u32,
     /// Requests served a second.
     pub(super) throughput: f64,
+    /// The same, each counted by what one of its class costs: what is compared, because after a moment
+    /// people may ask for dearer things. See [`Reading::priced`].
+    pub(super) output: f64,
+    /// Requests served, by class.
+    pub(super) kinds: Kinds,
     /// Mean unfinished.
     pub(super) in_flight: f64,
     /// Mean number of those in flight that wait at the upstream instead of being worked on; below 0 if
@@ -61,6 +68,26 @@ impl Reading {
     pub(super) fn at_work(&self) -> f64 {
         (self.in_flight - self.queue.max(0.0)).max(0.1)
     }
+
+    /// The same window with its output at these prices, one for each class.
+    pub(super) fn priced(mut self, prices: &[f64]) -> Self {
+        let worth =
+            self.kinds.0.iter().zip(prices).map(|(count, price)| f64::from(*count) * price).sum::<f64>();
+        if worth > 0.0 && self.seconds > 0.0 {
+            self.output = worth / self.seconds;
+        }
+        self
+    }
+}
+
+/// How many requests of each class were served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kinds([u32; ROUTE_CLASSES]);
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self([0; ROUTE_CLASSES])
+    }
 }
 
 /// Full for this part of the window: limited.
@@ -76,10 +103,19 @@ impl Window {
             excess: 0.0,
             excess_squared: 0.0,
             served: 0,
+            kinds: [0; ROUTE_CLASSES],
             drops: 0,
             plain: 0.0,
             plain_squared: 0.0,
             baseline: 0.0,
+        }
+    }
+
+    /// A request of a class was served.
+    pub(super) fn serve(&mut self, class: usize) {
+        self.served += 1;
+        if let Some(kind) = self.kinds.get_mut(class) {
+            *kind += 1;
         }
     }
 
@@ -117,6 +153,8 @@ impl Window {
             seconds,
             answers: self.answers,
             throughput,
+            output: throughput,
+            kinds: Kinds(self.kinds),
             in_flight,
             queue: (throughput * wait).min(in_flight),
             queue_error: throughput * deviation / telling / count.sqrt(),
@@ -129,5 +167,30 @@ impl Window {
             dropped: f64::from(self.drops) / f64::from((self.drops + self.served).max(1)),
             drops: self.drops,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A second in which so many of each of two classes were served.
+    fn second(served: [usize; 2]) -> Reading {
+        let mut window = Window::new(Moment(0), Load::default());
+        for (class, count) in served.into_iter().enumerate() {
+            (0..count).for_each(|_| window.serve(class));
+        }
+        window.read(&Load::default(), Moment(0).after(Duration::from_secs(1)))
+    }
+
+    #[test]
+    fn half_as_many_that_cost_twice_as_much_are_as_much() {
+        let (cheap, dear) = (second([90, 5]), second([10, 45]));
+        let priced = |reading: Reading| reading.priced(&[1.0, 2.0]).output;
+        assert!((priced(cheap) - priced(dear)).abs() < 1e-9);
+        assert!((dear.output - 55.0).abs() < 1e-9 && (cheap.throughput - 95.0).abs() < 1e-9);
+        assert!((second([0, 0]).priced(&[1.0, 2.0]).output).abs() < 1e-9);
     }
 }
