@@ -88,7 +88,9 @@ impl Room {
             return LotsNews::default();
         }
         let shut = self.settings.opening.and_then(|opening| opening.shut(now));
-        if shut.is_none() && self.line.forgo_draw() {
+        // A reload may be about to open it later.
+        let stays = !self.superseded.load(Ordering::SeqCst);
+        if shut.is_none() && stays && self.line.forgo_draw() {
             tracing::warn!(
                 room = self.line.name,
                 "the opening has passed and nobody came before it: no lots are drawn"

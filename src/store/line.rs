@@ -30,7 +30,7 @@ use crate::admission::room::{BlockUsedUp, Ends, HoldReason, Load, Room, RoomFact
 use crate::admission::ticket::{Claims, RoomId};
 use crate::admission::{Moment, PersonKey, UnixTime};
 use crate::proof::draw::DrawError;
-use crate::proof::draw::rules::Rules;
+use crate::proof::draw::rules::{OneLotPer, Rules};
 
 /// Numbers reserved at a time, at least. After a crash those of the last block that were not given
 /// count as people ahead until the line has passed them, so a quiet room reserves few.
@@ -494,10 +494,11 @@ impl Line {
         *self.lock_lots() = lottery;
     }
 
-    /// No lots are drawn, if their rules are not frozen. True if they would have been.
+    /// No lots are drawn, if their rules are not frozen: those that were sent to the disk may be there, and the
+    /// next process would hold the draw that this one forgot. True if lots would have been drawn.
     pub fn forgo_draw(&self) -> bool {
         let mut lots = self.lock_lots();
-        let awaited = matches!(*lots, Lottery::Awaited | Lottery::Freezing(_));
+        let awaited = matches!(*lots, Lottery::Awaited);
         if awaited {
             *lots = Lottery::Never;
         }
@@ -600,6 +601,10 @@ impl Line {
             Lottery::Awaited | Lottery::Freezing(_) => return Taking::Frozen,
             Lottery::Held(lots) => lots,
         };
+        // Somebody whose body came in while a reload made this a draw by persons, and who gave no name.
+        if person.is_none() && lots.rules().one_lot_per == OneLotPer::Person {
+            return Taking::Not(Entered::NotKept);
+        }
         let held = person.and_then(|key| people.place(key, self.id)).map(|place| place.claims);
         if let Some(held) = held.filter(|held| held.index.is_some()) {
             return Taking::Lot(held);

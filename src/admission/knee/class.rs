@@ -8,6 +8,8 @@
 use crate::admission::law::ROUTE_CLASSES;
 use crate::admission::moment::Moment;
 
+use super::window::Prices;
+
 /// A time to first byte counts up to this many baselines.
 pub(super) const CAP: f64 = 3.0;
 /// Answers from which a first baseline is made.
@@ -191,12 +193,9 @@ pub(super) fn shift(classes: &mut [RouteClass], how: Move) -> f64 {
     if moved > 0.0 { moved / expected } else { 1.0 }
 }
 
-/// What one request of each class costs, in costs of their mean; where nothing is known yet, as much as
-/// that.
-pub(super) fn prices(classes: &[RouteClass; ROUTE_CLASSES]) -> [f64; ROUTE_CLASSES] {
-    let known = || classes.iter().filter_map(RouteClass::baseline);
-    let mean = known().sum::<f64>() / (known().count().max(1) as f64);
-    classes.each_ref().map(|class| class.baseline().map_or(1.0, |baseline| baseline / mean.max(1e-9)))
+/// What one request of each class costs: its baseline, seconds.
+pub(super) fn prices(classes: &[RouteClass; ROUTE_CLASSES]) -> Prices {
+    Prices(classes.each_ref().map(RouteClass::baseline))
 }
 
 /// Begins a new window.

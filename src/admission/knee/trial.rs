@@ -136,10 +136,11 @@ impl Trial {
     }
 }
 
-/// Relative variance of a throughput: that of what answers cost, over their number.
+/// Relative variance of an output: that of what answers cost, over their number. One answer of a dear class
+/// may be most of it, and be counted in either window.
 fn noise(reading: &Reading) -> f64 {
     let count = (reading.throughput * reading.seconds).max(1.0);
-    reading.spread.clamp(0.3, 3.0).powi(2) / count
+    reading.spread.clamp(0.3, 3.0).max(reading.unlike).powi(2) / count
 }
 
 impl Elasticity {

@@ -645,6 +645,10 @@ impl Visit<'_> {
             None if self.who.moved => (PlaceState::Moved, 0),
             None if query_value(query, "left").is_some() => (PlaceState::Left, 0),
             None => (PlaceState::Unknown, 0),
+            // Their lot is theirs again as soon as they come back, and they asked to leave.
+            Some(_) if standing.is_some_and(Standing::is_undrawn) && query_value(query, "left").is_some() => {
+                (PlaceState::Left, 0)
+            }
             Some(_) if standing.is_some_and(Standing::is_undrawn) => (PlaceState::Prequeue, 0),
             Some((Claim::Admitted, _)) => (PlaceState::Admitted, 0),
             Some((Claim::Done, _)) => (PlaceState::Done, 0),
