@@ -141,13 +141,7 @@ pub(crate) async fn m20() -> Result<Judged, String> {
             all.iter().filter(|(path, asked)| *path == "/pay" && *asked >= SHED_BY).count()
         };
         (before, with) = (before + count(&alone), with + count(&both));
-        last = both
-            .iter()
-            .filter(|(path, _)| *path == "/extra")
-            .map(|(_, at)| *at)
-            .max()
-            .unwrap_or(last)
-            .max(last);
+        last = both.iter().filter(|(path, _)| *path == "/extra").map(|(_, at)| *at).fold(last, Duration::max);
     }
     if before < 900 {
         return Err(format!("only {before} payments were served in ten seconds: nothing was saturated"));
