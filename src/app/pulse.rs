@@ -22,14 +22,14 @@ use crate::admission::{Class, Moment};
 use crate::config::quiet;
 use crate::edge::stopped;
 use crate::proxy::Proxy;
-use crate::proxy::board::{Notice, state};
+use crate::proxy::board::{self, Notice, state};
 use crate::proxy::cluster::Cluster;
 use crate::proxy::lane;
 use crate::proxy::live::{Live, Room};
 use crate::store::book;
 use crate::store::journal::{Entry, Journal, Pages};
 use crate::store::learnt::{Lesson, Subject};
-use crate::store::line::{Line, Pending, hold};
+use crate::store::line::{Line, Pending, Posted, hold};
 
 /// Time between two beats.
 const BEAT: Duration = Duration::from_millis(100);
@@ -237,9 +237,12 @@ impl Pulse {
             let lanes = lane::lanes(room);
             let lots = room.line.with_lots(|lots| (lots.commitment(), lots.redraw()));
             let (commitment, redraw) = lots.unwrap_or_default();
+            let facts = room.line.facts(policy);
+            let scale = board::scale(&policy.poll, &facts, &lanes);
             let notice = Notice {
                 room: name,
                 poll: &policy.poll,
+                scale,
                 message: room.message_id.as_deref(),
                 generation: live.generation,
                 time: self.proxy.clock.unix(),
@@ -251,7 +254,7 @@ impl Pulse {
                 quiet: quiet::next(&room.settings.quiet, self.proxy.clock.unix()),
                 stood_still: room.line.with(|line| (line.slots() > 0).then(|| line.stood_still())),
             };
-            room.line.put_up(self.proxy.board_key.board(&room.line.facts(policy), &notice));
+            room.line.put_up(Posted { board: self.proxy.board_key.board(&facts, &notice), scale });
         }
     }
 

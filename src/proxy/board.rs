@@ -88,6 +88,8 @@ pub struct Notice<'a> {
     pub room: &'a str,
     /// How often to look again.
     pub poll: &'a PollRule,
+    /// The [`scale`] of that.
+    pub scale: f64,
     /// Id of the operator's message.
     pub message: Option<&'a str>,
     /// Generation of the configuration.
@@ -150,7 +152,7 @@ impl BoardKey {
                 min_ms: notice.poll.min.as_millis(),
                 max_ms: notice.poll.max.as_millis(),
                 divisor: notice.poll.divisor,
-                scale: hundredths(scale(notice.poll, facts, notice.lanes)),
+                scale: hundredths(notice.scale),
             },
             generation: notice.generation,
             time_ms: notice.time.0,
@@ -175,7 +177,8 @@ impl BoardKey {
 }
 
 /// The poll rule's scale: of each lane by itself, if there are several.
-fn scale(rule: &PollRule, facts: &RoomFacts, lanes: &[(String, LaneFacts)]) -> f64 {
+#[must_use]
+pub fn scale(rule: &PollRule, facts: &RoomFacts, lanes: &[(String, LaneFacts)]) -> f64 {
     if lanes.is_empty() {
         return rule.scale(facts.issued - facts.cursor, facts.rate);
     }
@@ -257,6 +260,7 @@ mod tests {
         let notice = Notice {
             room: "bonus-mobilita",
             poll: &poll,
+            scale: 1.25,
             message: Some("a1b2c3d4"),
             generation: 17,
             time: UnixTime(1_793_318_400_000),

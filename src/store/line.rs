@@ -66,7 +66,7 @@ pub struct Line {
     people_kept: watch::Sender<u64>,
     slots: SlotBook,
     hungry: Arc<Notify>,
-    board: ArcSwap<Bytes>,
+    posted: ArcSwap<Posted>,
     reminders: Mutex<ReminderBook>,
     /// How many of its changes are durable.
     reminders_kept: watch::Sender<u64>,
@@ -77,6 +77,15 @@ pub struct Line {
     /// How many moves are durable.
     moves_kept: watch::Sender<u64>,
     ended: OnceLock<Ending>,
+}
+
+/// What all who wait are told alike, from one beat of the pulse to the next.
+#[derive(Debug)]
+pub struct Posted {
+    /// The board's bytes.
+    pub board: Bytes,
+    /// The poll rule's scale on it, for those who do not compute their pause themselves.
+    pub scale: f64,
 }
 
 /// Whether a room draws lots.
@@ -198,7 +207,7 @@ impl Line {
             people_kept: watch::Sender::new(0),
             slots: SlotBook::new(&left.slots, now),
             hungry,
-            board: ArcSwap::from_pointee(Bytes::new()),
+            posted: ArcSwap::from_pointee(Posted { board: Bytes::new(), scale: 1.0 }),
             reminders: Mutex::new(ReminderBook::new(left.reminders)),
             reminders_kept: watch::Sender::new(0),
             handoffs: Mutex::default(),
@@ -708,12 +717,18 @@ impl Line {
     /// The board's bytes, the same for all.
     #[must_use]
     pub fn board(&self) -> Bytes {
-        Bytes::clone(&self.board.load())
+        Bytes::clone(&self.posted.load().board)
+    }
+
+    /// The scale of the poll rule that the board tells; 1 before the first board.
+    #[must_use]
+    pub fn poll_scale(&self) -> f64 {
+        self.posted.load().scale
     }
 
     /// Puts up a new board.
-    pub fn put_up(&self, board: Bytes) {
-        self.board.store(Arc::new(board));
+    pub fn put_up(&self, posted: Posted) {
+        self.posted.store(Arc::new(posted));
     }
 
     fn lock(&self) -> MutexGuard<'_, Room> {

@@ -339,12 +339,6 @@ impl Room {
         self.standing().map(Lane::facts).collect()
     }
 
-    /// How many wait in each of these lanes, and how many of its numbers it passes a second (0: not known).
-    #[must_use]
-    pub fn moving(&self) -> Vec<(u64, f64)> {
-        self.standing().map(|lane| (lane.numbers.waiting(), lane.forecast.rate())).collect()
-    }
-
     /// These lanes.
     pub(super) fn standing(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.all().filter(|lane| lane.stands() || self.calls.open(lane.id) > 0)

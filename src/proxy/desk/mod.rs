@@ -587,8 +587,7 @@ impl Visit<'_> {
     /// The poll rule of the board, applied for those who do not compute it themselves.
     fn poll_after_ms(&self, ahead: u64, line: &LaneFacts) -> u64 {
         let rule = &self.room.settings.policy.poll;
-        let scale = rule.scale_of(&self.room.line.with(|line| line.moving()));
-        millis(rule.pause(ahead, line.rate, scale))
+        millis(rule.pause(ahead, line.rate, self.room.line.poll_scale()))
     }
 
     /// The lane of those who missed their call has a tenth of all calls.
