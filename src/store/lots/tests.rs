@@ -46,12 +46,14 @@ struct Disk {
     opens_at_ms: u64,
     /// Whose randomness counts, if not that of parties.
     beacon: Option<Source>,
+    /// Each has one lot of these, not of browsers.
+    of_persons: bool,
 }
 
 impl Disk {
     fn new() -> Self {
         let (journal, key) = (Journal::in_memory().unwrap(), SigningKey::from_bytes(&[7; 32]));
-        Self { journal, key, opens_at_ms: OPENS_AT, beacon: None }
+        Self { journal, key, opens_at_ms: OPENS_AT, beacon: None, of_persons: false }
     }
 
     fn rules(&self) -> Rules {
@@ -72,8 +74,8 @@ impl Disk {
                 .beacon
                 .clone()
                 .unwrap_or_else(|| Source::Reveals { parties: SECRETS.into_iter().map(party).collect() }),
-            one_lot_per: OneLotPer::Browser,
-            identified_by: Vec::new(),
+            one_lot_per: if self.of_persons { OneLotPer::Person } else { OneLotPer::Browser },
+            identified_by: self.of_persons.then(|| "trusted_header x-user".to_owned()).into_iter().collect(),
         }
     }
 
@@ -202,6 +204,21 @@ async fn whoever_was_told_of_a_place_is_drawn_whenever_the_process_ends() {
         let again: Vec<_> = told.iter().map(|(_, index)| line.drawn().unwrap().number(*index)).collect();
         assert_eq!(first, again, "{ends}: a restart changes no number");
         assert!(first.iter().all(|number| number.is_some_and(|number| (1..=count).contains(&number))));
+    }
+}
+
+#[tokio::test]
+async fn rules_that_may_be_on_the_disk_are_not_forgone() {
+    let disk = Disk::new();
+    let line = disk.line();
+    assert!(line.forgo_draw() && !line.forgo_draw(), "nobody came before the opening");
+    assert_eq!(line.enter(fresh([1; 16]), None).await, Entered::Behind, "it goes by arrival now");
+    // They were sent, and whether they were written is not known; then they were; then the process knows.
+    for reach in 0..3 {
+        let line = disk.line();
+        disk.beat(&line, OPENS_AT - 1_000, reach);
+        assert!(!line.forgo_draw() && line.frozen().is_some(), "{reach}");
+        assert_eq!(disk.line().forgo_draw(), reach == 0, "the next process says the same if they are there");
     }
 }
 

@@ -58,7 +58,7 @@ struct Story {
 
 impl Story {
     fn new(seed: u64) -> Self {
-        let disk = Disk::new();
+        let disk = Disk { of_persons: true, ..Disk::new() };
         let line = disk.line();
         Self { disk, line, chance: Chance::new(seed), told: BTreeMap::new(), asking: Vec::new() }
     }
@@ -164,6 +164,19 @@ async fn whatever_devices_do_and_processes_suffer_a_person_has_one_lot() {
     assert!(told > 600, "hardly anybody was told anything: {told}");
 }
 
+/// Somebody's body may have begun under rules by which each browser had a lot.
+#[tokio::test]
+async fn nobody_without_a_name_has_a_lot_where_each_person_has_one() {
+    let disk = Disk { of_persons: true, ..Disk::new() };
+    let line = disk.line();
+    let nameless = enter(&disk, &line, [1; 16], OPENS_AT - 1_000, 2).await;
+    assert_eq!(nameless, Some(Entered::NotKept));
+    let entering = line.enter(fresh([2; 16]), Some(5));
+    let (entered, ()) = tokio::join!(entering, async { disk.beat(&line, OPENS_AT - 1_000, 2) });
+    assert_eq!(entered, Entered::Drawn(Claims { index: Some(0), ..fresh([2; 16]) }));
+    assert_eq!(holders(&disk).unwrap().len(), 1);
+}
+
 /// Where threads meet: a beat looks at lots and at persons while others enter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn lots_and_whose_they_are_go_to_the_disk_together() {
@@ -198,7 +211,7 @@ async fn favour(one_lot_per_person: bool) -> f64 {
     const PERSONS: u64 = 100;
     const TABS: u64 = 50;
     const DRAWS: u32 = 2_000;
-    let (disk, mut chance) = (Disk::new(), Chance::new(12));
+    let (disk, mut chance) = (Disk { of_persons: one_lot_per_person, ..Disk::new() }, Chance::new(12));
     let line = disk.line();
     disk.beat(&line, OPENS_AT - 1_000, 2);
     let is_greedy = |person: u64| person.is_multiple_of(10);
