@@ -8,7 +8,7 @@
 use crate::admission::law::ROUTE_CLASSES;
 use crate::admission::moment::Moment;
 
-use super::window::Prices;
+use super::price::Prices;
 
 /// A time to first byte counts up to this many baselines.
 pub(super) const CAP: f64 = 3.0;

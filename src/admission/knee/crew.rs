@@ -5,7 +5,7 @@
 //! too deep. The pool itself seldom changes, so windows are weighed together, as a Kalman filter does,
 //! until one of them cannot be of the same pool.
 
-use super::window::Reading;
+use super::reading::Reading;
 
 /// Standard deviation by which a pool changes from window to window, of what it is.
 const DRIFT: f64 = 0.03;

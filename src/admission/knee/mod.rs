@@ -14,7 +14,12 @@
 
 mod class;
 mod crew;
+mod experiment;
 mod facts;
+mod faults;
+mod growth;
+mod price;
+mod reading;
 mod trial;
 mod window;
 
@@ -27,8 +32,10 @@ use super::moment::Moment;
 use super::policy::LimitPolicy;
 use class::{Move, RouteClass};
 use crew::Crew;
-use trial::{COSTLY, Trial};
-use window::{Reading, Window};
+use faults::{Errors, Stall};
+use reading::Reading;
+use trial::Trial;
+use window::Window;
 
 pub use facts::{Cut, CutCounts, KneeFacts, PhaseName};
 pub use trial::{Cause, Verdict};
@@ -41,52 +48,28 @@ const AIM: (f64, f64) = (0.06, 0.7);
 /// A cut leaves room for chance as if less than the limit were in flight for this part of the time at least:
 /// whoever stood ready to take each permit at the old limit may not do so at the new one.
 const LEFT_IDLE: f64 = 0.5;
-/// Below this queue the limit grows.
-const LOW: (f64, f64) = (0.04, 0.7);
 /// Above this queue the limit is cut.
 const HIGH: (f64, f64) = (0.20, 0.8);
-/// A dip goes to this part of what is at work; where the baselines are in doubt, to less, because the
-/// knee may be far below.
-const DIP: f64 = 0.75;
-const DEEP_DIP: f64 = 0.5;
+/// Standard error of the baselines from which on they are in doubt: dips come sooner, and go deeper.
 const IN_DOUBT: f64 = 0.25;
-/// Never below this part of the limit. One that goes less deep than to the other part of what is at work
-/// would take long to tell anything.
-const DEEPEST: f64 = 0.35;
+/// A dip that goes less deep than to this part of what is at work would take long to tell anything.
 const SHALLOW: f64 = 0.85;
 /// Standard errors by which a queue must be too long to be looked at again, and to be cut at once.
 const SURE: f64 = 1.0;
 const OBVIOUS: f64 = 4.0;
 /// Answers in a window, at least.
 const ANSWERS: u32 = 10;
-/// A dip that is undone gives back at least this part.
-const TRIM: f64 = 0.85;
-/// Beyond what is known to be worked on at once the first steps of growth are smaller by this factor, until
-/// so many came in a row.
-const HESITANT: f64 = 0.5;
-const OFTEN: u32 = 3;
-/// A fast start whose throughput grows by less than this power of what is in flight is over.
-const STAGNANT: f64 = 0.4;
 /// Standard error of an elasticity at which an experiment may end.
 const CONVINCED: f64 = 0.2;
 
 /// Standard error of the baselines that is never fallen below, and that of new ones.
 const DOUBT: (f64, f64) = (0.05, 0.5);
 
-/// That of baselines that answered while half of the upstream was idle.
-const SEEN_CALM: f64 = 0.2;
-
 /// Beats.
 const WINDOW_MIN: f64 = 2.0;
 const WINDOW_MAX: f64 = 20.0;
 const TRIAL_MAX: f64 = 80.0;
 const DIP_EVERY: (f64, f64) = (40.0, 800.0);
-const STALL_MIN: f64 = 6.0;
-const FORGET_ERRORS: f64 = 200.0;
-const QUIET: f64 = 200.0;
-
-const DROPS_TOLERATED: f64 = 0.05;
-const DROPS_MIN: u32 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
@@ -106,22 +89,6 @@ enum Phase {
 enum Next {
     Recheck,
     Probe,
-}
-
-/// A stall under way.
-#[derive(Clone, Copy, Debug)]
-struct Stall {
-    limit_before: f64,
-    /// Answers came again at; those of before are void.
-    over: Option<Moment>,
-}
-
-/// Errors that a cut was to stop.
-#[derive(Clone, Copy, Debug)]
-struct Errors {
-    limit_before: f64,
-    share_before: f64,
-    cuts: u32,
 }
 
 /// See the module.
@@ -311,324 +278,6 @@ impl Knee {
                     && reading.answers >= 3 * ANSWERS
                     && convinced)
                     || reading.seconds >= longest
-            }
-        }
-    }
-
-    fn cut(&mut self, cause: Cause, before: Reading, limit: f64, to: f64, now: Moment) -> f64 {
-        let is_void = |anchor| Trial::is_void(&self.price(anchor), &self.price(before));
-        if self.anchor.is_none_or(|(anchor, _)| is_void(anchor)) {
-            self.anchor = Some((before, limit));
-        }
-        self.trial = Some(Trial { cause, before, limit_before: limit });
-        self.last_cut = Some(Cut { cause, verdict: None, from: limit, to });
-        self.growth = 0;
-        self.settle(Next::Probe, now);
-        to
-    }
-
-    /// Until those sent before are answered, long ones too.
-    fn settle(&mut self, then: Next, now: Moment) {
-        let wait = self.patience().max(self.beats(1.0));
-        self.phase = Phase::Settle { until: now.after(seconds(wait)), then };
-        self.window = None;
-    }
-
-    /// Where a dip goes.
-    fn dip(&self, at_work: f64, limit: f64) -> f64 {
-        let part = if self.doubt > IN_DOUBT { DEEP_DIP } else { DIP };
-        (part * at_work).floor().max(DEEPEST * limit).max(1.0)
-    }
-
-    /// The next dip comes after so many seconds, or later.
-    fn schedule_dip(&mut self, experiment: f64, now: Moment) {
-        let jitter = 0.8 + 0.4 * self.chance.part();
-        let soonest = if self.doubt > IN_DOUBT {
-            self.beats(DIP_EVERY.0 / 4.0).max(2.0 * self.hold)
-        } else {
-            self.beats(self.dip_every).max(10.0 * self.hold)
-        };
-        let pause = soonest.max(experiment) * jitter;
-        self.next_dip = now.after(seconds(pause));
-    }
-
-    /// Ends an experiment, with its verdict or without.
-    fn conclude(&mut self, verdict: Option<Verdict>, limit: f64) {
-        if let Some(trial) = self.trial.take() {
-            self.cuts.add(trial.cause, verdict);
-            let from = trial.limit_before;
-            self.last_cut = Some(Cut { cause: trial.cause, verdict, from, to: limit });
-        }
-        self.phase = Phase::Run;
-    }
-
-    fn judge(&mut self, reading: Reading, limit: f64, now: Moment) -> f64 {
-        let Some(trial) = self.trial.map(|trial| self.priced(trial)) else {
-            self.phase = Phase::Run;
-            return limit;
-        };
-        let reading = self.price(reading);
-        let tells = reading.limited || trial.is_spared(&reading);
-        if !tells || reading.answers < ANSWERS / 2 {
-            // The demand has gone: nothing was learnt.
-            self.conclude(None, trial.limit_before);
-            self.schedule_dip(0.0, now);
-            return trial.limit_before;
-        }
-        // Twice in a row it would be the cut after all.
-        self.voided = !self.voided && trial.got_slower(&reading);
-        if self.voided {
-            // More waits at half as much in flight: whatever made the upstream slower, it was not the cut.
-            let back = if trial.cause == Cause::Dip { trial.limit_before } else { limit };
-            self.conclude(None, back);
-            self.anchor = None;
-            self.crew.forget();
-            self.schedule_dip(trial.before.seconds + reading.seconds, now);
-            return back;
-        }
-        let experiment = trial.before.seconds + reading.seconds;
-        let is_dip = trial.cause == Cause::Dip;
-        let baseline = reading.baseline.max(1e-9);
-        let high = band(reading.in_flight - reading.queue.max(0.0), HIGH, 1.0);
-        // Most of what is in flight after the cut still waits.
-        let still_waits = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
-        let mut verdict = trial.elasticity(&reading).verdict();
-        // A reload may have put the floor above where the limit stood before.
-        let aim = Self::aimed_at(trial.at_work(&reading), &reading).min(trial.limit_before).max(limit);
-        let mut back = if self.fast_start {
-            trial.limit_before
-        } else if is_dip {
-            // Where the limit stood above the knee all along, it comes down little by little.
-            aim.max(TRIM * trial.limit_before)
-        } else {
-            aim
-        };
-        if let Some((anchor, limit_before)) = self.anchor
-            && verdict == Verdict::Free
-            && Trial::over(&self.price(anchor), &reading).is_some_and(|value| value >= COSTLY)
-        {
-            (verdict, back) = (Verdict::Costly, limit_before);
-        }
-        match verdict {
-            Verdict::Costly => {
-                self.anchor = None;
-                // What is in flight is all worked on: what answers take now is what they cost.
-                let measured = reading.queue_error / reading.in_flight.max(0.1);
-                let doubt = self.doubt.powi(2);
-                let gain = if is_dip { (doubt / (doubt + measured.powi(2))).max(0.2) } else { 1.0 };
-                self.doubt = ((1.0 - gain) * doubt).sqrt().max(DOUBT.0).max(measured.min(self.doubt));
-                let bounds = if reading.wait > 0.0 { (1.0, 2.5) } else { (0.5, 1.0) };
-                self.shift(Move { gain, bounds });
-                let small = is_dip && reading.wait.abs() < 0.15 * baseline;
-                self.dip_every = if small { (self.dip_every * 2.0).min(DIP_EVERY.1) } else { DIP_EVERY.0 };
-                self.conclude(Some(verdict), back);
-                self.schedule_dip(if small { 8.0 } else { 3.0 } * experiment, now);
-                back
-            }
-            Verdict::Free => {
-                self.fast_start = false;
-                self.shift(Move { gain: 1.0, bounds: (0.3, 1.0) });
-                self.dip_every = DIP_EVERY.0;
-                if is_dip {
-                    // They held a wait, and may still.
-                    self.doubt = self.doubt.max(DOUBT.1);
-                }
-                self.conclude(Some(verdict), limit);
-                let again = if is_dip {
-                    let at_work = reading.in_flight - reading.queue.max(0.0);
-                    let to = self.dip(at_work, limit);
-                    (to < 0.95 * limit).then_some(to)
-                } else {
-                    still_waits.then(|| self.to_the_knee(&reading, limit))
-                };
-                if let Some(to) = again {
-                    return self.cut(trial.cause, reading, limit, to, now);
-                }
-                self.schedule_dip(2.0 * experiment, now);
-                // The cut may have gone deeper than to what was at work.
-                if is_dip { limit } else { aim }
-            }
-            Verdict::Unclear => {
-                // The knee lies between here and there: what answers take here holds less wait than
-                // the baselines do, if they say that it is less.
-                self.shift(Move { gain: 1.0, bounds: (0.5, 1.0) });
-                let back = if self.fast_start { back } else { aim };
-                self.conclude(Some(verdict), back);
-                // A deeper cut tells more than a way back would.
-                let to = self.to_the_knee(&reading, limit);
-                if !is_dip && still_waits && to < 0.95 * limit {
-                    return self.cut(trial.cause, reading, limit, to, now);
-                }
-                self.schedule_dip(2.0 * experiment, now);
-                back
-            }
-        }
-    }
-
-    fn grow(&mut self, reading: &Reading, limit: f64) -> f64 {
-        self.growth += 1;
-        if self.growth >= 3 {
-            self.anchor = None;
-        }
-        let step = (0.5 * limit.sqrt()).max(1.0);
-        let faster = 1.5_f64.powi(i32::try_from(self.growth / 2).unwrap_or(0).min(20));
-        let step = (step * faster).min((0.25 * limit).max(1.0));
-        let Some(known) = self.crew.at_work().map(|crew| Self::aimed_at(crew, reading)) else {
-            return limit + step;
-        };
-        // Up to what is known there is no need to feel one's way. Beyond it a short queue is chance, until
-        // it is seen again and again.
-        let step = if limit >= known && self.growth < OFTEN { HESITANT * step } else { step };
-        (limit + step).max(known.min(1.5 * limit))
-    }
-
-    fn run(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
-        if reading.answers < ANSWERS / 2 || !self.is_born() {
-            return limit;
-        }
-        let at_work = reading.at_work();
-        let (low, high) = (band(at_work, LOW, reading.slack), band(at_work, HIGH, 1.0));
-        if !reading.limited {
-            self.growth = 0;
-            return self.rest(reading, limit, policy, now);
-        }
-        // While the limit grows, answers that are back are mostly the short ones.
-        let is_steady = now.since(self.changed).as_secs_f64() > 2.0 * self.patience() + reading.seconds;
-        if is_steady && !self.fast_start && reading.queue + 2.0 * reading.queue_error < 0.0 {
-            self.shift(Move { gain: 0.3, bounds: (0.5, 1.0) });
-        }
-        if self.calm.take_if(|calm| at_work > 2.0 * *calm).is_some() {
-            // Twice as many can be worked on as when the baselines were last seen: they hold no wait.
-            self.doubt = self.doubt.min(SEEN_CALM);
-        }
-        let recheck = self.phase == Phase::Recheck;
-        let excess = reading.queue - high;
-        if self.fast_start {
-            // Twice as many in flight, and hardly more answers: all beyond was queue, whatever the
-            // baselines say.
-            let mark = *self.mark.get_or_insert(reading);
-            if reading.in_flight >= 2.0 * mark.in_flight {
-                self.mark = Some(reading);
-                if Trial::over(&self.price(mark), &self.price(reading)).is_some_and(|value| value < STAGNANT)
-                {
-                    self.suspect = true;
-                }
-            }
-            if recheck && (reading.queue > low || reading.saturated || std::mem::take(&mut self.suspect)) {
-                // Somewhere between here and half of it is the knee, or the baselines are too low.
-                let to = (DIP * at_work).floor().max(0.5 * limit).max(1.0);
-                return self.cut(Cause::Latency, reading, limit, to, now);
-            }
-            let queues = reading.queue > low + SURE * reading.queue_error || reading.saturated;
-            if !recheck && (queues || self.suspect) {
-                // The counts of a growing limit cannot be compared.
-                self.settle(Next::Recheck, now);
-            }
-            return limit;
-        }
-        if reading.saturated || excess > OBVIOUS * reading.queue_error || (recheck && excess > 0.0) {
-            return self.cut(Cause::Latency, reading, limit, self.to_the_knee(&reading, limit), now);
-        }
-        if !recheck && excess > SURE * reading.queue_error {
-            // Chance shows itself in the highest of many looks: look once more before acting.
-            self.phase = Phase::Recheck;
-            return limit;
-        }
-        if now >= self.next_dip {
-            self.phase = Phase::Reference;
-        }
-        if reading.queue < low {
-            return self.grow(&reading, limit);
-        }
-        self.growth = 0;
-        limit
-    }
-
-    /// Nobody is held back: nothing tells more than what answers cost now.
-    fn rest(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
-        if reading.in_flight < 0.5 * limit {
-            self.shift(Move { gain: 0.1, bounds: (0.9, 1.05) });
-            self.calm = Some(reading.in_flight).filter(|_| reading.answers >= ANSWERS);
-        }
-        if now.since(self.peak_since).as_secs_f64() < self.beats(QUIET) {
-            return limit;
-        }
-        let peak = std::mem::take(&mut self.peak);
-        self.peak_since = now;
-        if peak < limit / 4.0 && limit > f64::from(policy.initial) {
-            return (0.9 * limit).max(4.0 * peak).max(f64::from(policy.initial));
-        }
-        limit
-    }
-
-    fn drops(&mut self, reading: &Reading, limit: f64, now: Moment) -> Option<f64> {
-        self.error_share += 0.3 * (reading.dropped - self.error_share);
-        if self.error_share <= DROPS_TOLERATED || reading.drops < DROPS_MIN {
-            if self.error_share <= DROPS_TOLERATED {
-                self.errors = None;
-            }
-            return None;
-        }
-        if now < self.ignore_errors_until {
-            return None;
-        }
-        let share = self.error_share;
-        let errors = self.errors.get_or_insert(Errors { limit_before: limit, share_before: share, cuts: 0 });
-        if errors.cuts >= 3 && share > 0.7 * errors.share_before {
-            // They do not fall with the limit: not load, and the circuit breaker's business.
-            let back = errors.limit_before;
-            self.errors = None;
-            self.ignore_errors_until = now.after(seconds(self.beats(FORGET_ERRORS)));
-            return Some(back);
-        }
-        errors.cuts += 1;
-        // What it works on at once is not what it bears.
-        self.crew.forget();
-        self.fast_start = false;
-        self.cuts.add(Cause::Errors, None);
-        let to = 0.75 * limit;
-        self.last_cut = Some(Cut { cause: Cause::Errors, verdict: None, from: limit, to });
-        Some(to)
-    }
-
-    /// Nothing comes back, or comes back again.
-    fn stalled(&mut self, limit: f64, load: &Load, now: Moment) -> Option<f64> {
-        match self.stall {
-            None => {
-                let last = self.last_success?;
-                let silent = now.since(last).as_secs_f64();
-                let gap = 10.0 / self.last.throughput.max(1e-9);
-                let patience = self
-                    .beats(STALL_MIN)
-                    .max(4.0 * self.hold * (1.0 + self.last.spread))
-                    .max(if self.last.throughput > 0.0 { gap } else { 0.0 });
-                if f64::from(load.unanswered) < 0.5 * limit || silent < patience || !self.is_born() {
-                    return None;
-                }
-                let before = self.trial.map_or(limit, |trial| trial.limit_before);
-                self.conclude(None, before);
-                self.stall = Some(Stall { limit_before: before, over: None });
-                self.cuts.add(Cause::Stall, None);
-                let to = 0.5 * limit;
-                self.last_cut = Some(Cut { cause: Cause::Stall, verdict: None, from: limit, to });
-                self.window = None;
-                Some(to)
-            }
-            Some(Stall { limit_before, over: None }) => {
-                if self.last_success.is_some_and(|last| now.since(last).as_secs_f64() < self.beats(2.0)) {
-                    self.stall = Some(Stall { limit_before, over: Some(now) });
-                    self.void_before = now;
-                }
-                Some(limit)
-            }
-            // The first answer to something sent since ends it, see `on_sample`.
-            Some(Stall { limit_before, over: Some(over) }) => {
-                if self.last_success.is_some_and(|last| last >= over) && self.window.is_some() {
-                    self.stall = None;
-                    let back = 0.8 * limit_before;
-                    return Some(back.max(limit));
-                }
-                Some(limit)
             }
         }
     }

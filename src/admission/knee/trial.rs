@@ -3,7 +3,7 @@
 //! If it did, all that was in flight was worked on, and the cut is undone. If it did not, what was cut
 //! away had only waited.
 
-use super::window::Reading;
+use super::reading::Reading;
 
 /// Why a limit was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,169 @@
+//! Cuts that are experiments: begun, waited for, judged.
+
+use super::class::Move;
+use super::reading::Reading;
+use super::trial::{COSTLY, Cause, Trial, Verdict};
+use super::{
+    ANSWERS, Cut, DIP_EVERY, DOUBT, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, band, seconds,
+};
+
+/// A dip goes to this part of what is at work; where the baselines are in doubt, to less, because the knee
+/// may be far below.
+pub(super) const DIP: f64 = 0.75;
+const DEEP_DIP: f64 = 0.5;
+/// Never below this part of the limit.
+const DEEPEST: f64 = 0.35;
+/// A dip that is undone gives back at least this part.
+const TRIM: f64 = 0.85;
+
+impl Knee {
+    pub(super) fn cut(&mut self, cause: Cause, before: Reading, limit: f64, to: f64, now: Moment) -> f64 {
+        let is_void = |anchor| Trial::is_void(&self.price(anchor), &self.price(before));
+        if self.anchor.is_none_or(|(anchor, _)| is_void(anchor)) {
+            self.anchor = Some((before, limit));
+        }
+        self.trial = Some(Trial { cause, before, limit_before: limit });
+        self.last_cut = Some(Cut { cause, verdict: None, from: limit, to });
+        self.growth = 0;
+        self.settle(Next::Probe, now);
+        to
+    }
+
+    /// Until those sent before are answered, long ones too.
+    pub(super) fn settle(&mut self, then: Next, now: Moment) {
+        let wait = self.patience().max(self.beats(1.0));
+        self.phase = Phase::Settle { until: now.after(seconds(wait)), then };
+        self.window = None;
+    }
+
+    /// Where a dip goes.
+    pub(super) fn dip(&self, at_work: f64, limit: f64) -> f64 {
+        let part = if self.doubt > IN_DOUBT { DEEP_DIP } else { DIP };
+        (part * at_work).floor().max(DEEPEST * limit).max(1.0)
+    }
+
+    /// The next dip comes after so many seconds, or later.
+    pub(super) fn schedule_dip(&mut self, experiment: f64, now: Moment) {
+        let jitter = 0.8 + 0.4 * self.chance.part();
+        let soonest = if self.doubt > IN_DOUBT {
+            self.beats(DIP_EVERY.0 / 4.0).max(2.0 * self.hold)
+        } else {
+            self.beats(self.dip_every).max(10.0 * self.hold)
+        };
+        let pause = soonest.max(experiment) * jitter;
+        self.next_dip = now.after(seconds(pause));
+    }
+
+    /// Ends an experiment, with its verdict or without.
+    pub(super) fn conclude(&mut self, verdict: Option<Verdict>, limit: f64) {
+        if let Some(trial) = self.trial.take() {
+            self.cuts.add(trial.cause, verdict);
+            let from = trial.limit_before;
+            self.last_cut = Some(Cut { cause: trial.cause, verdict, from, to: limit });
+        }
+        self.phase = Phase::Run;
+    }
+
+    pub(super) fn judge(&mut self, reading: Reading, limit: f64, now: Moment) -> f64 {
+        let Some(trial) = self.trial.map(|trial| self.priced(trial)) else {
+            self.phase = Phase::Run;
+            return limit;
+        };
+        let reading = self.price(reading);
+        let tells = reading.limited || trial.is_spared(&reading);
+        if !tells || reading.answers < ANSWERS / 2 {
+            // The demand has gone: nothing was learnt.
+            self.conclude(None, trial.limit_before);
+            self.schedule_dip(0.0, now);
+            return trial.limit_before;
+        }
+        // Twice in a row it would be the cut after all.
+        self.voided = !self.voided && trial.got_slower(&reading);
+        if self.voided {
+            // More waits at half as much in flight: whatever made the upstream slower, it was not the cut.
+            let back = if trial.cause == Cause::Dip { trial.limit_before } else { limit };
+            self.conclude(None, back);
+            self.anchor = None;
+            self.crew.forget();
+            self.schedule_dip(trial.before.seconds + reading.seconds, now);
+            return back;
+        }
+        let experiment = trial.before.seconds + reading.seconds;
+        let is_dip = trial.cause == Cause::Dip;
+        let baseline = reading.baseline.max(1e-9);
+        let high = band(reading.in_flight - reading.queue.max(0.0), HIGH, 1.0);
+        // Most of what is in flight after the cut still waits.
+        let still_waits = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
+        let mut verdict = trial.elasticity(&reading).verdict();
+        // A reload may have put the floor above where the limit stood before.
+        let aim = Self::aimed_at(trial.at_work(&reading), &reading).min(trial.limit_before).max(limit);
+        let mut back = if self.fast_start {
+            trial.limit_before
+        } else if is_dip {
+            // Where the limit stood above the knee all along, it comes down little by little.
+            aim.max(TRIM * trial.limit_before)
+        } else {
+            aim
+        };
+        if let Some((anchor, limit_before)) = self.anchor
+            && verdict == Verdict::Free
+            && Trial::over(&self.price(anchor), &reading).is_some_and(|value| value >= COSTLY)
+        {
+            (verdict, back) = (Verdict::Costly, limit_before);
+        }
+        match verdict {
+            Verdict::Costly => {
+                self.anchor = None;
+                // What is in flight is all worked on: what answers take now is what they cost.
+                let measured = reading.queue_error / reading.in_flight.max(0.1);
+                let doubt = self.doubt.powi(2);
+                let gain = if is_dip { (doubt / (doubt + measured.powi(2))).max(0.2) } else { 1.0 };
+                self.doubt = ((1.0 - gain) * doubt).sqrt().max(DOUBT.0).max(measured.min(self.doubt));
+                let bounds = if reading.wait > 0.0 { (1.0, 2.5) } else { (0.5, 1.0) };
+                self.shift(Move { gain, bounds });
+                let small = is_dip && reading.wait.abs() < 0.15 * baseline;
+                self.dip_every = if small { (self.dip_every * 2.0).min(DIP_EVERY.1) } else { DIP_EVERY.0 };
+                self.conclude(Some(verdict), back);
+                self.schedule_dip(if small { 8.0 } else { 3.0 } * experiment, now);
+                back
+            }
+            Verdict::Free => {
+                self.fast_start = false;
+                self.shift(Move { gain: 1.0, bounds: (0.3, 1.0) });
+                self.dip_every = DIP_EVERY.0;
+                if is_dip {
+                    // They held a wait, and may still.
+                    self.doubt = self.doubt.max(DOUBT.1);
+                }
+                self.conclude(Some(verdict), limit);
+                let again = if is_dip {
+                    let at_work = reading.in_flight - reading.queue.max(0.0);
+                    let to = self.dip(at_work, limit);
+                    (to < 0.95 * limit).then_some(to)
+                } else {
+                    still_waits.then(|| self.to_the_knee(&reading, limit))
+                };
+                if let Some(to) = again {
+                    return self.cut(trial.cause, reading, limit, to, now);
+                }
+                self.schedule_dip(2.0 * experiment, now);
+                // The cut may have gone deeper than to what was at work.
+                if is_dip { limit } else { aim }
+            }
+            Verdict::Unclear => {
+                // The knee lies between here and there: what answers take here holds less wait than
+                // the baselines do, if they say that it is less.
+                self.shift(Move { gain: 1.0, bounds: (0.5, 1.0) });
+                let back = if self.fast_start { back } else { aim };
+                self.conclude(Some(verdict), back);
+                // A deeper cut tells more than a way back would.
+                let to = self.to_the_knee(&reading, limit);
+                if !is_dip && still_waits && to < 0.95 * limit {
+                    return self.cut(trial.cause, reading, limit, to, now);
+                }
+                self.schedule_dip(2.0 * experiment, now);
+                back
+            }
+        }
+    }
+}
