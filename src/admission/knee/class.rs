@@ -124,11 +124,13 @@ impl RouteClass {
     /// The first baseline: of the last answers, less what everybody is known to wait. A first crowd that
     /// fills the limit at once queues among itself; if those at its head were clearly quicker, theirs.
     fn birth(&self, wait: Option<f64>) -> f64 {
-        let (all, _) = typical(&mut { self.first });
+        let (all, error) = typical(&mut { self.first });
         if let Some(wait) = wait {
             return (all - wait).max(all / 4.0);
         }
-        let (few, error) = typical(&mut self.fewest.map(|(_, seconds)| seconds));
+        let (few, own) = typical(&mut self.fewest.map(|(_, seconds)| seconds));
+        // Few short ones look alike by chance: so few of all would be off by this.
+        let error = own.max(error * (BIRTH as f64 / FEWEST as f64).sqrt());
         if few + CLEARLY * error < all { few } else { all }
     }
 
@@ -202,5 +204,41 @@ pub(super) fn prices(classes: &[RouteClass; ROUTE_CLASSES]) -> Prices {
 pub(super) fn clear(classes: &mut [RouteClass]) {
     for class in classes {
         (class.answers, class.capped, class.plain, class.at_cap) = (0, 0.0, 0.0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::admission::chance::Chance;
+
+    /// The first baseline of a class whose answers came thus: rank, and seconds.
+    fn born(answers: impl IntoIterator<Item = (u32, f64)>) -> f64 {
+        let mut class = RouteClass::new();
+        for (rank, seconds) in answers {
+            class.answer(seconds, rank, Moment(0), None, Moment(0).after(Duration::from_secs(60)));
+        }
+        class.baseline().unwrap()
+    }
+
+    #[test]
+    fn few_that_were_short_by_chance_make_no_baseline() {
+        let mut short = 0;
+        for seed in 0..500 {
+            let mut chance = Chance::new(seed);
+            let seconds = (0..32).map(|_| -0.2 * (1.0 - chance.part()).ln()).collect::<Vec<_>>();
+            let all = typical(&mut seconds.clone()).0;
+            let ranks = (1..=32).rev();
+            short += u32::from(born(ranks.zip(seconds)) < 0.99 * all);
+        }
+        assert!(short <= 15, "{short} of 500 took six answers out of 32 of the same kind for quicker ones");
+    }
+
+    #[test]
+    fn those_at_the_head_of_a_first_crowd_tell_what_the_others_wait_for() {
+        let waits = (1..=32).map(|rank| (rank, 0.1 + 0.02 * f64::from(rank.max(8) - 8)));
+        assert!((born(waits) - 0.1).abs() < 1e-6);
     }
 }

@@ -49,7 +49,7 @@ impl Knee {
         }
         // While the limit grows, answers that are back are mostly the short ones.
         let is_steady = now.since(self.changed).as_secs_f64() > 2.0 * self.patience() + reading.seconds;
-        if is_steady && !self.fast_start && reading.queue + 2.0 * reading.queue_error < 0.0 {
+        if is_steady && !self.fast_start && reading.queue + 3.0 * reading.queue_error < 0.0 {
             self.shift(Move { gain: 0.3, bounds: (0.5, 1.0) });
         }
         if self.calm.take_if(|calm| at_work > 2.0 * *calm).is_some() {
@@ -71,7 +71,7 @@ impl Knee {
             }
             if recheck && (reading.queue > low || reading.saturated || std::mem::take(&mut self.suspect)) {
                 // Somewhere between here and half of it is the knee, or the baselines are too low.
-                let to = (DIP * at_work).floor().max(0.5 * limit).max(1.0);
+                let to = (DIP * at_work).floor().min(limit).max(Self::lowest(&reading, limit)).max(1.0);
                 return self.cut(Cause::Latency, reading, limit, to, now);
             }
             let queues = reading.queue > low + SURE * reading.queue_error || reading.saturated;

@@ -57,6 +57,11 @@ const SHALLOW: f64 = 0.85;
 /// Standard errors by which a queue must be too long to be looked at again, and to be cut at once.
 const SURE: f64 = 1.0;
 const OBVIOUS: f64 = 4.0;
+/// An answer of a fast start raises the limit if it took less than so many baselines.
+const QUICK: f64 = 2.0;
+/// A cut goes at most to half, or to so many times what throughput and baselines say is worked on: they may be
+/// as much too low.
+const DEEP: f64 = 2.0;
 /// Answers in a window, at least.
 const ANSWERS: u32 = 10;
 /// Standard error of an elasticity at which an experiment may end.
@@ -199,7 +204,13 @@ impl Knee {
     /// Where a cut goes: to what is at work, and the queue that is aimed at; not below half.
     fn to_the_knee(&self, reading: &Reading, limit: f64) -> f64 {
         let at_work = self.crew.at_work().unwrap_or_else(|| reading.at_work());
-        Self::aimed_at(at_work, reading).max(0.5 * limit).min(limit)
+        Self::aimed_at(at_work, reading).max(Self::lowest(reading, limit)).min(limit)
+    }
+
+    /// No cut goes below.
+    fn lowest(reading: &Reading, limit: f64) -> f64 {
+        let least = if reading.saturated { DEEP * reading.throughput * reading.baseline } else { f64::MAX };
+        (0.5 * limit).min(least)
     }
 
     /// The limit that suits so many at work.
@@ -341,7 +352,7 @@ impl Law for Knee {
             }
             return limit;
         };
-        match (sample.outcome, sample.first_byte) {
+        let is_quick = match (sample.outcome, sample.first_byte) {
             (Outcome::Ignored, _) | (Outcome::Served, None) => return limit,
             (Outcome::Dropped, _) => {
                 window.drops += 1;
@@ -361,11 +372,13 @@ impl Law for Knee {
                     .get_mut(place)
                     .and_then(|class| class.answer(took, sample.rank, sample.sent, wait, now));
                 window.answer(took, cost);
+                // Whoever waited as long as they were worked on came too late already.
+                cost.is_none_or(|cost| took < QUICK * cost.baseline)
             }
-        }
+        };
         let starts = self.fast_start && sample.limited && self.phase == Phase::Run && self.is_born();
         // At most twice the limit before answers are looked at.
-        if starts { (limit + 1.0).min(self.reach.max(limit)) } else { limit }
+        if starts && is_quick { (limit + 1.0).min(self.reach.max(limit)) } else { limit }
     }
 
     fn on_tick(&mut self, limit: f64, policy: &LimitPolicy, load: &Load, now: Moment) -> f64 {
