@@ -49,6 +49,7 @@ impl Knee {
         }
         // While the limit grows, answers that are back are mostly the short ones.
         let is_steady = now.since(self.changed).as_secs_f64() > 2.0 * self.patience() + reading.seconds;
+        // Chance is looked at in every window, and moves them one way only: it must be rare.
         if is_steady && !self.fast_start && reading.queue + 3.0 * reading.queue_error < 0.0 {
             self.shift(Move { gain: 0.3, bounds: (0.5, 1.0) });
         }

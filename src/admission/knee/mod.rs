@@ -59,8 +59,8 @@ const SURE: f64 = 1.0;
 const OBVIOUS: f64 = 4.0;
 /// An answer of a fast start raises the limit if it took less than so many baselines.
 const QUICK: f64 = 2.0;
-/// A cut goes at most to half, or to so many times what throughput and baselines say is worked on: they may be
-/// as much too low.
+/// Where all wait, a cut may go down to so many times what throughput and baselines say is worked on: these may
+/// be as much too low.
 const DEEP: f64 = 2.0;
 /// Answers in a window, at least.
 const ANSWERS: u32 = 10;
@@ -201,13 +201,14 @@ impl Knee {
         }
     }
 
-    /// Where a cut goes: to what is at work, and the queue that is aimed at; not below half.
+    /// Where a cut goes: to what is at work, and the queue that is aimed at; not below [`Self::lowest`].
     fn to_the_knee(&self, reading: &Reading, limit: f64) -> f64 {
         let at_work = self.crew.at_work().unwrap_or_else(|| reading.at_work());
         Self::aimed_at(at_work, reading).max(Self::lowest(reading, limit)).min(limit)
     }
 
-    /// No cut goes below.
+    /// The deepest that a cut for latency goes: half; where all wait longer than can be told, down to what
+    /// throughput and baselines say, because a window of such answers takes long and shows little.
     fn lowest(reading: &Reading, limit: f64) -> f64 {
         let least = if reading.saturated { DEEP * reading.throughput * reading.baseline } else { f64::MAX };
         (0.5 * limit).min(least)
