@@ -10,14 +10,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Body;
 
 use super::Proxy;
 use super::body::Answer;
 use super::bypass::Bypass;
 use super::cluster::Cluster;
-use super::forward::{Fault, Head, REACH_ATTEMPTS};
+use super::forward::{Fault, Head, REACH_ATTEMPTS, says_overload};
 use super::handle::{Judged, judge, make_fit, permit, storing, take_in};
 use super::headers;
 use super::peer::Peer;
@@ -139,8 +139,8 @@ impl Exchange {
         let answer = self.pending.as_mut()?.await;
         self.pending = None;
         let (mut permit, _bypass) = self.held.take()?;
-        if answer.is_some() {
-            permit.first_byte();
+        if let Some(answer) = &answer {
+            come(&mut permit, answer.status());
             permit.settle(Outcome::Served);
         } else {
             permit.settle(Outcome::Dropped);
@@ -166,8 +166,8 @@ impl Drop for Exchange {
             let finished = tokio::time::timeout_at(abandon_at, pending).await;
             let outcome = match finished {
                 // Whoever left because it took so long must not make it look quick.
-                Ok(Some(_)) if outcome == Outcome::Ignored => {
-                    permit.first_byte();
+                Ok(Some(answer)) if outcome == Outcome::Ignored => {
+                    come(&mut permit, answer.status());
                     Outcome::Served
                 }
                 Ok(_) => outcome,
@@ -176,5 +176,13 @@ impl Drop for Exchange {
             permit.settle(outcome);
             drop(bypass);
         });
+    }
+}
+
+/// The head of an answer is here; of refusals the limit learns what it does of real ones.
+fn come(permit: &mut Permit, status: StatusCode) {
+    permit.first_byte();
+    if says_overload(status) {
+        permit.overloaded();
     }
 }
