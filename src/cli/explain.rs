@@ -102,8 +102,8 @@ fn of_the_knee(knee: &Value) -> Vec<String> {
         }
         "run" => "It watches: up while somebody is held back and little waits at the upstream.",
         "reference" => "It measures at a constant limit, before a cut.",
-        "settle" => "It has cut the limit, and waits until that has taken effect.",
-        "probe" => "It has cut the limit, and measures whether throughput fell with it.",
+        "settle" => "It has moved the limit, and waits until that has taken effect.",
+        "probe" => "It has moved the limit, and measures whether throughput went with it.",
         "stalled" => "Nothing came back: the limit is halved until answers come again.",
         _ => "It has not begun.",
     };
@@ -122,25 +122,39 @@ fn of_the_knee(knee: &Value) -> Vec<String> {
         words.push("The limit held nobody back, so that there is no reason to raise it.".into());
     }
     if let Some(cut) = knee.get("last_cut").filter(|cut| !cut.is_null()) {
-        let why = match text(cut, "cause").as_str() {
-            "latency" => "because answers took longer to begin",
-            "dip" => "to see whether less would do",
-            "errors" => "because too many requests failed",
-            _ => "because nothing came back",
-        };
-        let from = cut.get("from").and_then(Value::as_f64).unwrap_or_default();
-        let to = cut.get("to").and_then(Value::as_f64).unwrap_or_default();
-        let then = match text(cut, "verdict").as_str() {
-            "free" => "Throughput stayed: what was cut away had only waited.",
-            "costly" => {
-                "Throughput fell with it: everything in flight was worked on, and the cut was undone."
-            }
-            "unclear" => "Throughput fell by less than the limit: the knee lies between.",
-            _ => "Without a verdict yet.",
-        };
-        words.push(format!("It was last cut {why}, from {from:.0}; it came out at {to:.0}. {then}"));
+        words.push(last_cut(&text(cut, "cause"), &text(cut, "verdict"), cut));
     }
     words
+}
+
+/// The last experiment or cut.
+fn last_cut(cause: &str, verdict: &str, cut: &Value) -> String {
+    let number = |key: &str| cut.get(key).and_then(Value::as_f64).unwrap_or_default();
+    let (from, to) = (number("from"), number("to"));
+    if cause == "climb" {
+        let then = match verdict {
+            "free" => "No more was served: it went back.",
+            "costly" => "More was served: there was no queue, and it stayed up.",
+            "unclear" => "Some more was served: the knee lies between.",
+            _ => "Without a verdict yet.",
+        };
+        return format!(
+            "It last went up to see whether more is served, from {from:.0}; it came out at {to:.0}. {then}"
+        );
+    }
+    let why = match cause {
+        "latency" => "because answers took longer to begin",
+        "dip" => "to see whether less would do",
+        "errors" => "because too many requests failed",
+        _ => "because nothing came back",
+    };
+    let then = match verdict {
+        "free" => "Throughput stayed: what was cut away had only waited.",
+        "costly" => "Throughput fell with it: everything in flight was worked on, and the cut was undone.",
+        "unclear" => "Throughput fell by less than the limit: the knee lies between.",
+        _ => "Without a verdict yet.",
+    };
+    format!("It was last cut {why}, from {from:.0}; it came out at {to:.0}. {then}")
 }
 
 #[cfg(test)]
@@ -162,6 +176,11 @@ mod tests {
         for part in ["at most 14", "50.2 ms", "1.4 waited", "12.5 were worked on", "cut was undone"] {
             assert!(words.contains(part), "{part}: {words}");
         }
+        let mut climbed = told.clone();
+        climbed["knee"]["last_cut"] =
+            json!({ "cause": "climb", "verdict": "costly", "from": 5.0, "to": 7.0 });
+        let words = sentences("app", &climbed).join("\n");
+        assert!(words.contains("went up") && words.contains("from 5; it came out at 7"), "{words}");
         let fixed = json!({ "limit": 7, "floor": 1, "ceiling": 7, "law": "fixed" });
         let words = sentences("app", &fixed).join("\n");
         assert!(words.contains("operator's number") && words.contains("at its ceiling"), "{words}");

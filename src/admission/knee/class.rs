@@ -20,6 +20,8 @@ const FEWEST: usize = 6;
 const CLEARLY: f64 = 2.0;
 /// Mean answers that a new class is watched for.
 const PATIENCE: f64 = 3.0;
+/// One in so many answers at the cap are more than nature brings: a wait, or slower work.
+const MANY: u32 = 4;
 /// Answers of a class in one window that speak for the class alone.
 const OWN_VOICE: u32 = 8;
 
@@ -137,8 +139,8 @@ impl RouteClass {
     /// The class as it answered in this window, over its baseline; `None` if too little was seen.
     fn ratio(&self) -> Option<f64> {
         let baseline = self.baseline.filter(|_| self.answers > 0)?;
-        // When most reach the cap, the capped mean says nothing.
-        let sum = if self.at_cap * 2 > self.answers { self.plain } else { self.capped };
+        // When many reach the cap, the capped mean says too little.
+        let sum = if self.at_cap * MANY > self.answers { self.plain } else { self.capped };
         Some(sum / f64::from(self.answers) / baseline)
     }
 }

@@ -4,7 +4,8 @@ use super::class::Move;
 use super::reading::Reading;
 use super::trial::{COSTLY, Cause, Trial, Verdict};
 use super::{
-    ANSWERS, Cut, DIP_EVERY, DOUBT, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, band, seconds,
+    ANSWERS, Cut, DIP_EVERY, DOUBT, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, WORKED_ON, band,
+    seconds,
 };
 
 /// A dip goes to this part of what is at work; where the baselines are in doubt, to less, because the knee
@@ -25,6 +26,7 @@ impl Knee {
         self.trial = Some(Trial { cause, before, limit_before: limit });
         self.last_cut = Some(Cut { cause, verdict: None, from: limit, to });
         self.growth = 0;
+        self.climbs.cut(cause, to / limit, self.beat, self.hold, now);
         self.settle(Next::Probe, now);
         to
     }
@@ -77,6 +79,9 @@ impl Knee {
             self.schedule_dip(0.0, now);
             return trial.limit_before;
         }
+        if trial.cause == Cause::Climb {
+            return self.judge_climb(&trial, &reading, limit, now);
+        }
         // Twice in a row it would be the cut after all.
         self.voided = !self.voided && trial.got_slower(&reading);
         if self.voided {
@@ -97,7 +102,12 @@ impl Knee {
         let mut verdict = trial.elasticity(&reading).verdict();
         // A reload may have put the floor above where the limit stood before.
         let aim = Self::aimed_at(trial.at_work(&reading), &reading).min(trial.limit_before).max(limit);
-        let mut back = if self.fast_start {
+        if verdict != Verdict::Costly && !is_dip && trial.fell(&reading) {
+            // The knee is above where the limit is now, whatever the waits say.
+            verdict = Verdict::Costly;
+        }
+        let goes_on = self.fast_start && trial.at_work(&reading) >= WORKED_ON * trial.before.in_flight;
+        let mut back = if goes_on {
             trial.limit_before
         } else if is_dip {
             // Where the limit stood above the knee all along, it comes down little by little.
@@ -114,6 +124,7 @@ impl Knee {
         match verdict {
             Verdict::Costly => {
                 self.anchor = None;
+                self.fast_start = goes_on;
                 // What is in flight is all worked on: what answers take now is what they cost.
                 let measured = reading.queue_error / reading.in_flight.max(0.1);
                 let doubt = self.doubt.powi(2);
@@ -154,7 +165,8 @@ impl Knee {
                 // The knee lies between here and there: what answers take here holds less wait than
                 // the baselines do, if they say that it is less.
                 self.shift(Move { gain: 1.0, bounds: (0.5, 1.0) });
-                let back = if self.fast_start { back } else { aim };
+                self.fast_start = goes_on;
+                let back = if goes_on { back } else { aim };
                 self.conclude(Some(verdict), back);
                 // A deeper cut tells more than a way back would.
                 let to = self.to_the_knee(&reading, limit);

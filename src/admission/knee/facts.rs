@@ -38,7 +38,7 @@ impl PhaseName {
     }
 }
 
-/// A cut of the limit.
+/// A cut of the limit, or a climb.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cut {
     /// Why.
@@ -51,12 +51,12 @@ pub struct Cut {
     pub to: f64,
 }
 
-/// Cuts so far, by cause and verdict.
+/// Cuts and climbs so far, by cause and verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CutCounts([[u64; 4]; 4]);
+pub struct CutCounts([[u64; 4]; 5]);
 
 /// Words of the causes, as in [`CutCounts::each`].
-const CAUSES: [&str; 4] = ["latency", "dip", "errors", "stall"];
+const CAUSES: [&str; 5] = ["latency", "dip", "climb", "errors", "stall"];
 /// Words of the verdicts.
 const VERDICTS: [&str; 4] = ["free", "costly", "unclear", "none"];
 
@@ -67,6 +67,7 @@ impl Cause {
         match self {
             Self::Latency => "latency",
             Self::Dip => "dip",
+            Self::Climb => "climb",
             Self::Errors => "errors",
             Self::Stall => "stall",
         }
@@ -95,8 +96,9 @@ impl CutCounts {
         let row = match cause {
             Cause::Latency => 0,
             Cause::Dip => 1,
-            Cause::Errors => 2,
-            Cause::Stall => 3,
+            Cause::Climb => 2,
+            Cause::Errors => 3,
+            Cause::Stall => 4,
         };
         if let Some(cell) = self.0.get_mut(row).and_then(|row| row.get_mut(column)) {
             *cell += 1;

@@ -41,7 +41,9 @@ impl Knee {
             return None;
         }
         let share = self.error_share;
-        let errors = self.errors.get_or_insert(Errors { limit_before: limit, share_before: share, cuts: 0 });
+        // Where the limit stood before an experiment that this breaks off.
+        let stood = self.trial.map_or(limit, |trial| trial.limit_before);
+        let errors = self.errors.get_or_insert(Errors { limit_before: stood, share_before: share, cuts: 0 });
         if errors.cuts >= 3 && share > 0.7 * errors.share_before {
             // They do not fall with the limit: not load, and the circuit breaker's business.
             let back = errors.limit_before;

@@ -1,25 +1,27 @@
 //! What a window says while no experiment is under way: grow, stay, or look closer.
 
 use super::class::Move;
-use super::experiment::DIP;
 use super::reading::Reading;
-use super::trial::{Cause, Trial};
-use super::{ANSWERS, HIGH, Knee, LimitPolicy, Moment, Next, OBVIOUS, Phase, SURE, band};
+use super::trial::Cause;
+use super::{ANSWERS, HIGH, Knee, LEFT_IDLE, LimitPolicy, Moment, Phase, SURE, band};
 
-/// Below this queue the limit grows.
+/// Below this queue the limit grows; what is aimed at is little more.
 const LOW: (f64, f64) = (0.04, 0.7);
 /// Beyond what is known to be worked on at once the first steps of growth are smaller by this factor, until
 /// so many came in a row.
 const HESITANT: f64 = 0.5;
-const OFTEN: u32 = 3;
-/// A fast start whose throughput grows by less than this power of what is in flight is over.
-const STAGNANT: f64 = 0.4;
-/// That of baselines that answered while half of the upstream was idle.
-const SEEN_CALM: f64 = 0.2;
+pub(super) const OFTEN: u32 = 3;
+/// Standard error of baselines that answered while part of the upstream was idle.
+pub(super) const SEEN_CALM: f64 = 0.2;
 /// Beats for which the most in flight is remembered while nobody is held back.
 const QUIET: f64 = 200.0;
 
 impl Knee {
+    /// The queue below which the limit grows.
+    pub(super) fn low(reading: &Reading) -> f64 {
+        band(reading.at_work(), LOW, reading.slack.max(LEFT_IDLE))
+    }
+
     pub(super) fn grow(&mut self, reading: &Reading, limit: f64) -> f64 {
         self.growth += 1;
         if self.growth >= 3 {
@@ -42,7 +44,6 @@ impl Knee {
             return limit;
         }
         let at_work = reading.at_work();
-        let (low, high) = (band(at_work, LOW, reading.slack), band(at_work, HIGH, 1.0));
         if !reading.limited {
             self.growth = 0;
             return self.rest(reading, limit, policy, now);
@@ -57,47 +58,29 @@ impl Knee {
             // Twice as many can be worked on as when the baselines were last seen: they hold no wait.
             self.doubt = self.doubt.min(SEEN_CALM);
         }
-        let recheck = self.phase == Phase::Recheck;
-        let excess = reading.queue - high;
         if self.fast_start {
-            // Twice as many in flight, and hardly more answers: all beyond was queue, whatever the
-            // baselines say.
-            let mark = *self.mark.get_or_insert(reading);
-            if reading.in_flight >= 2.0 * mark.in_flight {
-                self.mark = Some(reading);
-                if Trial::over(&self.price(mark), &self.price(reading)).is_some_and(|value| value < STAGNANT)
-                {
-                    self.suspect = true;
-                }
-            }
-            if recheck && (reading.queue > low || reading.saturated || std::mem::take(&mut self.suspect)) {
-                // Somewhere between here and half of it is the knee, or the baselines are too low.
-                let to = (DIP * at_work).floor().min(limit).max(Self::lowest(&reading, limit)).max(1.0);
-                return self.cut(Cause::Latency, reading, limit, to, now);
-            }
-            let queues = reading.queue > low + SURE * reading.queue_error || reading.saturated;
-            if !recheck && (queues || self.suspect) {
-                // The counts of a growing limit cannot be compared.
-                self.settle(Next::Recheck, now);
-            }
-            return limit;
+            return self.start(reading, limit, now);
         }
-        if reading.saturated || excess > OBVIOUS * reading.queue_error || (recheck && excess > 0.0) {
+        let recheck = self.phase == Phase::Recheck;
+        let excess = reading.queue - band(at_work, HIGH, 1.0);
+        let is_over = reading.saturated || excess > 0.0;
+        if recheck && is_over {
             return self.cut(Cause::Latency, reading, limit, self.to_the_knee(&reading, limit), now);
         }
-        if !recheck && excess > SURE * reading.queue_error {
-            // Chance shows itself in the highest of many looks: look once more before acting.
+        if is_over && (reading.saturated || excess > SURE * reading.queue_error) {
+            // Chance shows itself in the highest of many looks, and what was served while the upstream changed
+            // is no measure of a cut: look once more before acting.
             self.phase = Phase::Recheck;
             return limit;
         }
         if now >= self.next_dip {
             self.phase = Phase::Reference;
         }
-        if reading.queue < low {
+        if reading.queue < Self::low(&reading) {
             return self.grow(&reading, limit);
         }
         self.growth = 0;
-        limit
+        if self.phase == Phase::Run { self.climb(reading, limit, policy, now) } else { limit }
     }
 
     /// Nobody is held back: nothing tells more than what answers cost now.

@@ -7,12 +7,14 @@
 //! A gradient of latency cannot tell an upstream that queues from one whose work got slower, and shrinks
 //! on both. Here every cut is an experiment (`trial.rs`): if throughput falls with the limit, the cut
 //! is undone and the baselines follow. Short dips ask the same question unasked, so that a baseline that
-//! holds a wait comes out. How long is measured follows from how much answers vary.
+//! holds a wait comes out, and climbs (`climb.rs`) ask it upwards, so that one that is too low does. How
+//! long is measured follows from how much answers vary.
 //!
 //! All times are multiples of the upstream's own times or of the beat, by which the law is ticked: an
 //! upstream ten times as slow, ticked a tenth as often, is treated alike, ten times as slowly.
 
 mod class;
+mod climb;
 mod crew;
 mod experiment;
 mod facts;
@@ -20,6 +22,7 @@ mod faults;
 mod growth;
 mod price;
 mod reading;
+mod start;
 mod trial;
 mod window;
 
@@ -31,9 +34,11 @@ use super::law::{Law, Load, ROUTE_CLASSES, Sample};
 use super::moment::Moment;
 use super::policy::LimitPolicy;
 use class::{Move, RouteClass};
+use climb::Climbs;
 use crew::Crew;
 use faults::{Errors, Stall};
 use reading::Reading;
+use start::Start;
 use trial::Trial;
 use window::Window;
 
@@ -57,8 +62,8 @@ const SHALLOW: f64 = 0.85;
 /// Standard errors by which a queue must be too long to be looked at again, and to be cut at once.
 const SURE: f64 = 1.0;
 const OBVIOUS: f64 = 4.0;
-/// An answer of a fast start raises the limit if it took less than so many baselines.
-const QUICK: f64 = 2.0;
+/// A fast start goes on after a cut if so much of what was in flight before it was worked on.
+const WORKED_ON: f64 = 0.9;
 /// Where all wait, a cut may go down to so many times what throughput and baselines say is worked on: these may
 /// be as much too low.
 const DEEP: f64 = 2.0;
@@ -94,6 +99,7 @@ enum Phase {
 enum Next {
     Recheck,
     Probe,
+    Run,
 }
 
 /// See the module.
@@ -108,10 +114,7 @@ pub struct Knee {
     /// When the limit last moved, and where it was then.
     changed: Moment,
     settled: f64,
-    /// Throughput did not grow with the limit.
-    suspect: bool,
-    /// A reading of the fast start, against which later ones are held.
-    mark: Option<Reading>,
+    start: Start,
     /// What was measured before the first of a chain of cuts, and the limit then.
     anchor: Option<(Reading, f64)>,
     /// The last trial told nothing, because the upstream got slower meanwhile.
@@ -130,8 +133,6 @@ pub struct Knee {
     dip_every: f64,
     /// Standard error of the baselines, relative.
     doubt: f64,
-    /// How far the fast start may go before the next look.
-    reach: f64,
     /// Windows in a row in which the limit grew.
     growth: u32,
     peak: f64,
@@ -142,6 +143,7 @@ pub struct Knee {
     last_cut: Option<Cut>,
     cuts: CutCounts,
     chance: Chance,
+    climbs: Climbs,
     /// What the upstream works on at once.
     crew: Crew,
     /// Mean in flight when nobody was held back and baselines were last held against answers.
@@ -172,8 +174,7 @@ impl Knee {
             trial: None,
             changed: Moment(0),
             settled: 0.0,
-            suspect: false,
-            mark: None,
+            start: Start::default(),
             anchor: None,
             voided: false,
             hold: 0.0,
@@ -187,7 +188,6 @@ impl Knee {
             next_dip: Moment(0),
             dip_every: DIP_EVERY.0,
             doubt: DOUBT.1,
-            reach: 0.0,
             growth: 0,
             peak: 0.0,
             peak_since: Moment(0),
@@ -196,6 +196,7 @@ impl Knee {
             last_cut: None,
             cuts: CutCounts::default(),
             chance: Chance::new(seed),
+            climbs: Climbs::default(),
             crew: Crew::default(),
             calm: None,
         }
@@ -204,14 +205,16 @@ impl Knee {
     /// Where a cut goes: to what is at work, and the queue that is aimed at; not below [`Self::lowest`].
     fn to_the_knee(&self, reading: &Reading, limit: f64) -> f64 {
         let at_work = self.crew.at_work().unwrap_or_else(|| reading.at_work());
-        Self::aimed_at(at_work, reading).max(Self::lowest(reading, limit)).min(limit)
+        Self::aimed_at(at_work, reading).max(self.lowest(reading, limit)).min(limit)
     }
 
     /// The deepest that a cut for latency goes: half; where all wait longer than can be told, down to what
-    /// throughput and baselines say, because a window of such answers takes long and shows little.
-    fn lowest(reading: &Reading, limit: f64) -> f64 {
-        let least = if reading.saturated { DEEP * reading.throughput * reading.baseline } else { f64::MAX };
-        (0.5 * limit).min(least)
+    /// throughput and baselines say, because a window of such answers takes long and shows little. Of answers
+    /// that vary by nature most cost far less than the mean does, and the baselines are theirs.
+    fn lowest(&self, reading: &Reading, limit: f64) -> f64 {
+        let uneven = self.spread.max(1.0).powi(2);
+        let worked_on = reading.throughput * reading.baseline * uneven;
+        if reading.saturated { (0.5 * limit).min(DEEP * worked_on) } else { 0.5 * limit }
     }
 
     /// The limit that suits so many at work.
@@ -256,6 +259,9 @@ impl Knee {
     fn is_due(&self, reading: &Reading) -> bool {
         let hold = self.hold;
         let at_work = (reading.in_flight - reading.queue).max(1.0);
+        let high = band(at_work, HIGH, 1.0);
+        // Of a queue that is far too long it need not be known how long.
+        let is_plain = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
         match self.phase {
             Phase::Settle { .. } => false,
             Phase::Run => {
@@ -264,12 +270,12 @@ impl Knee {
                 } else {
                     (self.beats(WINDOW_MIN).max(1.5 * hold), self.beats(WINDOW_MAX).max(4.0 * hold))
                 };
-                let precise = reading.queue_error <= 0.25 * band(at_work, HIGH, 1.0);
+                let precise = is_plain || reading.queue_error <= 0.25 * high;
                 (reading.seconds >= shortest && reading.answers >= ANSWERS && precise)
                     || reading.seconds >= longest
             }
             Phase::Reference | Phase::Recheck => {
-                let precise = reading.queue_error <= 0.1 * at_work;
+                let precise = is_plain || reading.queue_error <= 0.1 * at_work;
                 let count = reading.throughput * reading.seconds;
                 let enough = count >= (reading.spread.clamp(0.3, 2.0) / 0.06).powi(2);
                 let longest = self.beats(0.5 * TRIAL_MAX).max(4.0 * hold);
@@ -301,7 +307,10 @@ impl Knee {
             self.hold += weight * (hold - self.hold);
             self.spread += weight * (reading.spread.max(0.9 * self.spread) - self.spread);
         }
-        self.last = reading;
+        // Where nothing came back, nothing is known of what answers cost.
+        if reading.answers > 0 || !self.is_born() {
+            self.last = reading;
+        }
         if reading.limited && reading.answers >= ANSWERS {
             self.crew.see(&reading);
         }
@@ -313,7 +322,7 @@ impl Knee {
             Phase::Settle { .. } => limit,
             Phase::Run => {
                 let limit = self.run(reading, limit, policy, now);
-                self.reach = 2.0 * limit;
+                self.start.look(limit);
                 limit
             }
             Phase::Recheck => {
@@ -346,7 +355,7 @@ impl Knee {
 }
 
 impl Law for Knee {
-    fn on_sample(&mut self, limit: f64, _: &LimitPolicy, sample: &Sample, now: Moment) -> f64 {
+    fn on_sample(&mut self, limit: f64, policy: &LimitPolicy, sample: &Sample, now: Moment) -> f64 {
         let Some(window) = &mut self.window else {
             if sample.outcome == Outcome::Served {
                 self.last_success = Some(now);
@@ -373,13 +382,11 @@ impl Law for Knee {
                     .get_mut(place)
                     .and_then(|class| class.answer(took, sample.rank, sample.sent, wait, now));
                 window.answer(took, cost);
-                // Whoever waited as long as they were worked on came too late already.
-                cost.is_none_or(|cost| took < QUICK * cost.baseline)
+                start::is_quick(took, cost)
             }
         };
-        let starts = self.fast_start && sample.limited && self.phase == Phase::Run && self.is_born();
-        // At most twice the limit before answers are looked at.
-        if starts && is_quick { (limit + 1.0).min(self.reach.max(limit)) } else { limit }
+        let starts = self.fast_start && sample.limited && self.phase == Phase::Run;
+        if starts && is_quick { self.start.grow(limit, policy) } else { limit }
     }
 
     fn on_tick(&mut self, limit: f64, policy: &LimitPolicy, load: &Load, now: Moment) -> f64 {
@@ -405,6 +412,7 @@ impl Law for Knee {
                 self.phase = match then {
                     Next::Probe => Phase::Probe,
                     Next::Recheck => Phase::Recheck,
+                    Next::Run => Phase::Run,
                 };
                 self.open(load, now);
             }
@@ -428,6 +436,7 @@ impl Law for Knee {
     fn standing(&self, limit: f64) -> f64 {
         match self.trial {
             Some(trial) if trial.cause == Cause::Dip => trial.limit_before.max(limit),
+            Some(trial) if trial.cause == Cause::Climb => trial.limit_before.min(limit),
             _ => limit,
         }
     }

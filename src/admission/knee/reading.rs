@@ -27,7 +27,9 @@ pub(super) struct Reading {
     pub(super) queue_error: f64,
     /// Mean wait, seconds.
     pub(super) wait: f64,
-    /// Most answers took longer than can be told apart.
+    /// Part of the answers that took longer than can be told apart.
+    pub(super) capped: f64,
+    /// Most did.
     pub(super) saturated: bool,
     /// Standard deviation of times to first byte over their mean.
     pub(super) spread: f64,
@@ -43,6 +45,37 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// This window and the one after it, as one.
+    pub(super) fn and(&self, after: &Self) -> Self {
+        let seconds = self.seconds + after.seconds;
+        let part = after.seconds / seconds.max(1e-9);
+        let mean = |this: f64, that: f64| this + part * (that - this);
+        let mut kinds = self.kinds;
+        for (count, more) in kinds.0.iter_mut().zip(after.kinds.0) {
+            *count += more;
+        }
+        Self {
+            seconds,
+            answers: self.answers + after.answers,
+            throughput: mean(self.throughput, after.throughput),
+            output: mean(self.output, after.output),
+            unlike: mean(self.unlike, after.unlike),
+            kinds,
+            in_flight: mean(self.in_flight, after.in_flight),
+            queue: mean(self.queue, after.queue),
+            queue_error: ((1.0 - part) * self.queue_error).hypot(part * after.queue_error),
+            wait: mean(self.wait, after.wait),
+            capped: mean(self.capped, after.capped),
+            saturated: self.saturated || after.saturated,
+            spread: mean(self.spread, after.spread),
+            baseline: mean(self.baseline, after.baseline),
+            limited: self.limited && after.limited,
+            slack: mean(self.slack, after.slack),
+            dropped: mean(self.dropped, after.dropped),
+            drops: self.drops + after.drops,
+        }
+    }
+
     /// Mean number of those in flight that were worked on; never 0.
     pub(super) fn at_work(&self) -> f64 {
         (self.in_flight - self.queue.max(0.0)).max(0.1)

@@ -3,6 +3,15 @@
 use super::*;
 use crate::admission::policy::LawPolicy;
 
+const POLICY: LimitPolicy = LimitPolicy {
+    law: LawPolicy::Knee,
+    initial: 20,
+    floor: 1,
+    ceiling: 1_000,
+    wait: Duration::ZERO,
+    stall: Duration::from_secs(3),
+};
+
 /// A law that knows of nine workers, and a window in which all permits were always taken.
 fn nine() -> (Knee, Reading) {
     let full = Reading {
@@ -51,36 +60,110 @@ fn growth_is_quick_up_to_what_is_known_and_hesitates_beyond() {
 fn where_all_wait_a_cut_goes_to_twice_what_throughput_tells() {
     let crowded =
         Reading { in_flight: 90.0, queue: 90.0, throughput: 40.0, baseline: 0.2, ..Reading::default() };
-    assert!((Knee::lowest(&crowded, 90.0) - 45.0).abs() < 1e-9, "waits that can be told apart");
+    let mut knee = Knee::new(1);
+    assert!((knee.lowest(&crowded, 90.0) - 45.0).abs() < 1e-9, "waits that can be told apart");
     let saturated = Reading { saturated: true, ..crowded };
-    assert!((Knee::lowest(&saturated, 90.0) - 16.0).abs() < 1e-9);
-    assert!((Knee::lowest(&saturated, 20.0) - 10.0).abs() < 1e-9, "never above half");
-    assert!((Knee::new(1).to_the_knee(&saturated, 90.0) - 16.0).abs() < 1e-9);
+    assert!((knee.lowest(&saturated, 90.0) - 16.0).abs() < 1e-9);
+    assert!((knee.lowest(&saturated, 20.0) - 10.0).abs() < 1e-9, "never above half");
+    assert!((knee.to_the_knee(&saturated, 90.0) - 16.0).abs() < 1e-9);
+    knee.spread = 2.5;
+    assert!((knee.lowest(&saturated, 90.0) - 45.0).abs() < 1e-9, "most answers cost far less than the mean");
 }
 
 #[test]
 fn answers_that_waited_end_a_fast_start_before_any_window_does() {
-    let policy = LimitPolicy {
-        law: LawPolicy::Knee,
-        initial: 20,
-        floor: 1,
-        ceiling: 1_000,
-        wait: Duration::ZERO,
-        stall: Duration::from_secs(3),
-    };
     let mut knee = Knee::new(1);
     for class in knee.classes.iter_mut().take(1) {
         class.take_up(0.1);
     }
-    (knee.last.baseline, knee.reach) = (0.1, 40.0);
+    knee.last.baseline = 0.1;
     knee.window = Some(Window::new(Moment(0), Load::default()));
     let mut after = |limit, millis| {
         let first_byte = Some(Duration::from_millis(millis));
         let (sent, outcome) = (Moment(0), Outcome::Served);
         let sample = Sample { sent, first_byte, outcome, limited: true, class: 0, rank: 1, in_flight: 20 };
-        knee.on_sample(limit, &policy, &sample, Moment(1))
+        knee.on_sample(limit, &POLICY, &sample, Moment(1))
     };
     assert!((after(20.0, 199) - 21.0).abs() < 1e-9);
     assert!((after(20.0, 201) - 20.0).abs() < 1e-9, "it waited as long as it was worked on");
     assert!((after(40.0, 50) - 40.0).abs() < 1e-9, "twice the limit is far enough for one window");
+}
+
+/// A window at this limit, which held people back: so many a second, of whom so many wait.
+fn steady(limit: f64, throughput: f64, queue: f64) -> Reading {
+    Reading {
+        seconds: 2.0,
+        answers: 200,
+        throughput,
+        output: throughput,
+        in_flight: limit,
+        queue,
+        queue_error: 0.3,
+        wait: queue / throughput,
+        spread: 0.5,
+        baseline: 0.1,
+        limited: true,
+        ..Reading::default()
+    }
+}
+
+/// A law that takes `limit` for the knee, one in ten waiting, and has just begun a climb; and the limit then.
+fn climbing(limit: f64) -> (Knee, f64) {
+    let mut knee = Knee::new(1);
+    (knee.fast_start, knee.last.baseline) = (false, 0.1);
+    for class in knee.classes.iter_mut().take(1) {
+        class.take_up(0.1);
+    }
+    let to = knee.climb(steady(limit, 10.0 * limit, 0.1 * limit), limit, &POLICY, Moment(1));
+    assert!(to > limit && knee.trial.is_some_and(|trial| trial.cause == Cause::Climb));
+    assert!((knee.standing(to) - limit).abs() < 1e-9, "no more seats because of a question");
+    (knee, to)
+}
+
+#[test]
+fn a_climb_after_which_more_is_served_stays_up_and_the_next_comes_soon() {
+    let (mut knee, to) = climbing(20.0);
+    let limit = knee.judge(steady(to, 10.0 * to, 0.1 * to), to, Moment(1));
+    assert!((limit - to).abs() < 1e-9 && knee.phase == Phase::Run);
+    assert_eq!(knee.last_cut.and_then(|cut| cut.verdict), Some(Verdict::Costly));
+    assert!(knee.climbs.next_in(Moment(1)) < Duration::from_millis(100));
+}
+
+#[test]
+fn a_climb_after_which_no_more_is_served_goes_back_and_they_get_rare() {
+    let (mut knee, to) = climbing(20.0);
+    let mut pauses = Vec::new();
+    for _ in 0..3 {
+        let limit = knee.judge(steady(to, 200.0, 0.1 * 20.0 + (to - 20.0)), to, Moment(1));
+        assert!((limit - 20.0).abs() < 1e-9);
+        assert!(matches!(knee.phase, Phase::Settle { then: Next::Run, .. }), "what waits is let go first");
+        pauses.push(knee.climbs.next_in(Moment(1)).as_secs_f64());
+        (knee.phase, knee.trial) = (
+            Phase::Probe,
+            Some(Trial { cause: Cause::Climb, before: steady(20.0, 200.0, 2.0), limit_before: 20.0 }),
+        );
+    }
+    assert!(pauses.windows(2).all(|pair| pair[1] > 2.0 * pair[0]), "{pauses:?}");
+}
+
+#[test]
+fn a_window_without_an_answer_says_nothing_of_what_answers_cost() {
+    let mut knee = Knee::new(1);
+    knee.close(steady(20.0, 200.0, 2.0), 20.0, &POLICY, Moment(1));
+    knee.close(Reading { in_flight: 20.0, seconds: 1.0, ..Reading::default() }, 20.0, &POLICY, Moment(2));
+    assert!(knee.is_born() && knee.last.throughput > 0.0, "or a stall would not be seen");
+}
+
+#[test]
+fn errors_that_break_off_an_experiment_give_back_what_stood_before_it() {
+    let mut knee = Knee::new(1);
+    knee.trial = Some(Trial { cause: Cause::Dip, before: steady(34.0, 340.0, 3.0), limit_before: 34.0 });
+    let failing = Reading { dropped: 0.3, drops: 20, ..steady(19.0, 190.0, 1.0) };
+    let (mut limit, mut last) = (19.0, None);
+    for second in 1..6 {
+        limit = last.unwrap_or(limit);
+        last = knee.drops(&failing, limit, Moment(second));
+        knee.trial = None;
+    }
+    assert_eq!(limit.round() as u32, 34, "they did not fall with the limit");
 }

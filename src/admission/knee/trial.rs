@@ -1,7 +1,7 @@
 //! A cut as an experiment: did throughput fall with the limit?
 //!
 //! If it did, all that was in flight was worked on, and the cut is undone. If it did not, what was cut
-//! away had only waited.
+//! away had only waited. A climb asks upwards: if throughput grows with the limit, all was worked on.
 
 use super::reading::Reading;
 
@@ -12,6 +12,8 @@ pub enum Cause {
     Latency,
     /// From time to time, to see whether less would do.
     Dip,
+    /// More is let through, to see whether more is served: no cut.
+    Climb,
     /// Too many requests were dropped.
     Errors,
     /// Nothing came back.
@@ -21,9 +23,9 @@ pub enum Cause {
 /// What an experiment showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Throughput stayed: the cut was free, and stands.
+    /// Throughput stayed: fewer in flight are enough. A cut stands, a climb is undone.
     Free,
-    /// Throughput fell: everything in flight was worked on. The cut is undone.
+    /// Throughput went with the limit: everything in flight was worked on. A cut is undone, a climb stands.
     Costly,
     /// Neither is sure; others may load the same upstream.
     Unclear,
@@ -51,6 +53,12 @@ const FREE: f64 = 0.5;
 const SPARED: f64 = 0.25;
 /// Standard errors by which throughput must have moved too far.
 const VOID: f64 = 1.5;
+/// Standard errors, and natural logarithm, by which throughput must have fallen for certain.
+const FELL: (f64, f64) = (2.0, 0.14);
+/// Standard errors by which it must have risen.
+const GREW: f64 = 3.0;
+/// Part of the answers at the cap from which on the mean wait says little.
+const TELLING: f64 = 0.4;
 /// Least variance of what the wait says: it rests on the baselines.
 const WAIT_DOUBT: f64 = 0.01;
 
@@ -72,6 +80,18 @@ impl Trial {
         let moved = (later.output.max(1e-9) / anchor.output.max(1e-9)).ln();
         let error = VOID * (noise(anchor) + noise(later)).sqrt();
         moved < reach.min(0.0) - error || moved > reach.max(0.0) + error
+    }
+
+    /// Fewer were served after the cut, beyond chance: what is left in flight is all worked on.
+    pub(super) fn fell(&self, after: &Reading) -> bool {
+        let fell = (self.before.output.max(1e-9) / after.output.max(1e-9)).ln();
+        fell > (FELL.0 * (noise(&self.before) + noise(after)).sqrt()).max(FELL.1)
+    }
+
+    /// More were served with more in flight, beyond chance: at first there was work for more, and no queue.
+    pub(super) fn grew(first: &Reading, later: &Reading) -> bool {
+        let grew = (later.output.max(1e-9) / first.output.max(1e-9)).ln();
+        later.in_flight > first.in_flight && grew > GREW * (noise(first) + noise(later)).sqrt()
     }
 
     /// Hardly fewer were served with far fewer in flight. That tells also where nobody was held back.
@@ -102,21 +122,22 @@ impl Trial {
     ///
     /// Throughput: `ln(X / X₀) / ln(I / I₀)`, where a dip compares with what the baselines take to be
     /// at work (`I₀` less its queue). The wait: a free cut takes `I₀ − I` requests out of the queue, a
-    /// costly one none beyond those that the baselines know of.
+    /// costly one none beyond those that the baselines know of; a climb adds as many, or none.
     pub(super) fn elasticity(&self, after: &Reading) -> Elasticity {
         let before = &self.before;
         let at_work = (before.in_flight - before.queue.max(0.0)).max(0.1);
         let is_dip = self.cause == Cause::Dip;
         let full = if is_dip { at_work } else { before.in_flight }.max(0.1);
-        let reach = (after.in_flight.max(0.05) / full).ln().min(-0.02);
+        let way = if self.cause == Cause::Climb { 1.0 } else { -1.0 };
+        let reach = way * (way * (after.in_flight.max(0.05) / full).ln()).max(0.02);
         let by_throughput = (after.output.max(1e-9) / before.output.max(1e-9)).ln() / reach;
         let throughput_variance = (noise(before) + noise(after)) / (reach * reach);
-        let taken = (full - after.in_flight).max(0.05);
+        let taken = -way * (way * (after.in_flight - full)).max(0.05);
         let by_wait = if is_dip {
             // Quicker than the baselines say: they hold a wait, so that more was queued than known.
             (after.queue < 0.25 * taken).then(|| (1.0 + after.queue / taken, after.queue_error))
         } else {
-            let tells = !before.saturated && !after.saturated;
+            let tells = before.capped.max(after.capped) < TELLING;
             let error = before.queue_error.hypot(after.queue_error);
             let freed = before.throughput * (before.wait - after.wait);
             tells.then(|| (1.0 - freed / taken, error))

@@ -97,6 +97,7 @@ impl Window {
             queue: (throughput * wait).min(in_flight),
             queue_error: throughput * deviation / telling / count.sqrt(),
             wait,
+            capped: f64::from(self.at_cap) / count,
             saturated: self.answers > 0 && f64::from(self.at_cap) > 0.7 * count,
             spread: if plain > 0.0 { variance.sqrt() / plain } else { 0.0 },
             baseline: self.baseline / count,
