@@ -6,6 +6,7 @@ import unittest
 
 import figures
 import legs
+import rehearsed
 import run
 import scenarios
 import table
@@ -96,6 +97,21 @@ class Users(unittest.TestCase):
         found = read(people, scenario, leg(bot_requests=100, bots_served=5))
         self.assertEqual((found["fair"], found["users_served"], found["payers_served"]), (0.5, 0.5, 0.5))
         self.assertEqual(found["greedy_served"], 0.05)
+
+
+class Rehearsed(unittest.TestCase):
+    def test_what_is_done_in_the_window_counts_and_no_more(self):
+        series = [{"at_s": at / 4, "completed": 10 * at} for at in range(100)]
+        self.assertEqual(rehearsed.between(series, 5.0, 15.0), 400)
+        self.assertEqual(rehearsed.between(series, 20.0, 99.0), 190)
+        self.assertEqual(rehearsed.between([], 0.0, 1.0), 0)
+
+    def test_seeds_are_numbers_and_spans(self):
+        self.assertEqual(rehearsed.numbers(["1", "7..9"]), [1, 7, 8, 9])
+
+    def test_all_that_is_judged_by_requests_is_rehearsed(self):
+        keys = [one.key for one in rehearsed.chosen(None)]
+        self.assertTrue({"1", "5b", "10"} <= set(keys) and not {"11", "12"} & set(keys))
 
 
 class Plan(unittest.TestCase):
