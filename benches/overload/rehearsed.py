@@ -51,10 +51,11 @@ def write(folder, scenario, law):
 
 def play(program, files, scenario, seed):
     """How many were done in what is counted of the scenario."""
-    command = [program, "rehearse", files[0], "--config", files[1], "--more", "0", "--seed", str(seed), "--json"]
+    command = [program, "rehearse", files[0], "--config", files[1], "--level", "request", "--more", "0"]
+    command += ["--seed", str(seed), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f"{scenario.key} seed {seed}: {done.stderr.strip()}")
+        raise SystemExit(f"{scenario.key} seed {seed}: {done.stderr.strip()}")
     return between(json.loads(done.stdout)["with"]["series"], *scenario.window)
 
 
@@ -77,11 +78,11 @@ def main():
     seeds, means = numbers(options.seeds), []
     with tempfile.TemporaryDirectory(prefix="rehearsed-") as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for scenario in chosen(options.scenario):
-            def run(law):
-                files = write(folder, scenario, law)
-                return pool.map(lambda seed: play(options.program, files, scenario, seed), seeds)
-
-            shares = sorted(100 * did / max(1, can) for did, can in zip(run(options.law), run(ORACLE)))
+            # All files first: whoever plays reads them at once.
+            played = [write(folder, scenario, law) for law in (options.law, ORACLE)]
+            runs = [[pool.submit(play, options.program, files, scenario, seed) for seed in seeds] for files in played]
+            law, oracle = ([run.result() for run in all_seeds] for all_seeds in runs)
+            shares = sorted(100 * did / max(1, can) for did, can in zip(law, oracle))
             means.append(statistics.mean(shares))
             enough = sum(share >= 95 for share in shares)
             print(f"{scenario.key:>3} mean {means[-1]:5.1f}  sd {statistics.pstdev(shares):4.1f}  worst {shares[0]:5.1f}  "
