@@ -135,7 +135,7 @@ fn last_cut(cause: &str, verdict: &str, cut: &Value) -> String {
         let then = match verdict {
             "free" => "No more was served: it went back.",
             "costly" => "More was served: there was no queue, and it stayed up.",
-            "unclear" => "Some more was served: the knee lies between.",
+            "unclear" => "Some more was served, but less than the limit grew by: it went back.",
             _ => "Without a verdict yet.",
         };
         return format!(

@@ -5,7 +5,6 @@
 //! answers take is what they cost, and the limit stays up. If it does not, the way up cost nothing but a
 //! short wait; climbs get rare where they show nothing.
 
-use super::class::Move;
 use super::growth::OFTEN;
 use super::reading::Reading;
 use super::trial::{Cause, Trial, Verdict};
@@ -22,8 +21,6 @@ const RARER: f64 = 4.0;
 const HOLDS: (f64, f64) = (3.0, 6.0);
 /// A cut to more than this part of the limit leaves little to climb back.
 const SHALLOW_CUT: f64 = 0.65;
-/// Relative standard error of what is served that is small enough for the reading before a climb.
-const PRECISE: f64 = 0.06;
 
 /// When the next climb comes.
 #[derive(Debug)]
@@ -53,11 +50,11 @@ impl Climbs {
         let soonest = HOLDS.1 * hold;
         match cause {
             Cause::Latency if to > SHALLOW_CUT => self.next = self.next.max(now.after(seconds(soonest))),
-            Cause::Dip | Cause::Climb => {}
-            _ => {
+            Cause::Latency => {
                 self.every = EVERY.0;
                 self.next = now.after(seconds(soonest.max(self.every * beat)));
             }
+            _ => {}
         }
     }
 }
@@ -73,9 +70,7 @@ impl Knee {
             _ => reading,
         };
         self.climbs.steady = Some((steady, limit));
-        let count = steady.throughput * steady.seconds;
-        let is_known = count >= (steady.spread.clamp(0.3, 2.0) / PRECISE).powi(2)
-            || steady.seconds >= self.beats(TRIAL_MAX).max(6.0 * self.hold);
+        let is_known = steady.is_counted() || steady.seconds >= self.beats(TRIAL_MAX).max(6.0 * self.hold);
         let to = (limit + (STEP * limit).max(limit.sqrt())).min(f64::from(policy.ceiling));
         if now < self.climbs.next || !is_known || to <= LEAST * limit {
             return limit;
@@ -91,8 +86,7 @@ impl Knee {
             Verdict::Costly => {
                 self.anchor = None;
                 self.doubt = self.doubt.max(reading.queue_error / reading.in_flight.max(0.1));
-                let bounds = if reading.wait > 0.0 { (1.0, 2.5) } else { (0.5, 1.0) };
-                self.shift(Move { gain: 1.0, bounds });
+                self.learn(reading, 1.0);
                 // One need not feel one's way any more.
                 self.growth = OFTEN;
                 (limit, EVERY.0)

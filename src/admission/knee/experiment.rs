@@ -4,8 +4,7 @@ use super::class::Move;
 use super::reading::Reading;
 use super::trial::{COSTLY, Cause, Trial, Verdict};
 use super::{
-    ANSWERS, Cut, DIP_EVERY, DOUBT, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, WORKED_ON, band,
-    seconds,
+    ANSWERS, Cut, DIP_EVERY, DOUBT, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, band, seconds,
 };
 
 /// A dip goes to this part of what is at work; where the baselines are in doubt, to less, because the knee
@@ -14,6 +13,8 @@ pub(super) const DIP: f64 = 0.75;
 const DEEP_DIP: f64 = 0.5;
 /// Never below this part of the limit.
 const DEEPEST: f64 = 0.35;
+/// A fast start goes on after a cut if so much of what was in flight before it was worked on.
+const WORKED_ON: f64 = 0.9;
 /// A dip that is undone gives back at least this part.
 const TRIM: f64 = 0.85;
 
@@ -54,6 +55,12 @@ impl Knee {
         };
         let pause = soonest.max(experiment) * jitter;
         self.next_dip = now.after(seconds(pause));
+    }
+
+    /// What is in flight is all worked on: what answers take now is what they cost.
+    pub(super) fn learn(&mut self, reading: &Reading, gain: f64) {
+        let bounds = if reading.wait > 0.0 { (1.0, 2.5) } else { (0.5, 1.0) };
+        self.shift(Move { gain, bounds });
     }
 
     /// Ends an experiment, with its verdict or without.
@@ -125,13 +132,11 @@ impl Knee {
             Verdict::Costly => {
                 self.anchor = None;
                 self.fast_start = goes_on;
-                // What is in flight is all worked on: what answers take now is what they cost.
                 let measured = reading.queue_error / reading.in_flight.max(0.1);
                 let doubt = self.doubt.powi(2);
                 let gain = if is_dip { (doubt / (doubt + measured.powi(2))).max(0.2) } else { 1.0 };
                 self.doubt = ((1.0 - gain) * doubt).sqrt().max(DOUBT.0).max(measured.min(self.doubt));
-                let bounds = if reading.wait > 0.0 { (1.0, 2.5) } else { (0.5, 1.0) };
-                self.shift(Move { gain, bounds });
+                self.learn(&reading, gain);
                 let small = is_dip && reading.wait.abs() < 0.15 * baseline;
                 self.dip_every = if small { (self.dip_every * 2.0).min(DIP_EVERY.1) } else { DIP_EVERY.0 };
                 self.conclude(Some(verdict), back);

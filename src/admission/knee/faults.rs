@@ -29,6 +29,11 @@ pub(super) struct Errors {
 }
 
 impl Knee {
+    /// Where the limit stood before an experiment that is broken off.
+    fn stood(&self, limit: f64) -> f64 {
+        self.trial.map_or(limit, |trial| trial.limit_before)
+    }
+
     pub(super) fn drops(&mut self, reading: &Reading, limit: f64, now: Moment) -> Option<f64> {
         self.error_share += 0.3 * (reading.dropped - self.error_share);
         if self.error_share <= DROPS_TOLERATED || reading.drops < DROPS_MIN {
@@ -41,8 +46,7 @@ impl Knee {
             return None;
         }
         let share = self.error_share;
-        // Where the limit stood before an experiment that this breaks off.
-        let stood = self.trial.map_or(limit, |trial| trial.limit_before);
+        let stood = self.stood(limit);
         let errors = self.errors.get_or_insert(Errors { limit_before: stood, share_before: share, cuts: 0 });
         if errors.cuts >= 3 && share > 0.7 * errors.share_before {
             // They do not fall with the limit: not load, and the circuit breaker's business.
@@ -75,7 +79,7 @@ impl Knee {
                 if f64::from(load.unanswered) < 0.5 * limit || silent < patience || !self.is_born() {
                     return None;
                 }
-                let before = self.trial.map_or(limit, |trial| trial.limit_before);
+                let before = self.stood(limit);
                 self.conclude(None, before);
                 self.stall = Some(Stall { limit_before: before, over: None });
                 self.cuts.add(Cause::Stall, None);

@@ -59,11 +59,9 @@ const HIGH: (f64, f64) = (0.20, 0.8);
 const IN_DOUBT: f64 = 0.25;
 /// A dip that goes less deep than to this part of what is at work would take long to tell anything.
 const SHALLOW: f64 = 0.85;
-/// Standard errors by which a queue must be too long to be looked at again, and to be cut at once.
+/// Standard errors by which a queue must be too long to be looked at again, and to need no exact look.
 const SURE: f64 = 1.0;
 const OBVIOUS: f64 = 4.0;
-/// A fast start goes on after a cut if so much of what was in flight before it was worked on.
-const WORKED_ON: f64 = 0.9;
 /// Where all wait, a cut may go down to so many times what throughput and baselines say is worked on: these may
 /// be as much too low.
 const DEEP: f64 = 2.0;
@@ -276,13 +274,11 @@ impl Knee {
             }
             Phase::Reference | Phase::Recheck => {
                 let precise = is_plain || reading.queue_error <= 0.1 * at_work;
-                let count = reading.throughput * reading.seconds;
-                let enough = count >= (reading.spread.clamp(0.3, 2.0) / 0.06).powi(2);
                 let longest = self.beats(0.5 * TRIAL_MAX).max(4.0 * hold);
                 (reading.seconds >= self.beats(WINDOW_MIN).max(self.patience())
                     && reading.answers >= 2 * ANSWERS
                     && precise
-                    && enough)
+                    && reading.is_counted())
                     || reading.seconds >= longest
             }
             Phase::Probe => {
@@ -355,7 +351,7 @@ impl Knee {
 }
 
 impl Law for Knee {
-    fn on_sample(&mut self, limit: f64, policy: &LimitPolicy, sample: &Sample, now: Moment) -> f64 {
+    fn on_sample(&mut self, limit: f64, _: &LimitPolicy, sample: &Sample, now: Moment) -> f64 {
         let Some(window) = &mut self.window else {
             if sample.outcome == Outcome::Served {
                 self.last_success = Some(now);
@@ -385,8 +381,9 @@ impl Law for Knee {
                 start::is_quick(took, cost)
             }
         };
-        let starts = self.fast_start && sample.limited && self.phase == Phase::Run;
-        if starts && is_quick { self.start.grow(limit, policy) } else { limit }
+        // Before there is a baseline nobody can tell a crowd that is worked on from one that waits.
+        let starts = self.fast_start && sample.limited && self.phase == Phase::Run && self.is_born();
+        if starts && is_quick { self.start.grow(limit) } else { limit }
     }
 
     fn on_tick(&mut self, limit: f64, policy: &LimitPolicy, load: &Load, now: Moment) -> f64 {

@@ -2,6 +2,9 @@
 
 use super::price::{Kinds, Prices};
 
+/// Relative standard error of what was served that is small enough for comparisons.
+const COUNTED: f64 = 0.06;
+
 /// A window in the terms that decide.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
@@ -74,6 +77,11 @@ impl Reading {
             dropped: mean(self.dropped, after.dropped),
             drops: self.drops + after.drops,
         }
+    }
+
+    /// So many were served that their number can be compared.
+    pub(super) fn is_counted(&self) -> bool {
+        self.throughput * self.seconds >= (self.spread.clamp(0.3, 2.0) / COUNTED).powi(2)
     }
 
     /// Mean number of those in flight that were worked on; never 0.

@@ -5,12 +5,11 @@ use super::experiment::DIP;
 use super::growth::SEEN_CALM;
 use super::reading::Reading;
 use super::trial::{Cause, Trial};
-use super::{HIGH, Knee, LimitPolicy, Moment, Next, Phase, SURE, band};
+use super::{HIGH, Knee, Moment, Next, Phase, SURE, band};
 
 /// An answer raises the limit if it took less than so many baselines.
 const QUICK: f64 = 2.0;
-/// The limit grows to at most so many times what it was at the last look; before there is a baseline, so
-/// many times its beginning.
+/// The limit grows to at most so many times what it was at the last look.
 const REACH: f64 = 2.0;
 /// A fast start whose throughput grows by less than this power of what is in flight is over.
 const STAGNANT: f64 = 0.4;
@@ -24,20 +23,19 @@ pub(super) struct Start {
     mark: Option<Reading>,
     /// Throughput did not grow with the limit.
     suspect: bool,
-    /// How far the limit may go before the next look; `None` before the first.
-    reach: Option<f64>,
+    /// How far the limit may go before the next look.
+    reach: f64,
 }
 
 impl Start {
     /// Answers were looked at when the limit was this.
     pub(super) fn look(&mut self, limit: f64) {
-        self.reach = Some(REACH * limit);
+        self.reach = REACH * limit;
     }
 
     /// The limit after one more quick answer.
-    pub(super) fn grow(&self, limit: f64, policy: &LimitPolicy) -> f64 {
-        let reach = self.reach.unwrap_or(REACH * f64::from(policy.initial));
-        (limit + 1.0).min(reach.max(limit))
+    pub(super) fn grow(&self, limit: f64) -> f64 {
+        (limit + 1.0).min(self.reach.max(limit))
     }
 }
 

@@ -77,6 +77,7 @@ fn answers_that_waited_end_a_fast_start_before_any_window_does() {
         class.take_up(0.1);
     }
     knee.last.baseline = 0.1;
+    knee.start.look(20.0);
     knee.window = Some(Window::new(Moment(0), Load::default()));
     let mut after = |limit, millis| {
         let first_byte = Some(Duration::from_millis(millis));

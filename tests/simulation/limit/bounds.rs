@@ -142,8 +142,8 @@ fn two_gateways_settle_into_fair_shares() {
     each(&scene::shared(KNEE), |trace| {
         let (first, second) = (trace.mean_limit(0, 120.0, 240.0), trace.mean_limit(1, 120.0, 240.0));
         within("share", first / (first + second), 0.35, 0.65);
-        // Each takes the other's share for room: a climb by a quarter serves an eighth more. They do not
-        // chase each other up, but stand higher than one would.
+        // Each takes the other's share for room (a climb by a quarter serves an eighth more), so that they
+        // stand higher than one would.
         within("limits together", first + second, 45.0, 160.0);
         within("G", trace.goodput(120.0, 240.0), 0.95, 1.05);
     });
