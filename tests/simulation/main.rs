@@ -116,7 +116,7 @@ fn seeds_that_failed_once_hold() {
 }
 
 /// The witness must see what it is there for: each fault is planted between the world and the room, and
-/// some seed must end with the words that belong to it.
+/// some seed must end with words that belong to it; `|` is between two that may.
 #[test]
 fn planted_faults_are_seen() {
     let faults = [
@@ -132,7 +132,7 @@ fn planted_faults_are_seen() {
         (Fault::StrangerLeaves, "is told that it is done"),
         (Fault::EndsForgotten, "was over and is told"),
         (Fault::CallsBurnt, "was burnt after"),
-        (Fault::ClockRunsWhileHeld, "after"),
+        (Fault::ClockRunsWhileHeld, "after|and is told to come in"),
         (Fault::SlotsForgotten, "took a slot and has none"),
     ];
     // Each is looked for in so many stretches of seeds, and must be found in all of them.
@@ -143,7 +143,8 @@ fn planted_faults_are_seen() {
             let seen = seeds.find_map(|seed| story(seed, STEPS, Some(fault)).err());
             let seen = seen.unwrap_or_else(|| panic!("{fault:?} was not seen the {time}th time"));
             println!("{fault:?}: {seen}");
-            assert!(seen.contains(words), "{fault:?} was seen as something else: {seen}");
+            let belong = words.split('|').any(|words| seen.contains(words));
+            assert!(belong, "{fault:?} was seen as something else: {seen}");
         }
     }
     println!("{} planted bugs, each found {times} of {times} times", faults.len());

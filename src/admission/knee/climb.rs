@@ -19,13 +19,15 @@ const EVERY: (f64, f64) = (10.0, 800.0);
 const RARER: f64 = 4.0;
 /// The pause in times for which a request is held, at least: after a climb, and after a cut.
 const HOLDS: (f64, f64) = (3.0, 6.0);
+/// Windows are one as long as the limit moves by less than this part of itself from one to the next.
+const NEAR: f64 = 0.1;
 /// A cut to more than this part of the limit leaves little to climb back.
 const SHALLOW_CUT: f64 = 0.65;
 
 /// When the next climb comes.
 #[derive(Debug)]
 pub(super) struct Climbs {
-    /// The windows since the limit is what it is, as one, and the limit.
+    /// The windows since the limit is about what it is, as one, and the limit in the last.
     steady: Option<(Reading, f64)>,
     next: Moment,
     /// Beats.
@@ -44,6 +46,11 @@ impl Climbs {
         self.next.since(now)
     }
 
+    /// A climb was broken off: as long a pause as before.
+    pub(super) fn put_off(&mut self, beat: f64, now: Moment) {
+        self.next = now.after(seconds(self.every * beat));
+    }
+
     /// The limit is cut to this part of itself, or a climb begins.
     pub(super) fn cut(&mut self, cause: Cause, to: f64, beat: f64, hold: f64, now: Moment) {
         self.steady = None;
@@ -60,10 +67,10 @@ impl Climbs {
 }
 
 impl Knee {
-    /// Neither does too much wait nor too little, as far as the baselines know: asks from time to time.
+    /// Not too much waits, as far as the baselines know: asks from time to time.
     pub(super) fn climb(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
         let reading = self.price(reading);
-        let before = self.climbs.steady.filter(|(_, at)| (at - limit).abs() < 0.01);
+        let before = self.climbs.steady.filter(|(_, at)| (at - limit).abs() < NEAR * limit);
         let before = before.map(|(before, _)| self.price(before));
         let steady = match before {
             Some(before) if !Trial::is_void(&before, &reading) => before.and(&reading),

@@ -84,6 +84,9 @@ impl Knee {
             // The demand has gone: nothing was learnt.
             self.conclude(None, trial.limit_before);
             self.schedule_dip(0.0, now);
+            if trial.cause == Cause::Climb {
+                self.climbs.put_off(self.beat, now);
+            }
             return trial.limit_before;
         }
         if trial.cause == Cause::Climb {

@@ -76,11 +76,17 @@ impl Knee {
         if now >= self.next_dip {
             self.phase = Phase::Reference;
         }
+        // Also on the way up: where it creeps because every other window shows a short queue by chance, a climb
+        // tells more than a step.
+        let to = if self.phase == Phase::Run { self.climb(reading, limit, policy, now) } else { limit };
+        if to > limit {
+            return to;
+        }
         if reading.queue < Self::low(&reading) {
             return self.grow(&reading, limit);
         }
         self.growth = 0;
-        if self.phase == Phase::Run { self.climb(reading, limit, policy, now) } else { limit }
+        limit
     }
 
     /// Nobody is held back: nothing tells more than what answers cost now.

@@ -16,6 +16,7 @@
 mod class;
 mod climb;
 mod crew;
+mod due;
 mod experiment;
 mod facts;
 mod faults;
@@ -67,15 +68,12 @@ const OBVIOUS: f64 = 4.0;
 const DEEP: f64 = 2.0;
 /// Answers in a window, at least.
 const ANSWERS: u32 = 10;
-/// Standard error of an elasticity at which an experiment may end.
-const CONVINCED: f64 = 0.2;
 
 /// Standard error of the baselines that is never fallen below, and that of new ones.
 const DOUBT: (f64, f64) = (0.05, 0.5);
 
 /// Beats.
 const WINDOW_MIN: f64 = 2.0;
-const WINDOW_MAX: f64 = 20.0;
 const TRIAL_MAX: f64 = 80.0;
 const DIP_EVERY: (f64, f64) = (40.0, 800.0);
 
@@ -253,49 +251,6 @@ impl Knee {
         self.window = Some(Window::new(now, *load));
     }
 
-    /// Whether the window has seen enough to be read.
-    fn is_due(&self, reading: &Reading) -> bool {
-        let hold = self.hold;
-        let at_work = (reading.in_flight - reading.queue).max(1.0);
-        let high = band(at_work, HIGH, 1.0);
-        // Of a queue that is far too long it need not be known how long.
-        let is_plain = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
-        match self.phase {
-            Phase::Settle { .. } => false,
-            Phase::Run => {
-                let (shortest, longest) = if self.fast_start {
-                    (self.beats(1.0).max(0.5 * hold), self.beats(WINDOW_MAX).max(2.0 * hold))
-                } else {
-                    (self.beats(WINDOW_MIN).max(1.5 * hold), self.beats(WINDOW_MAX).max(4.0 * hold))
-                };
-                let precise = is_plain || reading.queue_error <= 0.25 * high;
-                (reading.seconds >= shortest && reading.answers >= ANSWERS && precise)
-                    || reading.seconds >= longest
-            }
-            Phase::Reference | Phase::Recheck => {
-                let precise = is_plain || reading.queue_error <= 0.1 * at_work;
-                let longest = self.beats(0.5 * TRIAL_MAX).max(4.0 * hold);
-                (reading.seconds >= self.beats(WINDOW_MIN).max(self.patience())
-                    && reading.answers >= 2 * ANSWERS
-                    && precise
-                    && reading.is_counted())
-                    || reading.seconds >= longest
-            }
-            Phase::Probe => {
-                let convinced = self.trial.map(|trial| self.priced(trial)).is_some_and(|trial| {
-                    let elasticity = trial.elasticity(&self.price(*reading));
-                    let clear = (elasticity.value - 0.55).abs() > 2.5 * elasticity.error;
-                    elasticity.error <= CONVINCED || clear
-                });
-                let longest = self.beats(TRIAL_MAX).max(6.0 * hold);
-                (reading.seconds >= self.beats(WINDOW_MIN).max(1.5 * self.patience())
-                    && reading.answers >= 3 * ANSWERS
-                    && convinced)
-                    || reading.seconds >= longest
-            }
-        }
-    }
-
     fn close(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
         if reading.throughput > 0.0 {
             let hold = reading.in_flight / reading.throughput;
@@ -352,6 +307,7 @@ impl Knee {
 
 impl Law for Knee {
     fn on_sample(&mut self, limit: f64, _: &LimitPolicy, sample: &Sample, now: Moment) -> f64 {
+        self.start.end(sample.rank, limit);
         let Some(window) = &mut self.window else {
             if sample.outcome == Outcome::Served {
                 self.last_success = Some(now);
@@ -381,9 +337,12 @@ impl Law for Knee {
                 start::is_quick(took, cost)
             }
         };
-        // Before there is a baseline nobody can tell a crowd that is worked on from one that waits.
-        let starts = self.fast_start && sample.limited && self.phase == Phase::Run && self.is_born();
-        if starts && is_quick { self.start.grow(limit) } else { limit }
+        let starts = self.fast_start && sample.limited && self.phase == Phase::Run;
+        if starts && is_quick && (self.is_born() || self.start.is_worked_on(limit)) {
+            self.start.grow(limit)
+        } else {
+            limit
+        }
     }
 
     fn on_tick(&mut self, limit: f64, policy: &LimitPolicy, load: &Load, now: Moment) -> f64 {

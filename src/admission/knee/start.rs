@@ -11,6 +11,8 @@ use super::{HIGH, Knee, Moment, Next, Phase, SURE, band};
 const QUICK: f64 = 2.0;
 /// The limit grows to at most so many times what it was at the last look.
 const REACH: f64 = 2.0;
+/// Before there is a baseline the limit grows while so much of it was seen to be worked on at once.
+const BESIDE: f64 = 0.5;
 /// A fast start whose throughput grows by less than this power of what is in flight is over.
 const STAGNANT: f64 = 0.4;
 
@@ -25,9 +27,30 @@ pub(super) struct Start {
     suspect: bool,
     /// How far the limit may go before the next look.
     reach: f64,
+    /// How many requests have ended.
+    ended: u32,
+    /// How many were seen to be worked on at once.
+    beside: u32,
 }
 
 impl Start {
+    /// A request ended that had found so many unfinished, itself among them, at this limit.
+    ///
+    /// Whoever is done before others who were let through sooner was worked on beside them: a queue is served
+    /// in order, and few overtake many only where many are worked on.
+    pub(super) fn end(&mut self, rank: u32, limit: f64) {
+        if self.ended == 0 {
+            self.look(limit);
+        }
+        self.beside = self.beside.max(rank.saturating_sub(self.ended));
+        self.ended = self.ended.saturating_add(1);
+    }
+
+    /// Most of what is in flight is no queue, though nobody knows yet what an answer costs.
+    pub(super) fn is_worked_on(&self, limit: f64) -> bool {
+        f64::from(self.beside) >= BESIDE * limit
+    }
+
     /// Answers were looked at when the limit was this.
     pub(super) fn look(&mut self, limit: f64) {
         self.reach = REACH * limit;
@@ -76,5 +99,35 @@ impl Knee {
             self.settle(Next::Recheck, now);
         }
         limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of twenty are known to be worked on at once when they end in this order.
+    fn beside(ranks: impl IntoIterator<Item = u32>) -> u32 {
+        let mut start = Start::default();
+        ranks.into_iter().for_each(|rank| start.end(rank, 20.0));
+        start.beside
+    }
+
+    #[test]
+    fn who_overtakes_was_worked_on_beside_the_overtaken() {
+        assert_eq!(beside([11, 3]), 11, "ten were let through sooner, and are still at it");
+        assert_eq!(beside([1, 12]), 11, "of eleven one had ended");
+        assert_eq!(beside(1..=20), 1, "in order, as a queue is served");
+        assert_eq!(beside([2, 1, 4, 3, 6, 5]), 2, "two workers");
+    }
+
+    #[test]
+    fn before_there_is_a_baseline_half_of_the_limit_must_be_worked_on() {
+        let mut start = Start::default();
+        start.end(9, 20.0);
+        assert!(!start.is_worked_on(20.0));
+        start.end(11, 20.0);
+        assert!(start.is_worked_on(20.0) && !start.is_worked_on(21.0));
+        assert!((start.grow(20.0) - 21.0).abs() < 1e-9 && (start.grow(40.0) - 40.0).abs() < 1e-9);
     }
 }

@@ -168,3 +168,11 @@ fn errors_that_break_off_an_experiment_give_back_what_stood_before_it() {
     }
     assert!((limit - 34.0).abs() < 1e-9, "they did not fall with the limit: {limit}");
 }
+
+#[test]
+fn a_climb_that_demand_broke_off_is_put_off() {
+    let (mut knee, to) = climbing(20.0);
+    let calm = Reading { limited: false, ..steady(to, 100.0, 0.0) };
+    assert!((knee.judge(calm, to, Moment(1)) - 20.0).abs() < 1e-9);
+    assert!(knee.climbs.next_in(Moment(1)) >= Duration::from_millis(500));
+}

@@ -1,6 +1,7 @@
 //! Small days, rehearsed: the same each time, and as a gateway of that configuration would have it.
 
 use super::*;
+use crate::admission::policy::LawPolicy;
 use crate::lab::LegSummary;
 
 /// A twentieth of the small form, its stall and its kill included.
@@ -50,6 +51,53 @@ fn an_origin_that_is_overrun_without_a_gateway_is_not_with_one() {
         (summary(rehearsal.without().unwrap()), summary(rehearsal.with(&settings).unwrap()));
     assert!(without.origin_in_flight_max > with.origin_in_flight_max, "{without:#?} {with:#?}");
     assert!(without.origin_wasted_share > 2.0 * with.origin_wasted_share, "{without:#?} {with:#?}");
+}
+
+/// An upstream that answers 503 to everybody, at once.
+const ALL_FAIL: &str = r#"
+name = "all fail"
+horizon_s = 6.0
+[[class]]
+id = "visitor"
+people = 400
+steps = ["page"]
+timeout_s = 3.0
+retry = "none"
+arrival = { law = "steps", from_s = 0.0, stretches = [{ for_s = 4.0, per_s = 100.0 }] }
+patience_s = { spinner = 600, ticket = 600 }
+[[endpoint]]
+id = "page"
+path = "/page"
+pool = "app"
+service_s = { law = "fixed", s = 0.05 }
+[pool.app]
+slots = 30
+zombies = true
+[[fault]]
+at_s = 0.0
+until_s = 6.0
+pool = "app"
+error_rate = 1.0
+error_status = 503
+error_at_once = true
+"#;
+
+#[test]
+fn a_rehearsed_503_is_a_refusal_for_the_limit() {
+    let limit = |status: &str| {
+        let scenario = Scenario::parse(&ALL_FAIL.replace("503", status), "all fail").unwrap();
+        let mut settings = settings_for(&scenario).unwrap();
+        for upstream in settings.upstreams.values_mut() {
+            upstream.limit.law = LawPolicy::Aimd { latency: Duration::from_secs(1) };
+        }
+        let leg = Rehearsal { scenario: Arc::new(scenario), seed: 1 }.with(&settings).unwrap();
+        leg.ticks.iter().rev().find_map(|tick| tick.limit).unwrap()
+    };
+    let (refused, missing) = (limit("503"), limit("404"));
+    assert!(
+        refused < 10 && missing >= 20,
+        "of twenty {refused} where it says that it is overloaded, else {missing}"
+    );
 }
 
 /// The day of the vouchers, whose identity provider is halved from the tenth second on, for five seconds or for
