@@ -4,6 +4,10 @@
 //! would stay where it is until a dip comes. If throughput grows with the limit, there was no queue: what
 //! answers take is what they cost, and the limit stays up. If it does not, the way up cost nothing but a
 //! short wait; climbs get rare where they show nothing.
+//!
+//! That more is served than ever before would seem a reason to look for the knee as at the beginning. It is
+//! none: of two gateways before one upstream each takes the other's share for new workers, and both chase
+//! each other up without an end. Climbs are paced, and settle.
 
 use super::growth::OFTEN;
 use super::reading::Reading;
