@@ -23,6 +23,9 @@ pub struct Limiter {
     /// What the law is told of the counts, but for what is under way since `counted`.
     load: Load,
     counted: Moment,
+    /// How many were let through, and how many of them ended.
+    let_through: u64,
+    ended: u64,
     /// The limit held somebody back since the last request was let through freely.
     limited: bool,
     last_progress: Moment,
@@ -39,6 +42,7 @@ pub struct Dispatch {
     limited: bool,
     class: u8,
     rank: u32,
+    place: u64,
     first_byte: Option<std::time::Duration>,
 }
 
@@ -71,6 +75,8 @@ impl Limiter {
             orphans: None,
             load: Load::default(),
             counted: now,
+            let_through: 0,
+            ended: 0,
             limited: false,
             last_progress: now,
             law: law::law(&policy.law, seed),
@@ -109,9 +115,11 @@ impl Limiter {
         self.load.in_flight += 1;
         self.load.unanswered += 1;
         self.load.peak = self.load.peak.max(self.load.in_flight);
+        self.let_through += 1;
         let limit = self.limit(policy);
         let limited = self.is_open() && (self.limited || self.load.in_flight >= limit);
-        Some(Dispatch { sent: now, limit, limited, class, rank: self.load.in_flight, first_byte: None })
+        let (rank, place) = (self.load.in_flight, self.let_through);
+        Some(Dispatch { sent: now, limit, limited, class, rank, place, first_byte: None })
     }
 
     /// Somebody found no room, or stood behind somebody who had found none.
@@ -165,8 +173,11 @@ impl Limiter {
             limited: dispatch.limited || self.limited,
             class: dispatch.class,
             rank: dispatch.rank,
+            place: dispatch.place,
+            ended: self.ended,
             in_flight,
         };
+        self.ended += 1;
         let wanted = self.law.on_sample(self.limit, policy, &sample, now);
         self.take(policy, wanted);
         self.limited = false;

@@ -22,6 +22,8 @@ const CLEARLY: f64 = 2.0;
 const PATIENCE: f64 = 3.0;
 /// One in so many answers at the cap are more than nature brings: a wait, or slower work.
 const MANY: u32 = 4;
+/// So many times that age a class waits for the first crowd at most: of that, none may ever be answered.
+const IMPATIENCE: f64 = 5.0;
 /// Answers of a class in one window that speak for the class alone.
 const OWN_VOICE: u32 = 8;
 
@@ -45,6 +47,17 @@ pub(super) struct RouteClass {
     unborn_seconds: f64,
     /// When the first of them was sent.
     since: Moment,
+}
+
+/// What is known when a class is new.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known {
+    /// What others are known to wait now, seconds.
+    pub(super) wait: Option<f64>,
+    /// The first crowd of the upstream has told all that it tells.
+    pub(super) is_crowd_over: bool,
+    /// What it says that one of this class costs, seconds.
+    pub(super) crowd: Option<f64>,
 }
 
 /// What one answer adds to the window of all classes.
@@ -84,13 +97,13 @@ impl RouteClass {
         self.baseline = Some(seconds);
     }
 
-    /// Takes an answer; `wait` is what others are known to wait now. `None` while the class is new.
+    /// Takes an answer; `None` while the class is new.
     pub(super) fn answer(
         &mut self,
         seconds: f64,
         rank: u32,
         sent: Moment,
-        wait: Option<f64>,
+        known: Known,
         now: Moment,
     ) -> Option<Cost> {
         let Some(baseline) = self.baseline else {
@@ -109,8 +122,10 @@ impl RouteClass {
             self.unborn_seconds += seconds;
             // Those that answer first are the short ones: the long ones must have had their time.
             let age = now.since(self.since).as_secs_f64();
-            if self.unborn >= BIRTH && age >= PATIENCE * self.unborn_seconds / self.unborn as f64 {
-                self.baseline = Some(self.birth(wait));
+            let enough = PATIENCE * self.unborn_seconds / self.unborn as f64;
+            let is_told = known.wait.is_some() || known.is_crowd_over || age >= IMPATIENCE * enough;
+            if self.unborn >= BIRTH && age >= enough && is_told {
+                self.baseline = Some(self.birth(known));
             }
             return None;
         };
@@ -124,16 +139,22 @@ impl RouteClass {
     }
 
     /// The first baseline: of the last answers, less what everybody is known to wait. A first crowd that
-    /// fills the limit at once queues among itself; if those at its head were clearly quicker, theirs.
-    fn birth(&self, wait: Option<f64>) -> f64 {
+    /// fills the limit at once queues among itself; if those at its head were clearly quicker, theirs. If not,
+    /// no less than what the whole crowd took: while the limit grows, the last answers are short ones. What
+    /// was slow once because it was cold is not believed for more than [`CAP`] times that.
+    fn birth(&self, known: Known) -> f64 {
         let (all, error) = typical(&mut { self.first });
-        if let Some(wait) = wait {
+        if let Some(wait) = known.wait {
             return (all - wait).max(all / 4.0);
         }
         let (few, own) = typical(&mut self.fewest.map(|(_, seconds)| seconds));
         // Few short ones look alike by chance: so few of all would be off by this.
         let error = own.max(error * (BIRTH as f64 / FEWEST as f64).sqrt());
-        if few + CLEARLY * error < all { few } else { all }
+        if few + CLEARLY * error < all {
+            few
+        } else {
+            known.crowd.map_or(all, |crowd| crowd.clamp(all, CAP * all))
+        }
     }
 
     /// The class as it answered in this window, over its baseline; `None` if too little was seen.
@@ -146,7 +167,7 @@ impl RouteClass {
 }
 
 /// The mean of times capped at [`CAP`] times itself, and its standard error; sorts them.
-fn typical(times: &mut [f64]) -> (f64, f64) {
+pub(super) fn typical(times: &mut [f64]) -> (f64, f64) {
     times.sort_unstable_by(f64::total_cmp);
     let count = times.len().max(1) as f64;
     let mut baseline = times.get(times.len() / 2).copied().unwrap_or_default().max(1e-6);
@@ -219,8 +240,9 @@ mod tests {
     /// The first baseline of a class whose answers came thus: rank, and seconds.
     fn born(answers: impl IntoIterator<Item = (u32, f64)>) -> f64 {
         let mut class = RouteClass::new();
+        let known = Known { is_crowd_over: true, ..Known::default() };
         for (rank, seconds) in answers {
-            class.answer(seconds, rank, Moment(0), None, Moment(0).after(Duration::from_secs(60)));
+            class.answer(seconds, rank, Moment(0), known, Moment(0).after(Duration::from_secs(60)));
         }
         class.baseline().unwrap()
     }
@@ -242,5 +264,29 @@ mod tests {
     fn those_at_the_head_of_a_first_crowd_tell_what_the_others_wait_for() {
         let waits = (1..=32).map(|rank| (rank, 0.1 + 0.02 * f64::from(rank.max(8) - 8)));
         assert!((born(waits) - 0.1).abs() < 1e-6);
+    }
+
+    /// The first baseline of answers that all took 0.1 s, and the tenth of a second at which it was known.
+    fn known_at(known: Known) -> Option<(f64, u64)> {
+        let mut class = RouteClass::new();
+        (0..60).find_map(|tenth| {
+            let now = Moment(0).after(Duration::from_millis(100 * tenth));
+            for _ in 0..8 {
+                class.answer(0.1, 20, Moment(0), known, now);
+            }
+            class.baseline().map(|seconds| (seconds, tenth))
+        })
+    }
+
+    #[test]
+    fn a_baseline_waits_for_the_first_crowd_but_not_for_ever() {
+        let known = Known { is_crowd_over: true, crowd: Some(0.25), ..Known::default() };
+        assert_eq!(known_at(known), Some((0.25, 4)), "those that are still out are dear");
+        let cold = known_at(Known { crowd: Some(5.0), ..known }).unwrap();
+        assert!((cold.0 - 0.3).abs() < 1e-9);
+        let few = known_at(Known { crowd: Some(0.05), ..known }).unwrap();
+        assert!((few.0 - 0.1).abs() < 1e-9, "no less than the last answers took");
+        assert_eq!(known_at(Known::default()).unwrap().1, 15);
+        assert_eq!(known_at(Known { wait: Some(0.0), ..Known::default() }).unwrap().1, 4, "others are known");
     }
 }

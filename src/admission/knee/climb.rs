@@ -50,11 +50,6 @@ impl Climbs {
         self.next.since(now)
     }
 
-    /// A climb was broken off: as long a pause as before.
-    pub(super) fn put_off(&mut self, beat: f64, now: Moment) {
-        self.next = now.after(seconds(self.every * beat));
-    }
-
     /// The limit is cut to this part of itself, or a climb begins.
     pub(super) fn cut(&mut self, cause: Cause, to: f64, beat: f64, hold: f64, now: Moment) {
         self.steady = None;
@@ -89,6 +84,16 @@ impl Knee {
         self.cut(Cause::Climb, steady, limit, to, now)
     }
 
+    /// A climb was broken off by demand: as long a pause as after the last.
+    pub(super) fn break_climb_off(&mut self, now: Moment) {
+        self.put_climbs_off(self.climbs.every, now);
+    }
+
+    fn put_climbs_off(&mut self, beats: f64, now: Moment) {
+        let pause = self.beats(beats).max(HOLDS.0 * self.hold) * (0.8 + 0.4 * self.chance.part());
+        self.climbs.next = now.after(seconds(pause));
+    }
+
     /// Reads a climb.
     pub(super) fn judge_climb(&mut self, trial: &Trial, reading: &Reading, limit: f64, now: Moment) -> f64 {
         let verdict = trial.elasticity(reading).verdict();
@@ -106,9 +111,7 @@ impl Knee {
             Verdict::Unclear | Verdict::Free => (from, (RARER * self.climbs.every).min(EVERY.1)),
         };
         self.climbs.every = every;
-        let beats = if verdict == Verdict::Costly { 0.0 } else { every };
-        let pause = self.beats(beats).max(HOLDS.0 * self.hold) * (0.8 + 0.4 * self.chance.part());
-        self.climbs.next = now.after(seconds(pause));
+        self.put_climbs_off(if verdict == Verdict::Costly { 0.0 } else { every }, now);
         self.conclude(Some(verdict), back);
         if back < limit {
             // What waits because of the climb is none of the next window's business.

@@ -5,12 +5,23 @@
 //! too deep. The pool itself seldom changes, so windows are weighed together, as a Kalman filter does,
 //! until one of them cannot be of the same pool.
 
+use super::price::Prices;
 use super::reading::Reading;
+use super::trial::Trial;
 
 /// Standard deviation by which a pool changes from window to window, of what it is.
 const DRIFT: f64 = 0.03;
+/// The same of one that was known, went and came back.
+const DOUBT: f64 = 0.1;
 /// Standard deviations by which a window must differ to be of another pool.
 const ANOTHER: f64 = 2.5;
+/// A pool that is less than this part of what it was has lost workers; half may be the share of a second
+/// gateway.
+const LOST: f64 = 0.45;
+/// Standard errors by which some must wait to be sure that no worker is idle.
+const FULL: f64 = 2.5;
+/// Answers after which what a full pool serves is known well enough.
+const SERVED: u32 = 300;
 /// Above this relative standard deviation nothing is known.
 const VAGUE: f64 = 0.2;
 
@@ -19,41 +30,80 @@ const VAGUE: f64 = 0.2;
 pub(super) struct Crew {
     at_work: f64,
     variance: f64,
+    /// What it was before most of the workers went.
+    lost: Option<f64>,
+    /// Windows in which all workers that are left were busy, as one.
+    full: Option<Reading>,
 }
 
 impl Crew {
-    /// Takes a window in which the limit held somebody back.
-    pub(super) fn see(&mut self, reading: &Reading) {
+    /// Takes a window in which the limit held somebody back, and what a request of each class costs. Whether
+    /// workers that had gone are back.
+    pub(super) fn see(&mut self, reading: &Reading, prices: &Prices) -> bool {
         let waits = reading.queue > reading.queue_error;
+        let is_full = reading.queue > FULL * reading.queue_error;
         let at_work = reading.at_work();
+        if let Some(lost) = self.returned(reading, prices) {
+            *self = Self { at_work: lost, variance: DOUBT * DOUBT, ..Self::default() };
+            return true;
+        }
         if reading.saturated {
             // So long a wait tells no number, but that the pool may have shrunk.
-            return self.forget();
+            self.forget();
+            self.serve(reading);
+            return false;
         }
         if !waits && at_work <= self.at_work {
             // What was in flight was worked on, and more might have been.
-            return;
+            return false;
         }
         let variance = (reading.queue_error / at_work).powi(2).max(1e-4);
         let before = self.variance + DRIFT * DRIFT;
         let differs = (at_work / self.at_work.max(1e-9)).ln();
         if self.at_work <= 0.0 || differs.abs() > ANOTHER * (before + variance).sqrt() {
+            if waits && at_work < self.at_work {
+                self.lost.get_or_insert(self.at_work);
+            }
+            self.lost.take_if(|lost| at_work > LOST * *lost);
             (self.at_work, self.variance) = (at_work, variance);
-            return;
+            self.full = is_full.then_some(*reading);
+            return false;
+        }
+        if is_full {
+            self.serve(reading);
         }
         let gain = before / (before + variance);
         self.at_work += gain * (at_work - self.at_work);
         self.variance = (1.0 - gain) * before;
+        false
     }
 
     /// What answers cost was off by this factor, and so was this.
     pub(super) fn scale(&mut self, factor: f64) {
         self.at_work *= factor;
+        self.lost = self.lost.map(|lost| factor * lost);
     }
 
-    /// It is another upstream now.
+    /// All workers were busy.
+    fn serve(&mut self, reading: &Reading) {
+        let before = self.full.take();
+        let merged = before.map(|full| if full.answers < SERVED { full.and(reading) } else { full });
+        self.full = merged.or(Some(*reading));
+    }
+
+    /// What the pool was before most of it went, if more is served now than what is left of it can: it need
+    /// not be found again by small steps. Where only a share went to others before the same upstream, and
+    /// comes back because they ask less for a moment, it is not looked for: they would chase each other up.
+    fn returned(&self, reading: &Reading, prices: &Prices) -> Option<f64> {
+        let (lost, full) = self.lost.zip(self.full)?;
+        let serves_more = Trial::serves_more(&full.priced(prices), &reading.priced(prices));
+        (self.at_work < LOST * lost && serves_more).then_some(lost)
+    }
+
+    /// It may be another upstream now, or this one with fewer workers for a while.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        let lost = self.lost.or(Some(self.at_work).filter(|at_work| *at_work > 0.0));
+        *self = Self { lost, ..Self::default() };
     }
 
     /// Requests at work when all workers are; `None` if too little was seen.
@@ -66,6 +116,8 @@ impl Crew {
 mod tests {
     use super::*;
 
+    const PRICES: Prices = Prices([None; crate::admission::law::ROUTE_CLASSES]);
+
     /// A window with so many in flight, of whom so many wait, each time give or take one.
     fn window(in_flight: f64, queue: f64) -> Reading {
         Reading { answers: 45, in_flight, queue, queue_error: 1.0, limited: true, ..Reading::default() }
@@ -74,7 +126,7 @@ mod tests {
     fn seen(windows: &[(f64, f64)]) -> Crew {
         let mut crew = Crew::default();
         for (in_flight, queue) in windows {
-            crew.see(&window(*in_flight, *queue));
+            crew.see(&window(*in_flight, *queue), &PRICES);
         }
         crew
     }
@@ -104,7 +156,38 @@ mod tests {
     fn what_is_vague_is_not_told() {
         assert_eq!(Crew::default().at_work(), None);
         let mut vague = Crew::default();
-        vague.see(&Reading { queue_error: 3.0, ..window(14.0, 5.0) });
+        vague.see(&Reading { queue_error: 3.0, ..window(14.0, 5.0) }, &PRICES);
         assert_eq!(vague.at_work(), None);
+    }
+
+    /// A second in which so many a second were served.
+    fn serving(throughput: f64, in_flight: f64, queue: f64) -> Reading {
+        Reading { seconds: 1.0, throughput, output: throughput, spread: 0.5, ..window(in_flight, queue) }
+    }
+
+    /// A pool of thirty that serves two hundred a second, less this part of it.
+    fn after_the_loss(of: f64) -> Crew {
+        let mut crew = Crew::default();
+        let left = 30.0 * (1.0 - of);
+        let before = [serving(200.0, 36.0, 6.0); 3];
+        let after = [serving(200.0 * (1.0 - of), left + 5.0, 5.0); 5];
+        let came_back = before.iter().chain(&after).any(|reading| crew.see(reading, &PRICES));
+        assert!(!came_back && (crew.at_work().unwrap() - left).abs() < 1e-6);
+        crew
+    }
+
+    #[test]
+    fn workers_that_come_back_are_known_again() {
+        let mut crew = after_the_loss(2.0 / 3.0);
+        assert!(!crew.see(&serving(75.0, 14.0, 2.0), &PRICES), "hardly more than before is chance");
+        assert!(crew.see(&serving(110.0, 15.0, 0.0), &PRICES));
+        assert!((crew.at_work().unwrap() - 30.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_share_that_went_to_another_gateway_is_not_looked_for() {
+        let mut crew = after_the_loss(0.5);
+        assert!(!crew.see(&serving(200.0, 20.0, 0.0), &PRICES));
+        assert!(crew.at_work().unwrap() < 21.0);
     }
 }

@@ -85,10 +85,11 @@ impl Knee {
             self.conclude(None, trial.limit_before);
             self.schedule_dip(0.0, now);
             if trial.cause == Cause::Climb {
-                self.climbs.put_off(self.beat, now);
+                self.break_climb_off(now);
             }
             return trial.limit_before;
         }
+        let put_down = self.put_down.take();
         if trial.cause == Cause::Climb {
             return self.judge_climb(&trial, &reading, limit, now);
         }
@@ -97,6 +98,7 @@ impl Knee {
         if self.voided {
             // More waits at half as much in flight: whatever made the upstream slower, it was not the cut.
             let back = if trial.cause == Cause::Dip { trial.limit_before } else { limit };
+            self.put_down = (trial.cause == Cause::Latency).then_some(trial.limit_before);
             self.conclude(None, back);
             self.anchor = None;
             self.crew.forget();
@@ -133,6 +135,10 @@ impl Knee {
         }
         match verdict {
             Verdict::Costly => {
+                if let Some(from) = put_down.filter(|_| !is_dip) {
+                    // Two cuts in a row took what was worked on: the first was not void after all.
+                    back = back.max(from);
+                }
                 self.anchor = None;
                 self.fast_start = goes_on;
                 let measured = reading.queue_error / reading.in_flight.max(0.1);

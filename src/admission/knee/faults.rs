@@ -1,5 +1,6 @@
 //! An upstream that answers badly, or not at all.
 
+use super::crew::Crew;
 use super::reading::Reading;
 use super::trial::Cause;
 use super::{Cut, Knee, Load, Moment, seconds};
@@ -57,7 +58,7 @@ impl Knee {
         }
         errors.cuts += 1;
         // What it works on at once is not what it bears.
-        self.crew.forget();
+        self.crew = Crew::default();
         self.fast_start = false;
         self.cuts.add(Cause::Errors, None);
         let to = 0.75 * limit;

@@ -39,6 +39,23 @@ impl Knee {
         (limit + step).max(known.min(1.5 * limit))
     }
 
+    /// Workers that had gone are back: no experiment of before tells anything of that, and one need not feel
+    /// one's way up to as many as there were.
+    pub(super) fn come_back(&mut self, reading: &Reading, limit: f64, now: Moment) -> f64 {
+        let is = |cause| self.trial.filter(|trial| trial.cause == cause);
+        let from = is(Cause::Dip).map_or(limit, |trial| trial.limit_before.max(limit));
+        if is(Cause::Climb).is_some() {
+            self.break_climb_off(now);
+        }
+        let known = self.crew.at_work().map_or(from, |crew| Self::aimed_at(crew, reading));
+        let to = known.min(1.5 * from).max(from);
+        self.conclude(None, to);
+        self.anchor = None;
+        self.growth = OFTEN;
+        self.schedule_dip(0.0, now);
+        to
+    }
+
     pub(super) fn run(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
         if reading.answers < ANSWERS / 2 || !self.is_born() {
             return limit;

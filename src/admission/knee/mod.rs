@@ -8,7 +8,8 @@
 //! on both. Here every cut is an experiment (`trial.rs`): if throughput falls with the limit, the cut
 //! is undone and the baselines follow. Short dips ask the same question unasked, so that a baseline that
 //! holds a wait comes out, and climbs (`climb.rs`) ask it upwards, so that one that is too low does. How
-//! long is measured follows from how much answers vary.
+//! long is measured follows from how much answers vary. A first baseline counts those in that are still out
+//! (`crowd.rs`), and until there is one the limit goes by who overtakes whom (`start.rs`).
 //!
 //! All times are multiples of the upstream's own times or of the beat, by which the law is ticked: an
 //! upstream ten times as slow, ticked a tenth as often, is treated alike, ten times as slowly.
@@ -16,6 +17,7 @@
 mod class;
 mod climb;
 mod crew;
+mod crowd;
 mod due;
 mod experiment;
 mod facts;
@@ -34,9 +36,10 @@ use super::chance::Chance;
 use super::law::{Law, Load, ROUTE_CLASSES, Sample};
 use super::moment::Moment;
 use super::policy::LimitPolicy;
-use class::{Move, RouteClass};
+use class::{Known, Move, RouteClass};
 use climb::Climbs;
 use crew::Crew;
+use crowd::Crowd;
 use faults::{Errors, Stall};
 use reading::Reading;
 use start::Start;
@@ -115,6 +118,8 @@ pub struct Knee {
     anchor: Option<(Reading, f64)>,
     /// The last trial told nothing, because the upstream got slower meanwhile.
     voided: bool,
+    /// Where the limit stood before the cut whose trial that was.
+    put_down: Option<f64>,
     /// Seconds for which a request is held, over the last windows.
     hold: f64,
     /// Their standard deviation over their mean.
@@ -142,6 +147,8 @@ pub struct Knee {
     climbs: Climbs,
     /// What the upstream works on at once.
     crew: Crew,
+    /// What the first that were let through cost.
+    crowd: Crowd,
     /// Mean in flight when nobody was held back and baselines were last held against answers.
     calm: Option<f64>,
 }
@@ -173,6 +180,7 @@ impl Knee {
             start: Start::default(),
             anchor: None,
             voided: false,
+            put_down: None,
             hold: 0.0,
             spread: 0.0,
             last_success: None,
@@ -194,6 +202,7 @@ impl Knee {
             chance: Chance::new(seed),
             climbs: Climbs::default(),
             crew: Crew::default(),
+            crowd: Crowd::default(),
             calm: None,
         }
     }
@@ -262,12 +271,14 @@ impl Knee {
         if reading.answers > 0 || !self.is_born() {
             self.last = reading;
         }
-        if reading.limited && reading.answers >= ANSWERS {
-            self.crew.see(&reading);
-        }
+        let tells = reading.limited && reading.answers >= ANSWERS;
+        let is_back = tells && self.crew.see(&reading, &class::prices(&self.classes));
         if let Some(to) = self.drops(&reading, limit, now) {
             self.conclude(None, to);
             return to;
+        }
+        if is_back && !self.fast_start {
+            return self.come_back(&reading, limit, now);
         }
         match self.phase {
             Phase::Settle { .. } => limit,
@@ -307,7 +318,10 @@ impl Knee {
 
 impl Law for Knee {
     fn on_sample(&mut self, limit: f64, _: &LimitPolicy, sample: &Sample, now: Moment) -> f64 {
-        self.start.end(sample.rank, limit);
+        if self.fast_start && sample.outcome == Outcome::Served && sample.first_byte.is_some() {
+            self.start.end(sample.beside(), limit);
+        }
+        self.crowd.end(sample, now);
         let Some(window) = &mut self.window else {
             if sample.outcome == Outcome::Served {
                 self.last_success = Some(now);
@@ -328,20 +342,24 @@ impl Law for Knee {
                     return limit;
                 }
                 let took = first_byte.as_secs_f64();
-                let wait = (self.last.baseline > 0.0).then_some(self.last.wait.max(0.0));
+                let known = Known {
+                    wait: (self.last.baseline > 0.0).then_some(self.last.wait.max(0.0)),
+                    is_crowd_over: self.crowd.cost().is_some(),
+                    crowd: self.crowd.cost_of(place),
+                };
                 let cost = self
                     .classes
                     .get_mut(place)
-                    .and_then(|class| class.answer(took, sample.rank, sample.sent, wait, now));
+                    .and_then(|class| class.answer(took, sample.rank, sample.sent, known, now));
                 window.answer(took, cost);
                 start::is_quick(took, cost)
             }
         };
         let starts = self.fast_start && sample.limited && self.phase == Phase::Run;
-        if starts && is_quick && (self.is_born() || self.start.is_worked_on(limit)) {
-            self.start.grow(limit)
-        } else {
-            limit
+        match starts && is_quick {
+            true if self.is_born() => self.start.grow(limit, self.spread),
+            true => self.start.grow_blind(limit),
+            false => limit,
         }
     }
 
@@ -355,6 +373,7 @@ impl Law for Knee {
             (self.changed, self.settled) = (now, limit);
         }
         self.peak = self.peak.max(f64::from(load.peak));
+        self.crowd.tick(load.unanswered, now);
         if let Some(limit) = self.stalled(limit, load, now) {
             if self.stall.is_some_and(|stall| stall.over.is_some()) && self.window.is_none() {
                 self.open(load, now);

@@ -1,4 +1,9 @@
 //! The fast start: up with every answer, until answers wait or throughput stops growing.
+//!
+//! Whoever overtakes others was worked on beside them ([`Sample::beside`](crate::admission::law::Sample)).
+//! Before anybody knows what an answer costs, that is reason enough to let more through; and where answers
+//! are uneven enough to overtake each other, a limit of more than two and a half times as many as are seen
+//! to be worked on is reason to feel one's way.
 
 use super::class::Cost;
 use super::experiment::DIP;
@@ -11,8 +16,15 @@ use super::{HIGH, Knee, Moment, Next, Phase, SURE, band};
 const QUICK: f64 = 2.0;
 /// The limit grows to at most so many times what it was at the last look.
 const REACH: f64 = 2.0;
-/// Before there is a baseline the limit grows while so much of it was seen to be worked on at once.
-const BESIDE: f64 = 0.5;
+/// Before there is a baseline, to at most so many times that: a queue that is not served in order looks like
+/// many that are worked on.
+const BLIND: f64 = 4.0;
+/// Before there is a baseline the limit grows while so much of it was seen to be worked on at once; after
+/// that it grows with every answer only while so much of it was.
+const BESIDE: (f64, f64) = (0.5, 0.4);
+/// Standard deviation of times, over their mean, from which on answers overtake each other by themselves,
+/// and not only those that were let through in the same moment.
+const UNEVEN: f64 = 0.3;
 /// A fast start whose throughput grows by less than this power of what is in flight is over.
 const STAGNANT: f64 = 0.4;
 
@@ -27,28 +39,23 @@ pub(super) struct Start {
     suspect: bool,
     /// How far the limit may go before the next look.
     reach: f64,
-    /// How many requests have ended.
-    ended: u32,
     /// How many were seen to be worked on at once.
     beside: u32,
+    /// That number tells how many can be.
+    tells: Option<bool>,
 }
 
 impl Start {
-    /// A request ended that had found so many unfinished, itself among them, at this limit.
-    ///
-    /// Whoever is done before others who were let through sooner was worked on beside them: a queue is served
-    /// in order, and few overtake many only where many are worked on.
-    pub(super) fn end(&mut self, rank: u32, limit: f64) {
-        if self.ended == 0 {
+    /// A request was answered beside so many, itself among them.
+    pub(super) fn end(&mut self, beside: u32, limit: f64) {
+        self.beside = self.beside.max(beside);
+        if self.reach <= 0.0 {
             self.look(limit);
         }
-        self.beside = self.beside.max(rank.saturating_sub(self.ended));
-        self.ended = self.ended.saturating_add(1);
     }
 
-    /// Most of what is in flight is no queue, though nobody knows yet what an answer costs.
-    pub(super) fn is_worked_on(&self, limit: f64) -> bool {
-        f64::from(self.beside) >= BESIDE * limit
+    fn is_worked_on(&self, limit: f64, part: f64) -> bool {
+        f64::from(self.beside) >= part * limit
     }
 
     /// Answers were looked at when the limit was this.
@@ -56,8 +63,28 @@ impl Start {
         self.reach = REACH * limit;
     }
 
+    /// The limit after one more answer of which nobody knows yet what it costs: up while most of what is in
+    /// flight is no queue.
+    pub(super) fn grow_blind(&self, limit: f64) -> f64 {
+        if self.is_worked_on(limit, BESIDE.0) {
+            (limit + 1.0).min((BLIND * self.reach).max(limit))
+        } else {
+            limit
+        }
+    }
+
+    /// Too few were seen to be worked on at once to go up with every answer; `spread` is that of times.
+    fn is_held(&mut self, limit: f64, spread: f64) -> bool {
+        let told = self.is_worked_on(limit, BESIDE.1);
+        let tells = *self.tells.get_or_insert(spread > UNEVEN && told);
+        tells && !told
+    }
+
     /// The limit after one more quick answer.
-    pub(super) fn grow(&self, limit: f64) -> f64 {
+    pub(super) fn grow(&mut self, limit: f64, spread: f64) -> f64 {
+        if self.is_held(limit, spread) {
+            return limit;
+        }
         (limit + 1.0).min(self.reach.max(limit))
     }
 }
@@ -85,6 +112,11 @@ impl Knee {
             let power = Trial::over(&self.price(mark), &self.price(reading));
             self.start.suspect |= power.is_some_and(|value| value < STAGNANT);
         }
+        let is_short = !recheck && !self.start.suspect && reading.queue < Self::low(&reading);
+        if is_short && self.start.is_held(limit, self.spread) {
+            return self.grow(&reading, limit);
+        }
+        self.growth = 0;
         let excess = reading.queue - band(at_work, HIGH, 1.0);
         if recheck {
             if reading.saturated || excess > 0.0 || std::mem::take(&mut self.start.suspect) {
@@ -106,28 +138,37 @@ impl Knee {
 mod tests {
     use super::*;
 
-    /// How many of twenty are known to be worked on at once when they end in this order.
-    fn beside(ranks: impl IntoIterator<Item = u32>) -> u32 {
-        let mut start = Start::default();
-        ranks.into_iter().for_each(|rank| start.end(rank, 20.0));
-        start.beside
-    }
-
-    #[test]
-    fn who_overtakes_was_worked_on_beside_the_overtaken() {
-        assert_eq!(beside([11, 3]), 11, "ten were let through sooner, and are still at it");
-        assert_eq!(beside([1, 12]), 11, "of eleven one had ended");
-        assert_eq!(beside(1..=20), 1, "in order, as a queue is served");
-        assert_eq!(beside([2, 1, 4, 3, 6, 5]), 2, "two workers");
-    }
-
     #[test]
     fn before_there_is_a_baseline_half_of_the_limit_must_be_worked_on() {
         let mut start = Start::default();
         start.end(9, 20.0);
-        assert!(!start.is_worked_on(20.0));
+        assert!((start.grow_blind(20.0) - 20.0).abs() < 1e-9);
         start.end(11, 20.0);
-        assert!(start.is_worked_on(20.0) && !start.is_worked_on(21.0));
-        assert!((start.grow(20.0) - 21.0).abs() < 1e-9 && (start.grow(40.0) - 40.0).abs() < 1e-9);
+        assert!((start.grow_blind(20.0) - 21.0).abs() < 1e-9);
+        assert!((start.grow_blind(23.0) - 23.0).abs() < 1e-9);
+        start.end(500, 20.0);
+        assert!(
+            (start.grow_blind(159.5) - 160.0).abs() < 1e-9 && (start.grow_blind(160.0) - 160.0).abs() < 1e-9
+        );
+    }
+
+    #[test]
+    fn answers_that_overtake_each_other_hold_a_start_that_is_far_beyond_them() {
+        let grown = |spread| {
+            let mut start = Start::default();
+            start.end(10, 100.0);
+            start.grow(20.0, spread);
+            start.grow(30.0, spread)
+        };
+        assert!((grown(0.5) - 30.0).abs() < 1e-9, "ten of thirty");
+        assert!((grown(0.1) - 31.0).abs() < 1e-9, "even times: only a burst is overtaken");
+    }
+
+    #[test]
+    fn nothing_is_held_where_nobody_ever_overtook() {
+        let mut start = Start::default();
+        start.end(1, 100.0);
+        assert!((start.grow(20.0, 0.5) - 21.0).abs() < 1e-9);
+        assert!((start.grow(200.0, 0.5) - 200.0).abs() < 1e-9, "twice the limit at the last look");
     }
 }

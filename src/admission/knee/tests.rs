@@ -24,7 +24,7 @@ fn nine() -> (Knee, Reading) {
     };
     let mut knee = Knee::new(1);
     for _ in 0..4 {
-        knee.crew.see(&full);
+        knee.crew.see(&full, &class::prices(&knee.classes));
     }
     assert!((knee.crew.at_work().unwrap() - 9.0).abs() < 1e-9);
     (knee, full)
@@ -82,7 +82,9 @@ fn answers_that_waited_end_a_fast_start_before_any_window_does() {
     let mut after = |limit, millis| {
         let first_byte = Some(Duration::from_millis(millis));
         let (sent, outcome) = (Moment(0), Outcome::Served);
-        let sample = Sample { sent, first_byte, outcome, limited: true, class: 0, rank: 1, in_flight: 20 };
+        let (rank, place, ended, in_flight) = (1, 1, 0, 20);
+        let sample =
+            Sample { sent, first_byte, outcome, limited: true, class: 0, rank, place, ended, in_flight };
         knee.on_sample(limit, &POLICY, &sample, Moment(1))
     };
     assert!((after(20.0, 199) - 21.0).abs() < 1e-9);
@@ -174,5 +176,18 @@ fn a_climb_that_demand_broke_off_is_put_off() {
     let (mut knee, to) = climbing(20.0);
     let calm = Reading { limited: false, ..steady(to, 100.0, 0.0) };
     assert!((knee.judge(calm, to, Moment(1)) - 20.0).abs() < 1e-9);
-    assert!(knee.climbs.next_in(Moment(1)) >= Duration::from_millis(500));
+    assert!(knee.climbs.next_in(Moment(1)) >= Duration::from_millis(400));
+}
+
+#[test]
+fn a_cut_that_seemed_void_is_undone_with_the_next_if_that_cost_as_much() {
+    let (mut knee, _) = climbing(20.0);
+    let waits = |limit: f64, throughput: f64| steady(limit, throughput, 0.9 * limit);
+    knee.cut(Cause::Latency, waits(40.0, 200.0), 40.0, 20.0, Moment(1));
+    let limit = knee.judge(waits(20.0, 50.0), 20.0, Moment(2));
+    assert!((limit - 20.0).abs() < 1e-9 && knee.voided, "less than half is left: something else");
+    knee.cut(Cause::Latency, waits(20.0, 50.0), 20.0, 10.0, Moment(3));
+    let limit = knee.judge(waits(10.0, 25.0), 10.0, Moment(4));
+    assert_eq!(knee.last_cut.and_then(|cut| cut.verdict), Some(Verdict::Costly));
+    assert!((limit - 40.0).abs() < 1e-9, "{limit}");
 }

@@ -57,6 +57,8 @@ const VOID: f64 = 1.5;
 const FELL: (f64, f64) = (2.0, 0.14);
 /// Standard errors by which it must have risen.
 const GREW: f64 = 3.0;
+/// Natural logarithm by which it must have risen besides, where a pool is taken to have come back.
+const MORE: f64 = 0.15;
 /// Part of the answers at the cap from which on the mean wait says little.
 const TELLING: f64 = 0.4;
 /// Least variance of what the wait says: it rests on the baselines.
@@ -92,6 +94,13 @@ impl Trial {
     pub(super) fn grew(first: &Reading, later: &Reading) -> bool {
         let grew = (later.output.max(1e-9) / first.output.max(1e-9)).ln();
         later.in_flight > first.in_flight && grew > GREW * (noise(first) + noise(later)).sqrt()
+    }
+
+    /// More are served than while all workers were busy: by more than chance, and than work that got a little
+    /// quicker.
+    pub(super) fn serves_more(full: &Reading, now: &Reading) -> bool {
+        let grew = (now.output.max(1e-9) / full.output.max(1e-9)).ln();
+        grew > MORE + GREW * (noise(full) + noise(now)).sqrt()
     }
 
     /// Hardly fewer were served with far fewer in flight. That tells also where nobody was held back.

@@ -48,8 +48,17 @@ mod tests {
             stall: Duration::from_secs(3),
         };
         let first_byte = Some(Duration::from_millis(millis));
-        let sample =
-            Sample { sent: Moment(0), first_byte, outcome, limited: false, class: 0, rank: 1, in_flight };
+        let sample = Sample {
+            sent: Moment(0),
+            first_byte,
+            outcome,
+            limited: false,
+            class: 0,
+            rank: 1,
+            place: 1,
+            ended: 0,
+            in_flight,
+        };
         Aimd.on_sample(limit, &policy, &sample, Moment(1))
     }
 

@@ -89,6 +89,8 @@ mod tests {
                     limited: true,
                     class: 0,
                     rank: 1,
+                    place: 1,
+                    ended: 0,
                     in_flight: 100,
                 };
                 law.on_sample(limit, &policy, &sample, Moment(at * 1_000_000))

@@ -37,8 +37,23 @@ pub struct Sample {
     pub class: u8,
     /// How many were unfinished when it was let through, itself included.
     pub rank: u32,
+    /// How many were let through before it since the limiter began, itself included.
+    pub place: u64,
+    /// How many had ended before it did, since the limiter began.
+    pub ended: u64,
     /// How many are unfinished now, itself included.
     pub in_flight: u32,
+}
+
+impl Sample {
+    /// At least so many of those that were let through no later, itself included, had not ended before it: whoever
+    /// is done before others who came sooner was worked on beside them, for a queue is served in order. Not
+    /// so where the upstream has several queues or serves the last first: then it only says how many were
+    /// unfinished.
+    #[must_use]
+    pub fn beside(&self) -> u32 {
+        u32::try_from(self.place.saturating_sub(self.ended)).unwrap_or(u32::MAX).min(self.rank)
+    }
 }
 
 /// What the limiter counted since it began. Differences of two looks are what counts.
@@ -62,7 +77,7 @@ pub struct Load {
 ///
 /// What it returns is what the limit should be; the limiter clamps it into the policy.
 pub trait Law: Send + std::fmt::Debug {
-    /// Takes a sample. On the path of every request: constant time, no allocation.
+    /// Takes a sample. On the path of every request: constant time, and no allocation but for the first few.
     fn on_sample(&mut self, limit: f64, policy: &LimitPolicy, sample: &Sample, now: Moment) -> f64;
 
     /// Takes a look at the counters.

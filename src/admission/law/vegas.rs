@@ -90,6 +90,8 @@ mod tests {
             limited: true,
             class: 0,
             rank: 1,
+            place: 1,
+            ended: 0,
             in_flight: 50,
         };
         law.on_sample(limit, &policy, &sample, Moment(1))

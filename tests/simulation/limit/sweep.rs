@@ -167,12 +167,15 @@ pub(crate) fn report(results: &mut [Result], names: &[&str]) -> String {
 }
 
 /// `make sweep`: prints how near each law comes to the best fixed limit, over random upstreams whose
-/// seeds were not used in tuning. `TORNELLO_SEEDS=N` sets how many.
+/// seeds were not used in tuning. `TORNELLO_SEEDS=N` sets how many; `TORNELLO_SEED=N` plays that one alone.
 #[test]
 #[ignore = "minutes; make sweep"]
 fn random_upstreams() {
-    let count = std::env::var("TORNELLO_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(500);
-    let seeds: Vec<u64> = (HELD_OUT..HELD_OUT + count).collect();
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds: Vec<u64> = match number("TORNELLO_SEED") {
+        Some(seed) => vec![seed],
+        None => (HELD_OUT..HELD_OUT + number("TORNELLO_SEEDS").unwrap_or(500)).collect(),
+    };
     let (names, laws): (Vec<&str>, Vec<LawPolicy>) = LAWS.into_iter().unzip();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut results: Vec<Result> = std::thread::scope(|scope| {
@@ -189,7 +192,7 @@ fn random_upstreams() {
     });
     println!("{}", report(&mut results, &names));
     let mean = results.iter().map(|result| result.laws[0].1.min(1.0)).sum::<f64>() / results.len() as f64;
-    assert!(mean > 0.9, "knee came to {mean:.3} of the best fixed limit");
+    assert!(seeds.len() == 1 || mean > 0.9, "knee came to {mean:.3} of the best fixed limit");
 }
 
 /// Seeds below this were used in tuning.
