@@ -303,6 +303,45 @@ mod tests {
         }
     }
 
+    /// Keeps what it is told of overtaking.
+    #[derive(Debug)]
+    struct Beside(std::sync::mpsc::Sender<(u32, u32)>);
+
+    impl Law for Beside {
+        fn on_sample(&mut self, limit: f64, _: &LimitPolicy, sample: &Sample, _: Moment) -> f64 {
+            self.0.send((sample.beside(), sample.rank)).unwrap();
+            limit
+        }
+    }
+
+    /// How many were worked on at once, as far as it shows, when four that are let through together and then
+    /// one for each that ends end in this order.
+    fn beside(order: &[usize]) -> Vec<u32> {
+        let policy = policy(4, 1, 100);
+        let mut limiter = Limiter::new(&policy, 1, Moment(0));
+        let (told, heard) = std::sync::mpsc::channel();
+        limiter.law = Box::new(Beside(told));
+        let mut sent: Vec<_> = (0..4).map(|_| limiter.try_acquire(&policy, 0, Moment(0)).unwrap()).collect();
+        for place in order {
+            limiter.release(&policy, &sent[*place], Outcome::Served, Moment(1));
+            sent.push(limiter.try_acquire(&policy, 0, Moment(1)).unwrap());
+        }
+        let heard: Vec<_> = heard.try_iter().collect();
+        assert!(heard.iter().all(|(beside, rank)| beside <= rank), "{heard:?}");
+        heard.into_iter().map(|(beside, _)| beside).collect()
+    }
+
+    #[test]
+    fn who_overtakes_was_worked_on_beside_the_overtaken() {
+        assert_eq!(beside(&[0, 1, 2, 3, 4, 5]), [1; 6], "in order, as a queue is served");
+        assert_eq!(
+            beside(&[1, 0, 3, 2, 5, 4]),
+            [2, 0, 2, 0, 2, 0],
+            "two workers; who was passed shows nothing"
+        );
+        assert_eq!(beside(&[3, 4, 5, 6]), [4; 4], "three stay out, and later ones pass them too");
+    }
+
     proptest! {
         /// Whatever happens, nobody is let through at or above the limit of that moment, also when a
         /// reload moves floor and ceiling, and everything acquired can be released.

@@ -7,7 +7,8 @@
 //!
 //! That more is served than ever before would seem a reason to look for the knee as at the beginning. It is
 //! none: of two gateways before one upstream each takes the other's share for new workers, and both chase
-//! each other up without an end. Climbs are paced, and settle.
+//! each other up without an end. Climbs are paced, and settle. (Only a pool of which most had gone, and that
+//! serves more again, goes back to what it was known to be: `crew.rs`.)
 
 use super::growth::OFTEN;
 use super::reading::Reading;

@@ -46,13 +46,13 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// At least so many of those that were let through no later, itself included, had not ended before it: whoever
-    /// is done before others who came sooner was worked on beside them, for a queue is served in order. Not
-    /// so where the upstream has several queues or serves the last first: then it only says how many were
-    /// unfinished.
+    /// At least so many of those that were let through no later, itself included, had not ended before it; never
+    /// more than `rank`. Whoever is done before others who came sooner was worked on beside them, for a queue
+    /// is served in order. Not so where the upstream has several queues or serves the last first: then it only
+    /// says how many were unfinished.
     #[must_use]
     pub fn beside(&self) -> u32 {
-        u32::try_from(self.place.saturating_sub(self.ended)).unwrap_or(u32::MAX).min(self.rank)
+        u32::try_from(self.place.saturating_sub(self.ended)).unwrap_or(u32::MAX)
     }
 }
 
