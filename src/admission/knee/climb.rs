@@ -3,7 +3,7 @@
 //! Below the knee a baseline that is a tenth too low looks like the queue that is aimed at, and the limit
 //! would stay where it is until a dip comes. If throughput grows with the limit, there was no queue: what
 //! answers take is what they cost, and the limit stays up. If it does not, the way up cost nothing but a
-//! short wait; climbs get rare where they show nothing.
+//! short wait; climbs get rare where they show nothing, and do not come where the queue is beyond doubt.
 //!
 //! That more is served than ever before would seem a reason to look for the knee as at the beginning. It is
 //! none: of two gateways before one upstream each takes the other's share for new workers, and both chase
@@ -13,11 +13,14 @@
 use super::growth::OFTEN;
 use super::reading::Reading;
 use super::trial::{Cause, Trial, Verdict};
-use super::{Knee, LimitPolicy, Moment, Next, TRIAL_MAX, seconds};
+use super::{Knee, LimitPolicy, Moment, Next, SHALLOW, TRIAL_MAX, seconds};
 
 /// A climb goes up by this part of the limit, and by its root at least; less than `LEAST` tells nothing.
 const STEP: f64 = 0.25;
 const LEAST: f64 = 1.1;
+/// A queue that is longer than baselines explain that are off by so many of their standard errors is one: more
+/// would only wait. A dip will tell if not, unless so little is at work that there can be none.
+const CERTAIN: f64 = 3.0;
 /// Beats between climbs: at first, and at most.
 const EVERY: (f64, f64) = (10.0, 800.0);
 /// A climb that showed nothing makes the pause so many times as long.
@@ -79,7 +82,10 @@ impl Knee {
         self.climbs.steady = Some((steady, limit));
         let is_known = steady.is_counted() || steady.seconds >= self.beats(TRIAL_MAX).max(6.0 * self.hold);
         let to = (limit + (STEP * limit).max(limit.sqrt())).min(f64::from(policy.ceiling));
-        if now < self.climbs.next || !is_known || to <= LEAST * limit {
+        let at_work = steady.at_work();
+        let is_queue = steady.queue - steady.queue_error > CERTAIN * self.doubt * at_work
+            && self.dip(at_work, limit) <= SHALLOW * at_work;
+        if now < self.climbs.next || !is_known || is_queue || to <= LEAST * limit {
             return limit;
         }
         self.cut(Cause::Climb, steady, limit, to, now)

@@ -30,8 +30,8 @@ const VAGUE: f64 = 0.2;
 pub(super) struct Crew {
     at_work: f64,
     variance: f64,
-    /// What it was before most of the workers went.
-    lost: Option<f64>,
+    /// What it was before most of the workers went, and by how much answers are thought to cost more since.
+    lost: Option<(f64, f64)>,
     /// Windows in which all workers that are left were busy, as one.
     full: Option<Reading>,
 }
@@ -47,7 +47,11 @@ impl Crew {
             *self = Self { at_work: lost, variance: DOUBT * DOUBT, ..Self::default() };
             return true;
         }
-        if reading.saturated {
+        let variance = (reading.queue_error / at_work).powi(2).max(1e-4);
+        let before = self.variance + DRIFT * DRIFT;
+        let error = reading.queue_error.hypot(before.sqrt() * self.at_work);
+        let nearly_all_wait = variance > VAGUE * VAGUE && self.at_work - at_work > ANOTHER * error;
+        if reading.saturated || nearly_all_wait {
             // So long a wait tells no number, but that the pool may have shrunk.
             self.forget();
             self.serve(reading);
@@ -57,14 +61,12 @@ impl Crew {
             // What was in flight was worked on, and more might have been.
             return false;
         }
-        let variance = (reading.queue_error / at_work).powi(2).max(1e-4);
-        let before = self.variance + DRIFT * DRIFT;
         let differs = (at_work / self.at_work.max(1e-9)).ln();
         if self.at_work <= 0.0 || differs.abs() > ANOTHER * (before + variance).sqrt() {
             if waits && at_work < self.at_work {
-                self.lost.get_or_insert(self.at_work);
+                self.lost.get_or_insert((self.at_work, 1.0));
             }
-            self.lost.take_if(|lost| at_work > LOST * *lost);
+            self.find(at_work);
             (self.at_work, self.variance) = (at_work, variance);
             self.full = is_full.then_some(*reading);
             return false;
@@ -75,13 +77,27 @@ impl Crew {
         let gain = before / (before + variance);
         self.at_work += gain * (at_work - self.at_work);
         self.variance = (1.0 - gain) * before;
+        self.find(self.at_work);
         false
     }
 
     /// What answers cost was off by this factor, and so was this.
     pub(super) fn scale(&mut self, factor: f64) {
         self.at_work *= factor;
-        self.lost = self.lost.map(|lost| factor * lost);
+        self.lost = self.lost.map(|(lost, since)| (lost, factor * since));
+    }
+
+    /// What the pool was before most of it went. Not more where answers cost more since: they may have cost less
+    /// then.
+    fn lost(&self) -> Option<f64> {
+        self.lost.map(|(lost, since)| lost * since.min(1.0))
+    }
+
+    /// It is no loss if most is there.
+    fn find(&mut self, at_work: f64) {
+        if self.lost().is_some_and(|lost| at_work > LOST * lost) {
+            self.lost = None;
+        }
     }
 
     /// All workers were busy.
@@ -95,14 +111,14 @@ impl Crew {
     /// not be found again by small steps. Where only a share went to others before the same upstream, and
     /// comes back because they ask less for a moment, it is not looked for: they would chase each other up.
     fn returned(&self, reading: &Reading, prices: &Prices) -> Option<f64> {
-        let (lost, full) = self.lost.zip(self.full)?;
+        let (lost, full) = self.lost().zip(self.full)?;
         let serves_more = Trial::serves_more(&full.priced(prices), &reading.priced(prices));
         (self.at_work < LOST * lost && serves_more).then_some(lost)
     }
 
     /// It may be another upstream now, or this one with fewer workers for a while.
     pub(super) fn forget(&mut self) {
-        let lost = self.lost.or(Some(self.at_work).filter(|at_work| *at_work > 0.0));
+        let lost = self.lost.or((self.at_work > 0.0).then_some((self.at_work, 1.0)));
         *self = Self { lost, ..Self::default() };
     }
 
@@ -142,6 +158,22 @@ mod tests {
     fn half_of_the_pool_gone_is_another_pool() {
         let at_work = seen(&[(14.0, 4.0), (14.0, 4.0), (14.0, 8.9)]).at_work().unwrap();
         assert!((at_work - 5.1).abs() < 1e-9, "{at_work}");
+    }
+
+    #[test]
+    fn where_nearly_all_wait_it_is_not_the_pool_of_before() {
+        assert_eq!(seen(&[(14.0, 4.0), (14.0, 4.0), (14.0, 14.0)]).at_work(), None);
+    }
+
+    #[test]
+    fn answers_that_cost_more_do_not_make_the_lost_pool_larger() {
+        let mut crew = seen(&[(36.0, 6.0), (36.0, 6.0), (36.0, 36.0)]);
+        crew.scale(3.0);
+        assert!(crew.lost().is_some_and(|lost| (lost - 30.0).abs() < 1e-9));
+        crew.scale(1.0 / 6.0);
+        assert!(crew.lost().is_some_and(|lost| (lost - 15.0).abs() < 1e-9), "but ups and downs are one move");
+        crew.see(&window(36.0, 6.0), &PRICES);
+        assert_eq!(crew.lost(), None, "it is there: work got slower");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use super::class::Move;
 use super::reading::Reading;
 use super::trial::{COSTLY, Cause, Trial, Verdict};
 use super::{
-    ANSWERS, Cut, DIP_EVERY, DOUBT, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, band, seconds,
+    ANSWERS, Cut, DIP_EVERY, DOUBT, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, TRIAL_MAX, band,
+    seconds,
 };
 
 /// A dip goes to this part of what is at work; where the baselines are in doubt, to less, because the knee
@@ -70,6 +71,7 @@ impl Knee {
             let from = trial.limit_before;
             self.last_cut = Some(Cut { cause: trial.cause, verdict, from, to: limit });
         }
+        self.looked = None;
         self.phase = Phase::Run;
     }
 
@@ -78,10 +80,13 @@ impl Knee {
             self.phase = Phase::Run;
             return limit;
         };
-        let reading = self.price(reading);
+        let looked_before = self.looked.is_some();
+        let seen = self.looked.take().map_or(reading, |first| first.and(&reading));
+        let reading = self.price(seen);
         let tells = reading.limited || trial.is_spared(&reading);
         if !tells || reading.answers < ANSWERS / 2 {
             // The demand has gone: nothing was learnt.
+            self.voided = None;
             self.conclude(None, trial.limit_before);
             self.schedule_dip(0.0, now);
             if trial.cause == Cause::Climb {
@@ -89,16 +94,22 @@ impl Knee {
             }
             return trial.limit_before;
         }
-        let put_down = self.put_down.take();
+        let voided = self.voided.take();
         if trial.cause == Cause::Climb {
             return self.judge_climb(&trial, &reading, limit, now);
         }
         // Twice in a row it would be the cut after all.
-        self.voided = !self.voided && trial.got_slower(&reading);
-        if self.voided {
+        let seems_slower = voided.is_none() && trial.seems_slower(&reading);
+        let soon = self.beats(TRIAL_MAX).max(6.0 * self.hold);
+        if seems_slower && !looked_before && trial.cause == Cause::Latency && reading.seconds < soon {
+            // A second look costs less than a second cut.
+            self.looked = Some(seen);
+            return limit;
+        }
+        if seems_slower && (!looked_before || trial.got_slower(&reading)) {
             // More waits at half as much in flight: whatever made the upstream slower, it was not the cut.
             let back = if trial.cause == Cause::Dip { trial.limit_before } else { limit };
-            self.put_down = (trial.cause == Cause::Latency).then_some(trial.limit_before);
+            self.voided = Some(trial.limit_before);
             self.conclude(None, back);
             self.anchor = None;
             self.crew.forget();
@@ -135,7 +146,7 @@ impl Knee {
         }
         match verdict {
             Verdict::Costly => {
-                if let Some(from) = put_down.filter(|_| !is_dip) {
+                if let Some(from) = voided.filter(|_| !is_dip) {
                     // Two cuts in a row took what was worked on: the first was not void after all.
                     back = back.max(from);
                 }
@@ -172,8 +183,9 @@ impl Knee {
                     return self.cut(trial.cause, reading, limit, to, now);
                 }
                 self.schedule_dip(2.0 * experiment, now);
-                // The cut may have gone deeper than to what was at work.
-                if is_dip { limit } else { aim }
+                // The cut may have gone deeper than to what was at work; where some still wait it did not.
+                let at_work = (trial.at_work(&reading) - reading.queue.max(0.0)).max(0.1);
+                if is_dip { limit } else { Self::aimed_at(at_work, &reading).min(aim).max(limit) }
             }
             Verdict::Unclear => {
                 // The knee lies between here and there: what answers take here holds less wait than

@@ -7,7 +7,7 @@
 //! A gradient of latency cannot tell an upstream that queues from one whose work got slower, and shrinks
 //! on both. Here every cut is an experiment (`trial.rs`): if throughput falls with the limit, the cut
 //! is undone and the baselines follow. Short dips ask the same question unasked, so that a baseline that
-//! holds a wait comes out, and climbs (`climb.rs`) ask it upwards, so that one that is too low does. How
+//! holds a wait comes out, and climbs (`climb.rs`) ask it upwards, so that one that may be too low does. How
 //! long is measured follows from how much answers vary. A first baseline counts those in that are still out
 //! (`crowd.rs`), and until there is one the limit goes by who overtakes whom (`start.rs`).
 //!
@@ -116,10 +116,10 @@ pub struct Knee {
     start: Start,
     /// What was measured before the first of a chain of cuts, and the limit then.
     anchor: Option<(Reading, f64)>,
-    /// The last trial told nothing, because the upstream got slower meanwhile.
-    voided: bool,
-    /// Where the limit stood before the cut whose trial that was.
-    put_down: Option<f64>,
+    /// Where the limit stood before the last trial, if that told nothing because the upstream got slower meanwhile.
+    voided: Option<f64>,
+    /// What an experiment showed that seemed void at first: it is looked at once more.
+    looked: Option<Reading>,
     /// Seconds for which a request is held, over the last windows.
     hold: f64,
     /// Their standard deviation over their mean.
@@ -179,8 +179,8 @@ impl Knee {
             settled: 0.0,
             start: Start::default(),
             anchor: None,
-            voided: false,
-            put_down: None,
+            voided: None,
+            looked: None,
             hold: 0.0,
             spread: 0.0,
             last_success: None,

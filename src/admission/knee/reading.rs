@@ -5,6 +5,9 @@ use super::price::{Kinds, Prices};
 /// Relative standard error of what was served that is small enough for comparisons.
 const COUNTED: f64 = 0.06;
 
+/// Part of the answers at the cap from which on all are taken to wait.
+pub(super) const SATURATED: f64 = 0.7;
+
 /// A window in the terms that decide.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
@@ -69,7 +72,7 @@ impl Reading {
             queue_error: ((1.0 - part) * self.queue_error).hypot(part * after.queue_error),
             wait: mean(self.wait, after.wait),
             capped: mean(self.capped, after.capped),
-            saturated: self.saturated || after.saturated,
+            saturated: mean(self.capped, after.capped) > SATURATED,
             spread: mean(self.spread, after.spread),
             baseline: mean(self.baseline, after.baseline),
             limited: self.limited && after.limited,

@@ -184,10 +184,56 @@ fn a_cut_that_seemed_void_is_undone_with_the_next_if_that_cost_as_much() {
     let (mut knee, _) = climbing(20.0);
     let waits = |limit: f64, throughput: f64| steady(limit, throughput, 0.9 * limit);
     knee.cut(Cause::Latency, waits(40.0, 200.0), 40.0, 20.0, Moment(1));
-    let limit = knee.judge(waits(20.0, 50.0), 20.0, Moment(2));
-    assert!((limit - 20.0).abs() < 1e-9 && knee.voided, "less than half is left: something else");
+    for is_void in [false, true] {
+        let limit = knee.judge(waits(20.0, 50.0), 20.0, Moment(2));
+        assert!(
+            (limit - 20.0).abs() < 1e-9 && knee.voided.is_some() == is_void,
+            "something else, seen twice"
+        );
+    }
     knee.cut(Cause::Latency, waits(20.0, 50.0), 20.0, 10.0, Moment(3));
     let limit = knee.judge(waits(10.0, 25.0), 10.0, Moment(4));
     assert_eq!(knee.last_cut.and_then(|cut| cut.verdict), Some(Verdict::Costly));
     assert!((limit - 40.0).abs() < 1e-9, "{limit}");
+}
+
+#[test]
+fn what_seems_void_is_looked_at_again_before_anything_is_cut() {
+    let (mut knee, _) = climbing(20.0);
+    let waits = |limit: f64, throughput: f64| steady(limit, throughput, 0.9 * limit);
+    knee.cut(Cause::Latency, waits(40.0, 200.0), 40.0, 20.0, Moment(1));
+    let (first, second) = (waits(20.0, 75.0), waits(20.0, 115.0));
+    let limit = knee.judge(first, 20.0, Moment(2));
+    assert!((limit - 20.0).abs() < 1e-9 && knee.trial.is_some(), "a gap after the cut, or a slower upstream");
+    let limit = knee.judge(second, 20.0, Moment(3));
+    assert_eq!(knee.last_cut.and_then(|cut| cut.verdict), Some(Verdict::Costly));
+    assert!(limit > 37.0 && knee.looked.is_none(), "{limit}");
+}
+
+#[test]
+fn where_the_queue_is_beyond_doubt_nothing_is_asked() {
+    let climbs = |queue, doubt| {
+        let mut knee = Knee::new(1);
+        knee.doubt = doubt;
+        knee.climb(steady(20.0, 200.0, queue), 20.0, &POLICY, Moment(1)) > 20.0
+    };
+    assert!(climbs(2.0, 0.05) && !climbs(4.0, 0.05), "a tenth in doubt, or a fifth beyond it");
+    assert!(climbs(4.0, 0.2), "baselines may be off by as much");
+    let mut knee = Knee::new(1);
+    knee.doubt = 0.05;
+    let one = Reading { queue_error: 0.1, ..steady(1.4, 40.0, 0.6) };
+    assert!(knee.climb(one, 1.4, &POLICY, Moment(1)) > 1.4, "of one permit there is no dip");
+}
+
+#[test]
+fn after_a_free_cut_the_limit_does_not_go_back_above_those_who_still_wait() {
+    let after = |queue| {
+        let (mut knee, _) = climbing(20.0);
+        knee.cut(Cause::Latency, steady(40.0, 200.0, 20.0), 40.0, 24.0, Moment(1));
+        let limit = knee.judge(steady(24.0, 196.0, queue), 24.0, Moment(2));
+        assert_eq!(knee.last_cut.and_then(|cut| cut.verdict), Some(Verdict::Free));
+        limit
+    };
+    assert!((after(4.0) - 24.0).abs() < 1e-9);
+    assert!(after(0.0) > 26.0, "all that is left is worked on");
 }

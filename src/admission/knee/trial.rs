@@ -51,8 +51,9 @@ pub(super) const COSTLY: f64 = 0.75;
 const FREE: f64 = 0.5;
 /// Elasticity up to which a cut was free though demand went with it.
 const SPARED: f64 = 0.25;
-/// Standard errors by which throughput must have moved too far.
+/// Standard errors by which throughput must have moved too far, and in a second look.
 const VOID: f64 = 1.5;
+const VOID_AGAIN: f64 = 2.25;
 /// Standard errors, and natural logarithm, by which throughput must have fallen for certain.
 const FELL: (f64, f64) = (2.0, 0.14);
 /// Standard errors by which it must have risen.
@@ -111,11 +112,21 @@ impl Trial {
 
     /// Throughput fell by more than was taken away, so that answers take longer than before, though fewer
     /// are in flight. No cut does that. Where most still waits, less than the usual doubt is needed.
+    pub(super) fn seems_slower(&self, after: &Reading) -> bool {
+        self.slowed(after, VOID)
+    }
+
+    /// It does so by a second look, for which more is asked: what was at work at the moment of a cut ends, and what is let through after it
+    /// began at about one time, so that a first window may see few of them end.
     pub(super) fn got_slower(&self, after: &Reading) -> bool {
+        self.slowed(after, VOID_AGAIN)
+    }
+
+    fn slowed(&self, after: &Reading, doubt: f64) -> bool {
         let before = &self.before;
+        let doubt = if after.saturated { 0.5 * doubt } else { doubt };
         let reach = (after.in_flight.max(0.05) / before.in_flight.max(0.05)).ln();
         let moved = (after.output.max(1e-9) / before.output.max(1e-9)).ln();
-        let doubt = if after.saturated { 0.5 * VOID } else { VOID };
         moved < reach.min(0.0) - doubt * (noise(before) + noise(after)).sqrt()
     }
 
@@ -218,11 +229,13 @@ mod tests {
     #[test]
     fn throughput_that_falls_by_more_than_the_cut_is_another_upstream() {
         let trial = trial(reading(52.0, 48.0));
-        assert!(!trial.got_slower(&reading(26.0, 24.0)), "a cut that cost what it took");
-        assert!(!trial.got_slower(&reading(26.0, 48.0)), "a cut that was free");
-        assert!(trial.got_slower(&reading(26.0, 15.0)));
-        let doubtful = reading(26.0, 22.0);
-        assert!(!trial.got_slower(&doubtful));
-        assert!(trial.got_slower(&Reading { saturated: true, ..doubtful }), "and most still waits");
+        assert!(!trial.seems_slower(&reading(26.0, 24.0)), "a cut that cost what it took");
+        assert!(!trial.seems_slower(&reading(26.0, 48.0)), "a cut that was free");
+        assert!(trial.seems_slower(&reading(26.0, 15.0)) && trial.got_slower(&reading(26.0, 15.0)));
+        let doubtful = reading(26.0, 22.3);
+        assert!(!trial.seems_slower(&doubtful));
+        let doubtful = Reading { saturated: true, ..doubtful };
+        assert!(trial.seems_slower(&doubtful), "and most still waits");
+        assert!(!trial.got_slower(&doubtful), "but that is not sure");
     }
 }

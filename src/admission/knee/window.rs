@@ -5,7 +5,7 @@ use crate::admission::moment::Moment;
 
 use super::class::Cost;
 use super::price::Kinds;
-use super::reading::Reading;
+use super::reading::{Reading, SATURATED};
 
 /// Sums of one window.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Window {
             queue_error: throughput * deviation / telling / count.sqrt(),
             wait,
             capped: f64::from(self.at_cap) / count,
-            saturated: self.answers > 0 && f64::from(self.at_cap) > 0.7 * count,
+            saturated: self.answers > 0 && f64::from(self.at_cap) > SATURATED * count,
             spread: if plain > 0.0 { variance.sqrt() / plain } else { 0.0 },
             baseline: self.baseline / count,
             limited: load.held_back > self.at.held_back || (load.full - self.at.full) / seconds > FULL,
