@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use super::out::say;
 use super::{CONFIGURATION, OK};
 use crate::app::assemble::{AssembleError, check_files};
 use crate::app::certificates;
@@ -32,7 +33,7 @@ impl Check {
     #[must_use]
     pub fn execute(self) -> u8 {
         if self.schema {
-            println!("{}", config::schema_text());
+            say(config::schema_text());
             return OK;
         }
         if let Some(name) = &self.scenario {
@@ -43,7 +44,7 @@ impl Check {
             for shortage in crate::app::machine::Machine::read().shortages(&settings) {
                 eprintln!("warning: {shortage}");
             }
-            println!("{}: good", self.config.display());
+            say(format_args!("{}: good", self.config.display()));
             return OK;
         }
         let Some(text) = read(&self.config) else { return CONFIGURATION };
@@ -51,7 +52,7 @@ impl Check {
             Ok((_, warnings)) => (OK, warnings),
             Err(diagnostics) => (CONFIGURATION, diagnostics),
         };
-        println!("{}", config::to_json(&diagnostics));
+        say(config::to_json(&diagnostics));
         code
     }
 }
@@ -71,14 +72,14 @@ fn scenario(name: &str, json: bool) -> u8 {
         Err(found) => (CONFIGURATION, found),
     };
     if json {
-        println!("{}", config::to_json(found));
+        say(config::to_json(found));
         return code;
     }
     if !found.is_empty() {
         eprintln!("{}", config::render(found, &source.text, colour()));
     }
     if let Ok((scenario, _)) = &judged {
-        println!("{}: good: {scenario}", source.name);
+        say(format_args!("{}: good: {scenario}", source.name));
     }
     code
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 
 use super::interrupt::interrupted;
+use super::out::say;
 use super::rush::{account, defects, scenario};
 use super::{CONFIGURATION, Failure, to_the_end};
 use crate::lab::Scenario;
@@ -84,7 +85,7 @@ impl Demo {
             let mut view = if self.json { View::silent() } else { View::new(title) };
             let meet = |gateway: &Gateway| {
                 if !self.json {
-                    println!("{}", banner(gateway, &page));
+                    say(banner(gateway, &page));
                 }
             };
             played.push(stage.play(title.trim_end(), target, &mut view, meet).await?);
@@ -99,9 +100,9 @@ impl Demo {
     fn tell(&self, stage: &Stage, played: &[Played]) -> Result<u8, Failure> {
         let report = account(stage, played);
         if self.json {
-            println!("{}", report.json()?);
+            say(report.json()?);
         } else {
-            println!("\n{}", table(&report));
+            say(format_args!("\n{}", table(&report)));
         }
         Ok(defects(played))
     }

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::ask::ask_with;
+use super::out::say;
 use super::{CONFIGURATION, OK, RUNTIME, Whom};
 use crate::proof::draw::reveal::commitment;
 use crate::proof::hex;
@@ -61,7 +62,7 @@ impl Draw {
                 };
                 match ask_with(&whom, Method::POST, &format!("/rooms/{room}/draw"), body) {
                     Ok((StatusCode::OK, _)) => {
-                        println!("written down; the numbers of room {room} are drawn");
+                        say(format_args!("written down; the numbers of room {room} are drawn"));
                         OK
                     }
                     Ok((_, why)) => {
@@ -84,7 +85,7 @@ fn secret(room: &str, name: &str) -> u8 {
         eprintln!("error: the system gives no random bytes: {error}");
         return RUNTIME;
     }
-    println!("{}", json!({ "name": name, "secret": hex(&secret) }));
+    say(json!({ "name": name, "secret": hex(&secret) }));
     eprintln!(
         "keep that line secret until those who came are committed to; the promise of it, for the configuration:\n\
          {{ name = {name:?}, outside = true, commitment = \"{}\" }}",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::ask::ask_patiently;
+use super::out::say;
 use super::{CONFIGURATION, OK, RUNTIME, Whom};
 
 /// All that is kept is written anew, and the old file is written over.
@@ -39,7 +40,7 @@ impl End {
             Ok((StatusCode::OK, body)) => {
                 let told: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
                 let erased = told.get("erased").map(ToString::to_string).unwrap_or_default();
-                println!("ended; erased: {erased}");
+                say(format_args!("ended; erased: {erased}"));
                 OK
             }
             Ok((status, body)) => {

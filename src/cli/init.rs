@@ -1,5 +1,6 @@
 //! `tornello init`: the smallest real configuration for a service.
 
+use super::out::put;
 use super::{CONFIGURATION, OK};
 use crate::config::starter;
 
@@ -23,7 +24,7 @@ impl Init {
             eprintln!("  help: name a cleartext address of the service: --upstream HOST:PORT");
             return CONFIGURATION;
         }
-        print!("{}", starter(&self.upstream, self.room.as_deref()));
+        put(starter(&self.upstream, self.room.as_deref()));
         OK
     }
 }

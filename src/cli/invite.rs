@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::out::say;
 use super::{CONFIGURATION, OK, RUNTIME};
 use crate::proof::hex;
 use crate::proxy::invitation::code::{Code, LENGTH};
@@ -51,13 +52,13 @@ impl Invite {
         let Deed::Make { count, codes, list, key } = self.deed;
         match make(count, &codes, &list, &key) {
             Ok(()) => {
-                println!(
+                say(format_args!(
                     "{count} codes in {}, their marks in {}. Who has the codes can invite: delete them when the \
                      letters are written, and keep {} from whoever has the list.",
                     codes.display(),
                     list.display(),
                     key.display()
-                );
+                ));
                 OK
             }
             Err((exit, why)) => {

@@ -18,6 +18,7 @@ pub mod verify;
 
 mod ask;
 mod interrupt;
+mod out;
 
 use std::path::PathBuf;
 

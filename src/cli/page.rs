@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use tokio::net::TcpListener;
 
+use super::out::say;
 use super::{CONFIGURATION, OK, to_the_end};
 use crate::pages::Look;
 use crate::preview;
@@ -57,7 +58,7 @@ impl Page {
         };
         to_the_end(async move {
             let listener = TcpListener::bind(preview.listen).await?;
-            println!("every page: http://{}/", listener.local_addr()?);
+            say(format_args!("every page: http://{}/", listener.local_addr()?));
             tokio::select! {
                 served = preview::serve(listener, &look) => served.map_err(|error| error.to_string())?,
                 stopped = tokio::signal::ctrl_c() => stopped?,

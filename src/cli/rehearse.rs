@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 
 use super::check::load;
+use super::out::{put, say};
 use super::{CONFIGURATION, OK, RUNTIME, complain};
 use crate::config::{self, Settings};
 use crate::lab::rehearse::request::{Rehearsal, settings_for};
@@ -92,7 +93,7 @@ impl Rehearse {
             }
         };
         if self.print {
-            print!("{text}");
+            put(text);
             return OK;
         }
         let Some(settings) = self.settings(&scenario) else { return CONFIGURATION };
@@ -189,16 +190,16 @@ impl Rehearse {
             std::fs::write(file, page(first))?;
         }
         match (self.json, reports) {
-            (true, [one]) => println!("{}", one.json()?),
+            (true, [one]) => say(one.json()?),
             (true, all) => {
                 let all = all.iter().map(Report::json).collect::<Result<Vec<_>, _>>()?;
-                println!("[{}]", all.join(","));
+                say(format_args!("[{}]", all.join(",")));
             }
             (false, all) => {
-                println!("{}\n", first.words.join("\n"));
-                println!("{}", table(first));
+                say(format_args!("{}\n", first.words.join("\n")));
+                say(table(first));
                 if all.len() > 1 {
-                    println!("{}", spread(all));
+                    say(spread(all));
                 }
             }
         }

@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 
 use super::ask::ask;
+use super::out::say;
 use super::{CONFIGURATION, OK, RUNTIME, Whom};
 
 /// Make a running gateway read its configuration again.
@@ -36,10 +37,10 @@ impl Reload {
         let changes =
             report.get("changes").and_then(|changes| changes.as_array()).cloned().unwrap_or_default();
         for change in changes.iter().filter_map(|change| change.as_str()) {
-            println!("{change}");
+            say(change);
         }
         let took = report.get("took_ms").and_then(serde_json::Value::as_u64).unwrap_or_default();
-        println!("in force after {took} ms; keys changed: {}", changes.len());
+        say(format_args!("in force after {took} ms; keys changed: {}", changes.len()));
         OK
     }
 }

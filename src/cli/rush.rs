@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::check::load;
 use super::interrupt::interrupted;
+use super::out::say;
 use super::{CONFIGURATION, Failure, OK, RUNTIME, to_the_end};
 use crate::config;
 use crate::lab::account::Kill;
@@ -163,12 +164,12 @@ impl Rush {
     fn tell(&self, stage: &Stage, played: &[Played]) -> Result<u8, Failure> {
         let report = account(stage, played);
         if self.json {
-            println!("{}", report.json()?);
+            say(report.json()?);
         } else {
-            println!("\n{}", table(&report));
+            say(format_args!("\n{}", table(&report)));
             for line in report.words.iter().chain(&report.notes).cloned().chain(played.iter().flat_map(books))
             {
-                println!("{line}");
+                say(line);
             }
         }
         if let Some(file) = &self.html {

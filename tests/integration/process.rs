@@ -319,6 +319,17 @@ fn a_wrong_start_says_why_and_with_which_code() {
 }
 
 #[test]
+fn a_command_ends_as_it_should_though_nobody_reads_what_it_says() {
+    for arguments in [&["check", "--schema"][..], &["init", "--upstream", "127.0.0.1:1"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = tornello().args(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), told.as_ref()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
 fn no_web_page_changes_anything_at_the_operators_desk() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
