@@ -3,12 +3,11 @@
 
 mod ticket;
 
-use std::io::Write;
-
 use http::Method;
 use serde_json::Value;
 
 use super::ask::ask;
+use super::out::say;
 use super::{CONFIGURATION, OK, RUNTIME, Whom};
 
 /// Say in words why something is as it is.
@@ -56,10 +55,8 @@ impl Explain {
             eprintln!("error: there is no upstream `{upstream}`; there are: {}", names.join(", "));
             return CONFIGURATION;
         };
-        let mut out = std::io::stdout().lock();
         for sentence in sentences(&upstream, told) {
-            // A reader that has gone needs no more.
-            let _ = writeln!(out, "{sentence}");
+            say(sentence);
         }
         OK
     }

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write, stdout};
 
-/// Prints a line. Where nobody reads any more (`tornello explain … | head`) it is dropped, and the command goes on:
-/// what it does does not depend on who listens.
+/// Prints a line. Where nobody reads any more (`tornello explain … | head`) it is dropped, and the command goes
+/// on: what it does does not depend on who listens.
 ///
 /// # Panics
 /// If standard output fails in another way: a file that is cut off in silence looks whole.

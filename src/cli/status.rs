@@ -1,11 +1,10 @@
 //! `tornello status`: what a running gateway does.
 
-use std::io::Write;
-
 use http::Method;
 use serde_json::Value;
 
 use super::ask::ask;
+use super::out::say;
 use super::{OK, RUNTIME, Whom};
 
 /// Show what a running gateway does.
@@ -30,10 +29,8 @@ impl Status {
                 return RUNTIME;
             }
         };
-        let mut out = std::io::stdout().lock();
         if self.json {
-            // A reader that has gone needs no more.
-            let _ = out.write_all(&body).and_then(|()| out.write_all(b"\n"));
+            say(String::from_utf8_lossy(&body));
             return OK;
         }
         let status: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -41,8 +38,7 @@ impl Status {
         for (name, room) in of("rooms") {
             let text =
                 |key: &str| room.get(key).map(|value| value.to_string().replace('"', "")).unwrap_or_default();
-            let _ = writeln!(
-                out,
+            say(format_args!(
                 "room {name}: {} · waiting {} · inside {} of {} seats · front row {} · called and not yet come {} · called up to {}",
                 text("state"),
                 text("waiting"),
@@ -51,19 +47,18 @@ impl Status {
                 text("front_row"),
                 text("outstanding_calls"),
                 text("cursor"),
-            );
+            ));
         }
         for (name, upstream) in of("upstreams") {
             let text = |key: &str| upstream.get(key).map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(
-                out,
+            say(format_args!(
                 "upstream {name}: up {} · limit {} · in flight {} · queued {} · stalled {}",
                 text("up"),
                 text("limit"),
                 text("in_flight"),
                 text("queued"),
                 text("stalled"),
-            );
+            ));
         }
         OK
     }

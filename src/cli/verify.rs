@@ -1,8 +1,9 @@
 //! `tornello verify`: checks, offline, what a gateway signed. Needs no gateway and no trust in one.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::out::say;
 use super::{CONFIGURATION, Failure, OK, RUNTIME, complain};
 use crate::admission::lane::{LaneId, place};
 use crate::proof::draw::document::{self, Kept};
@@ -92,8 +93,7 @@ impl Verify {
     pub fn execute(self) -> u8 {
         match self.what.check() {
             Ok(sentence) => {
-                // A reader that has gone needs no more.
-                let _ = writeln!(std::io::stdout().lock(), "{sentence}");
+                say(sentence);
                 OK
             }
             Err(error) => {

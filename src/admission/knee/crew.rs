@@ -87,13 +87,13 @@ impl Crew {
         self.lost = self.lost.map(|(lost, since)| (lost, factor * since));
     }
 
-    /// What the pool was before most of it went. Not more where answers cost more since: they may have cost less
-    /// then.
+    /// What the pool was before most of it went. Not more where answers cost more since: they may have cost
+    /// less then.
     fn lost(&self) -> Option<f64> {
         self.lost.map(|(lost, since)| lost * since.min(1.0))
     }
 
-    /// It is no loss if most is there.
+    /// It is no loss if half is there.
     fn find(&mut self, at_work: f64) {
         if self.lost().is_some_and(|lost| at_work > LOST * lost) {
             self.lost = None;

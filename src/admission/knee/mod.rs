@@ -116,7 +116,8 @@ pub struct Knee {
     start: Start,
     /// What was measured before the first of a chain of cuts, and the limit then.
     anchor: Option<(Reading, f64)>,
-    /// Where the limit stood before the last trial, if that told nothing because the upstream got slower meanwhile.
+    /// Where the limit stood before the last trial, if that told nothing because the upstream got slower
+    /// meanwhile.
     voided: Option<f64>,
     /// What an experiment showed that seemed void at first: it is looked at once more.
     looked: Option<Reading>,

@@ -116,8 +116,8 @@ impl Trial {
         self.slowed(after, VOID)
     }
 
-    /// It does so by a second look, for which more is asked: what was at work at the moment of a cut ends, and what is let through after it
-    /// began at about one time, so that a first window may see few of them end.
+    /// It does so by a second look, for which more is asked: what was at work at the moment of a cut ends, and
+    /// what is let through after it began at about one time, so that a first window may see few of them end.
     pub(super) fn got_slower(&self, after: &Reading) -> bool {
         self.slowed(after, VOID_AGAIN)
     }

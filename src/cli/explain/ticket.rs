@@ -1,7 +1,5 @@
 //! `tornello explain ticket CODE`: for the help desk, where a place stands and what can be done.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
@@ -9,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::super::ask::ask_with;
+use super::super::out::say;
 use super::super::{CONFIGURATION, OK, RUNTIME, Whom};
 
 /// For the help desk: where a place stands, what its holder should do, and what can be changed.
@@ -67,13 +66,11 @@ impl Ticket {
             }
         };
         let told: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let mut out = std::io::stdout().lock();
-        // A reader that has gone needs no more.
         if self.json {
-            let _ = writeln!(out, "{told:#}");
+            say(format_args!("{told:#}"));
         } else {
             let (words, zone) = (Words { told: &told }, TimeZone::system());
-            let _ = writeln!(out, "{}", words.text(&zone));
+            say(words.text(&zone));
         }
         OK
     }
