@@ -153,7 +153,7 @@ impl LateLane {
     #[must_use]
     pub fn on_their_way(&self, shows: &ShowRate, clock: Moment) -> f64 {
         let expected = |(called, numbers): (&Moment, &BTreeSet<u64>)| {
-            numbers.len() as f64 * shows.still_expected(clock.since(*called))
+            numbers.len() as f64 * shows.still_expected(clock.since(*called), shows.delay())
         };
         let oldest = shows.delay() * HOPELESS_AFTER_DELAYS;
         let recent =

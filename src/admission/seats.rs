@@ -115,7 +115,11 @@ impl Seats {
     #[must_use]
     pub fn insiders(&self) -> Option<Insiders> {
         let (least, most) = (CYCLE.0.as_secs_f64(), CYCLE.1.as_secs_f64());
-        let cycle_s = self.active / self.asked.per_second().max(f64::MIN_POSITIVE);
+        // Of those who are still to come back after a restart nothing newer is known.
+        let cycle_s = match self.returning > self.active {
+            true => self.cycle.as_secs_f64(),
+            false => self.active / self.asked.per_second().max(f64::MIN_POSITIVE),
+        };
         let (kappa, active) = (self.kappa?, self.active.max(self.returning));
         Some(Insiders { kappa, active, cycle_s: cycle_s.clamp(least, most) })
     }

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 const PRIOR_CAME: f64 = 8.0;
 const PRIOR_MISSED: f64 = 2.0;
 /// Evidence of so many calls does not fade.
@@ -20,6 +22,21 @@ const SHOW_RATE_MIN: f64 = 0.05;
 /// Below 1, or nobody who is late would ever be given up.
 const SHOW_RATE_MAX: f64 = 0.95;
 const DELAY_MIN_S: f64 = 0.001;
+/// No more is believed of what another process left: seconds, or calls.
+const DELAY_MAX_S: f64 = 86_400.0;
+
+/// What a room has learnt of its calls, and may take up again after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Calls whose holders came, and calls whose holders did not.
+    pub came: f64,
+    /// See `came`.
+    pub missed: f64,
+    /// Mean seconds from call to claim.
+    pub delay_s: f64,
+    /// Claims of which that is the mean.
+    pub claims: f64,
+}
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -39,6 +56,36 @@ impl ShowRate {
     pub fn new(delay: Duration) -> Self {
         let delays_s = DELAY_PRIOR * delay.as_secs_f64().max(DELAY_MIN_S);
         Self { came: PRIOR_CAME, missed: PRIOR_MISSED, delays_s, claims: DELAY_PRIOR, faded: 0.0 }
+    }
+
+    /// Some calls were judged.
+    #[must_use]
+    pub fn has_learnt(&self) -> bool {
+        self.came + self.missed > PRIOR_CAME + PRIOR_MISSED
+    }
+
+    /// What was learnt, as far as it does not fade.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        let kept = |mass: f64| (CALLS / mass).min(1.0);
+        let calls = kept(self.came + self.missed);
+        let delay_s = self.delays_s / self.claims;
+        Shown {
+            came: self.came * calls,
+            missed: self.missed * calls,
+            delay_s,
+            claims: self.claims * kept(self.claims),
+        }
+    }
+
+    /// Goes on from what an earlier process had learnt. What cannot be true is left alone.
+    pub fn take_up(&mut self, shown: &Shown) {
+        let Shown { came, missed, delay_s, claims } = *shown;
+        let counts = [came, missed, delay_s, claims].iter().all(|count| (0.0..=DELAY_MAX_S).contains(count));
+        if counts && came + missed > 0.0 && claims > 0.0 {
+            (self.came, self.missed) = (came, missed);
+            (self.delays_s, self.claims) = (claims * delay_s.max(DELAY_MIN_S), claims);
+        }
     }
 
     /// Calls were judged: so many of their holders came, and so many did not.
@@ -91,11 +138,12 @@ impl ShowRate {
         Duration::from_secs_f64(self.delays_s / self.claims)
     }
 
-    /// Chance that a call of this age, not yet claimed, still will be: with the show rate `s` and a
-    /// share `g` of claims coming later than `age`, `s·g / (1 − s·(1 − g))`.
+    /// Chance that a call of this age, not yet claimed, still will be, where claims come `delay` after
+    /// their calls in the mean: with the show rate `s` and a share `g` of claims coming later than `age`,
+    /// `s·g / (1 − s·(1 − g))`.
     #[must_use]
-    pub fn still_expected(&self, age: Duration) -> f64 {
-        let later = (-age.as_secs_f64() / self.delay().as_secs_f64()).exp();
+    pub fn still_expected(&self, age: Duration, delay: Duration) -> f64 {
+        let later = (-age.as_secs_f64() / delay.as_secs_f64().max(DELAY_MIN_S)).exp();
         let rate = self.rate();
         rate * later / (1.0 - rate * (1.0 - later))
     }
@@ -185,9 +233,44 @@ mod tests {
     }
 
     #[test]
+    fn what_was_learnt_is_taken_up_as_far_as_it_does_not_fade() {
+        let mut learnt = ShowRate::new(SECOND);
+        for _ in 0..1_000 {
+            learnt.judge(300, 700);
+            (0..300).for_each(|_| learnt.claimed_after(SECOND * 3));
+            learnt.step(SECOND / 10);
+        }
+        let mut next = ShowRate::new(SECOND);
+        next.take_up(&learnt.shown());
+        assert!((next.rate() - learnt.rate()).abs() < 1e-9, "{} of {}", next.rate(), learnt.rate());
+        assert!(next.delay().abs_diff(learnt.delay()) < SECOND / 1_000, "{:?}", next.delay());
+        let Shown { came, missed, claims, .. } = next.shown();
+        assert!((came + missed - CALLS).abs() < 1e-6 && (claims - CALLS).abs() < 1e-6);
+        next.judge(0, 100);
+        assert!(next.rate() < 0.12, "it weighs no more than fifty calls: {}", next.rate());
+    }
+
+    #[test]
+    fn what_cannot_be_true_is_not_taken_up() {
+        let good = Shown { came: 40.0, missed: 10.0, delay_s: 2.0, claims: 50.0 };
+        let bad = [
+            Shown { came: f64::NAN, ..good },
+            Shown { missed: -1.0, ..good },
+            Shown { came: 0.0, missed: 0.0, ..good },
+            Shown { delay_s: f64::INFINITY, ..good },
+            Shown { claims: 0.0, ..good },
+        ];
+        for shown in bad {
+            let mut shows = ShowRate::new(SECOND);
+            shows.take_up(&shown);
+            assert!((shows.rate() - 0.8).abs() < 1e-9 && shows.delay() == SECOND, "{shown:?}");
+        }
+    }
+
+    #[test]
     fn an_unclaimed_call_is_expected_less_and_less_and_never_more_than_at_first() {
         let shows = ShowRate::new(SECOND);
-        let at = |seconds| shows.still_expected(SECOND * seconds);
+        let at = |seconds| shows.still_expected(SECOND * seconds, shows.delay());
         assert!((at(0) - shows.rate()).abs() < 1e-9);
         assert!((0..100).all(|age| at(age) > at(age + 1) && at(age + 1).is_finite()));
         assert!(at(1_000_000) < 1e-9, "finite however old");

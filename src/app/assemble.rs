@@ -35,7 +35,7 @@ use crate::proxy::webhook::Webhook;
 use crate::store::book::Book;
 use crate::store::gate::Gate;
 use crate::store::journal::{Journal, JournalError};
-use crate::store::learnt::{Lesson, room_key, upstream_key};
+use crate::store::learnt::{ALIVE_KEY, Lesson, room_key, upstream_key};
 use crate::store::line::{Left, Line, Lottery};
 use crate::store::lots::Lots;
 use crate::store::slots::doubt;
@@ -399,8 +399,15 @@ fn build_room(
             line.set_lots(lottery(workshop, settings, (name, room), marks, over)?);
             line.draw();
             let lesson = workshop.journal.lesson(&room_key(name)).ok().flatten();
-            if let Some(insiders) = lesson.and_then(|lesson| lesson.for_room(workshop.clock.unix())) {
-                line.with(|room| room.take_up(&insiders));
+            let unix = workshop.clock.unix();
+            let alive = workshop.journal.lesson(ALIVE_KEY).ok().flatten();
+            let down = alive.map(|alive| alive.distance(unix)).unwrap_or_default();
+            if let Some(habits) = lesson.as_ref().and_then(|lesson| lesson.for_room(unix, down)) {
+                line.with(|room| room.take_up(&habits));
+            }
+            if line.awaits_draw() || line.with(|room| room.is_waited_in()) {
+                let before = lesson.map(|lesson| lesson.until_back(unix)).unwrap_or_default();
+                line.with(|room| room.cut_off(down, before, now));
             }
             line
         }

@@ -28,7 +28,7 @@ use crate::proxy::lane;
 use crate::proxy::live::{Live, Room};
 use crate::store::book;
 use crate::store::journal::{Entry, Journal, Pages};
-use crate::store::learnt::{Lesson, Subject};
+use crate::store::learnt::{ALIVE_KEY, Lesson, Subject};
 use crate::store::line::{Line, Pending, Posted, hold};
 
 /// Time between two beats.
@@ -37,7 +37,10 @@ const BEAT: Duration = Duration::from_millis(100);
 const SWEEP_EVERY: u64 = 20;
 /// What was learnt of upstreams is written down this often, if it moved, and if that is so long ago.
 const LEARN_EVERY: u64 = 10;
-const KEEP_FRESH_MS: u64 = 600_000;
+/// That the gateway is there is written with whatever is written, if the last time is so long ago; and by itself
+/// while there is anybody.
+const ALIVE_WITH: Duration = Duration::from_millis(100);
+const ALIVE_EVERY: Duration = Duration::from_secs(2);
 /// A disk that takes longer over one write counts as failed until it is done.
 const WRITE_PATIENCE: Duration = Duration::from_millis(800);
 /// The last marks wait so long at most for a disk that does not answer: a stop must end.
@@ -150,7 +153,9 @@ impl Pulse {
             }
             return;
         }
-        let lessons = if self.beats.is_multiple_of(LEARN_EVERY) { self.news(live) } else { Vec::new() };
+        let mut lessons = if self.beats.is_multiple_of(LEARN_EVERY) { self.news(live) } else { Vec::new() };
+        let is_quiet = plans.is_empty() && lessons.is_empty() && pages.is_empty();
+        lessons.extend(self.life_sign(live, is_quiet));
         if plans.is_empty() && lessons.is_empty() && pages.is_empty() && !self.store_failed {
             return;
         }
@@ -209,11 +214,9 @@ impl Pulse {
 
     /// What was learnt of upstreams and rooms and is not written down yet.
     fn news<'a>(&self, live: &'a Live) -> Vec<(String, Lesson)> {
-        let unix_ms = self.proxy.clock.unix().0;
+        let (unix, now) = (self.proxy.clock.unix(), self.proxy.clock.now());
         let is_news = |key: &str, learnt: &Subject| {
-            self.lessons.get(key).is_none_or(|known| {
-                unix_ms.saturating_sub(known.unix_ms) >= KEEP_FRESH_MS || !learnt.is_like(&known.learnt)
-            })
+            self.lessons.get(key).is_none_or(|known| !known.tells(learnt, unix))
         };
         let of_upstream = |(name, cluster): (&'a String, &Arc<Cluster>)| {
             let learnt = cluster.gate.learnt();
@@ -222,13 +225,23 @@ impl Pulse {
             is_something.then(|| (name, Subject::Upstream(cluster.settings.places(), learnt)))
         };
         let of_room = |(name, room): (&'a String, &Arc<Room>)| {
-            Some((name, Subject::Room(room.line.with(|room| room.insiders())?)))
+            Some((name, Subject::Room(room.line.with(|room| room.habits(now))?)))
         };
         let upstreams = live.clusters.iter().filter_map(of_upstream);
         let all = upstreams.chain(live.rooms.iter().filter_map(of_room));
         let keyed = all.map(|(name, learnt)| (learnt.key(name), learnt));
         let news = keyed.filter(|(key, learnt)| is_news(key, learnt));
-        news.map(|(key, learnt)| (key, Lesson { unix_ms, learnt })).collect()
+        news.map(|(key, learnt)| (key, Lesson { unix_ms: unix.0, learnt })).collect()
+    }
+
+    /// That the gateway is there, if that must be written, where nothing else is if it `is_quiet`. A restart counts
+    /// from there for how long nobody was answered.
+    fn life_sign(&self, live: &Live, is_quiet: bool) -> Option<(String, Lesson)> {
+        let unix = self.proxy.clock.unix();
+        let every = if is_quiet { ALIVE_EVERY } else { ALIVE_WITH };
+        let is_due = self.lessons.get(ALIVE_KEY).is_none_or(|known| known.distance(unix) >= every);
+        let is_of_use = || !is_quiet || live.rooms.values().any(|room| room.line.is_peopled());
+        (is_due && is_of_use()).then(|| (ALIVE_KEY.to_owned(), Lesson::alive(unix)))
     }
 
     fn put_up_boards(&self, live: &Live) {
@@ -349,7 +362,10 @@ impl Pulse {
         self.settle(LAST_PATIENCE).await;
         let live = self.proxy.live.load_full();
         let entries = live.rooms.iter().map(|(name, room)| Entry::last(name, &room.line)).collect();
-        let lessons = self.news(&live);
+        // All of it: a restart counts from there for how long nobody was answered.
+        self.lessons.clear();
+        let mut lessons = self.news(&live);
+        lessons.extend(self.life_sign(&live, false));
         let last = |room: &Arc<Room>| (Arc::clone(&room.line), chronicle::close(&self.proxy, room));
         let pages: Vec<_> = live.rooms.values().map(last).collect();
         let written = write(&self.journal, entries, lessons, to_write(&pages));

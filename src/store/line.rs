@@ -548,6 +548,12 @@ impl Line {
         self.drawn.get().is_none() && self.with_lots(|_| ()).is_some()
     }
 
+    /// Somebody waits here, is called or is inside.
+    #[must_use]
+    pub fn is_peopled(&self) -> bool {
+        self.awaits_draw() || self.with(|room| room.is_peopled())
+    }
+
     /// What the draw has decided, if it has.
     #[must_use]
     pub fn drawn(&self) -> Option<&Drawn> {

@@ -164,6 +164,37 @@ async fn a_place_survives_kill_and_clean_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_many_come_when_they_are_called_is_known_after_a_kill() {
+    let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::echo().await);
+    configuration(folder.path(), origin.address, "hold = true");
+    let process = Process::start(folder.path(), None);
+    for _ in 0..40 {
+        let joined = ask(process.site, Method::POST, "/.tornello/v1/rooms/main/tickets", &[]).await;
+        assert_eq!(joined.status, StatusCode::CREATED);
+    }
+    let shows = |site| async move {
+        get(site, "/.tornello/v1/rooms/main/board").await.json()["board"]["show_rate"].as_f64().unwrap()
+    };
+    assert!((shows(process.site).await - 0.8).abs() < 0.01, "as is taken at first");
+    process.edit("hold = true", "hold = false");
+    // Nobody comes.
+    let learnt =
+        until("calls are judged", || async { Some(shows(process.site).await).filter(|rate| *rate < 0.25) })
+            .await;
+    let file = folder.path().join("state/tornello.redb");
+    let written = std::fs::metadata(&file).unwrap().modified().unwrap();
+    until("it is written", || async {
+        (std::fs::metadata(&file).unwrap().modified().unwrap() > written).then_some(())
+    })
+    .await;
+    drop(process); // kill -9
+    let process = Process::start(folder.path(), None);
+    let rate = shows(process.site).await;
+    // The last second of it may be lost.
+    assert!(rate < 0.6, "{learnt} before, {rate} after the kill");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_file_a_signal_and_a_command_each_reload_and_a_bad_file_changes_nothing() {
     let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::echo().await);
     configuration(folder.path(), origin.address, "idle = \"10m\"");

@@ -10,7 +10,7 @@ use tornello::admission::limiter::Limiter;
 use tornello::admission::number_set::NumberSet;
 use tornello::admission::policy::{LawPolicy, LimitPolicy, PollRule, RoomPolicy};
 use tornello::admission::room::{
-    Claim, Ends, HoldReason, Load, Room, RoomFacts, RoomMarks, ShownPass, Touch,
+    Claim, Ends, Habits, HoldReason, Load, Room, RoomFacts, RoomMarks, ShownPass, Touch,
 };
 use tornello::admission::slots::{Slot, SlotRule};
 use tornello::admission::{Moment, Outcome};
@@ -925,8 +925,15 @@ impl World {
         }
         self.life += 1;
         self.tally.kills += 1;
+        let habits = self.room.habits(self.now).filter(|_| self.dice_coin());
         self.room = Room::restore(&self.setting.policy, found, self.now);
         self.room.restore_over(&self.over);
+        // Who was inside keeps no seat here: a seat is free where nobody is on it.
+        habits.iter().for_each(|habits| self.room.take_up(&Habits { insiders: None, ..*habits }));
+        if self.room.is_waited_in() {
+            let before = habits.map_or(0.0, |habits| habits.back_s);
+            self.room.cut_off(Duration::ZERO, Duration::from_secs_f64(before), self.now);
+        }
         let left = |time: Duration| time.saturating_sub(clock);
         let slots: Vec<(u64, Slot)> = (self.slots.iter())
             .map(|(number, (from, until))| (*number, Slot { from: left(*from), until: left(*until) }))

@@ -22,6 +22,7 @@
 mod calling;
 mod ending;
 mod facts;
+mod habits;
 mod invariants;
 mod lanes;
 mod lateness;
@@ -43,11 +44,12 @@ use super::number_set::NumberSet;
 use super::opening::Shut;
 use super::passes::Passes;
 use super::policy::RoomPolicy;
-use super::seats::{Insiders, Seats};
+use super::seats::Seats;
 use super::slots::Slots;
 
 use calling::Demand;
 pub use facts::{Claim, HoldReason, Load, RoomFacts, RoomState};
+pub use habits::Habits;
 use lanes::{Lane, Lanes};
 pub use tally::Tally;
 use trace::Farewells;
@@ -120,17 +122,6 @@ impl Room {
             let own = over.words().filter(|(at, _)| LaneId::of(at.saturating_mul(64)) == lane.id);
             lane.numbers.restore_over(NumberSet::of_words(own));
         }
-    }
-
-    /// What was learnt of the people inside, and what may be taken up of it after a restart.
-    #[must_use]
-    pub fn insiders(&self) -> Option<Insiders> {
-        self.seats.insiders()
-    }
-
-    /// See [`Seats::take_up`].
-    pub fn take_up(&mut self, insiders: &Insiders) {
-        self.seats.take_up(insiders);
     }
 
     /// What must be durable of the numbers that are over, besides the marks.
@@ -378,12 +369,12 @@ impl Room {
             (false, false) => self.wake(load.hold),
         };
         if self.shut.is_some() {
-            self.stood_still += elapsed;
+            self.stand_still(elapsed);
             self.seats.follow(policy, load.limit, elapsed);
             return self.marks().cursor;
         }
         if self.hold.is_some() {
-            self.stood_still += elapsed;
+            self.stand_still(elapsed);
             self.seats.follow(policy, load.limit, elapsed);
             self.seat_front_row(policy, self.clock(now));
             return self.marks().cursor;
@@ -480,6 +471,11 @@ impl Room {
         } else {
             RoomState::Queueing
         }
+    }
+
+    fn stand_still(&mut self, elapsed: Duration) {
+        self.stood_still += elapsed;
+        self.calls.stand_still(elapsed);
     }
 
     fn note_ends(&mut self) {
