@@ -23,7 +23,7 @@ const SHOW_RATE_MIN: f64 = 0.05;
 const SHOW_RATE_MAX: f64 = 0.95;
 const DELAY_MIN_S: f64 = 0.001;
 /// No more is believed of what another process left: seconds, or calls.
-const DELAY_MAX_S: f64 = 86_400.0;
+const BELIEVED_MAX: f64 = 86_400.0;
 
 /// What a room has learnt of its calls, and may take up again after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ impl ShowRate {
     /// Goes on from what an earlier process had learnt. What cannot be true is left alone.
     pub fn take_up(&mut self, shown: &Shown) {
         let Shown { came, missed, delay_s, claims } = *shown;
-        let counts = [came, missed, delay_s, claims].iter().all(|count| (0.0..=DELAY_MAX_S).contains(count));
+        let counts = [came, missed, delay_s, claims].iter().all(|count| (0.0..=BELIEVED_MAX).contains(count));
         if counts && came + missed > 0.0 && claims > 0.0 {
             (self.came, self.missed) = (came, missed);
             (self.delays_s, self.claims) = (claims * delay_s.max(DELAY_MIN_S), claims);
