@@ -74,8 +74,8 @@ impl Calls {
         self.shows.take_up(shown);
     }
 
-    /// Nobody was answered for the `down` before `clock`, and when that began some were cut off since before, the
-    /// last of whom was still to come back by `before` then.
+    /// Nobody was answered for the `down` before `clock`. Of those who were cut off earlier the last was still to
+    /// come back by `before`.
     pub fn cut_off(&mut self, down: Duration, before: Duration, clock: Moment) {
         let back = BACK.saturating_add(down.saturating_mul(BACK_PER_SECOND)).saturating_add(before);
         self.back = clock.after(back.min(BACK_MAX));

@@ -116,9 +116,10 @@ impl Seats {
     pub fn insiders(&self) -> Option<Insiders> {
         let (least, most) = (CYCLE.0.as_secs_f64(), CYCLE.1.as_secs_f64());
         // Of those who are still to come back after a restart nothing newer is known.
-        let cycle_s = match self.returning > self.active {
-            true => self.cycle.as_secs_f64(),
-            false => self.active / self.asked.per_second().max(f64::MIN_POSITIVE),
+        let cycle_s = if self.returning > self.active {
+            self.cycle.as_secs_f64()
+        } else {
+            self.active / self.asked.per_second().max(f64::MIN_POSITIVE)
         };
         let (kappa, active) = (self.kappa?, self.active.max(self.returning));
         Some(Insiders { kappa, active, cycle_s: cycle_s.clamp(least, most) })
@@ -249,6 +250,17 @@ mod tests {
             open: false,
             lanes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_second_restart_knows_how_soon_people_come_back() {
+        let mut seats = Seats::default();
+        let before = Insiders { kappa: 0.3, active: 90.0, cycle_s: 10.0 };
+        seats.take_up(&before);
+        assert_eq!(seats.insiders(), Some(before), "nobody has asked yet");
+        seats.observe(&load(0, 0), 0, SECOND);
+        let left = seats.insiders().unwrap();
+        assert!((left.cycle_s - 10.0).abs() < 1e-9 && (80.0..90.0).contains(&left.active), "{left:?}");
     }
 
     #[test]

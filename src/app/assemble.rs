@@ -401,7 +401,9 @@ fn build_room(
             let lesson = workshop.journal.lesson(&room_key(name)).ok().flatten();
             let unix = workshop.clock.unix();
             let alive = workshop.journal.lesson(ALIVE_KEY).ok().flatten();
-            let down = alive.map(|alive| alive.distance(unix)).unwrap_or_default();
+            // A state of before has no sign of life but this.
+            let last = alive.as_ref().or(lesson.as_ref());
+            let down = last.map(|last| last.distance(unix)).unwrap_or_default();
             if let Some(habits) = lesson.as_ref().and_then(|lesson| lesson.for_room(unix, down)) {
                 line.with(|room| room.take_up(&habits));
             }

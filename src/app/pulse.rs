@@ -155,10 +155,11 @@ impl Pulse {
         }
         let mut lessons = if self.beats.is_multiple_of(LEARN_EVERY) { self.news(live) } else { Vec::new() };
         let is_quiet = plans.is_empty() && lessons.is_empty() && pages.is_empty();
-        lessons.extend(self.life_sign(live, is_quiet));
-        if plans.is_empty() && lessons.is_empty() && pages.is_empty() && !self.store_failed {
+        let life_sign = self.life_sign(live, is_quiet);
+        if is_quiet && life_sign.is_none() && !self.store_failed {
             return;
         }
+        lessons.extend(life_sign);
         let entry = |(line, pending): &(Arc<Line>, Pending)| {
             let (room, pending) = (line.name.clone(), pending.clone());
             let Pending { marks, lanes, ends, lots, people, slots, moves, reminders, .. } = pending;

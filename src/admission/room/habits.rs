@@ -42,14 +42,14 @@ impl Room {
         is_something.then_some(Habits { insiders, calls, back_s: back.as_secs_f64() })
     }
 
-    /// Goes on from what an earlier process had learnt; see [`Seats::take_up`](super::super::seats::Seats::take_up) of those inside.
+    /// Goes on from what an earlier process had learnt.
     pub fn take_up(&mut self, habits: &Habits) {
         habits.insiders.iter().for_each(|insiders| self.seats.take_up(insiders));
         habits.calls.iter().for_each(|shown| self.calls.take_up(shown));
     }
 
-    /// Nobody was answered for the `down` before `now`, and for those who had not come back from an earlier time
-    /// by then, see [`Calls::cut_off`](super::super::calls::Calls::cut_off): whoever waits comes back by and by.
+    /// Nobody was answered for the `down` before `now`: whoever waits comes back by and by. Of those who
+    /// were cut off earlier the last was still to come back by `before`.
     pub fn cut_off(&mut self, down: Duration, before: Duration, now: Moment) {
         self.calls.cut_off(down, before, self.clock(now));
     }
