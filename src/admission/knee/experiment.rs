@@ -85,14 +85,16 @@ impl Knee {
         let reading = self.price(seen);
         let tells = reading.limited || trial.is_spared(&reading);
         if !tells || reading.answers < ANSWERS / 2 {
-            // The demand has gone: nothing was learnt.
+            // The demand has gone: nothing was learnt. Where all waited before, that they did still stands.
             self.voided = None;
-            self.conclude(None, trial.limit_before);
+            let was_plain = trial.cause == Cause::Latency && trial.before.saturated;
+            let back = if was_plain { limit } else { trial.limit_before };
+            self.conclude(None, back);
             self.schedule_dip(0.0, now);
             if trial.cause == Cause::Climb {
                 self.break_climb_off(now);
             }
-            return trial.limit_before;
+            return back;
         }
         let voided = self.voided.take();
         if trial.cause == Cause::Climb {

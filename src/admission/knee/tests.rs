@@ -237,3 +237,16 @@ fn after_a_free_cut_the_limit_does_not_go_back_above_those_who_still_wait() {
     assert!((after(4.0) - 24.0).abs() < 1e-9);
     assert!(after(0.0) > 26.0, "all that is left is worked on");
 }
+
+#[test]
+fn a_cut_that_demand_broke_off_stands_where_all_had_waited() {
+    let after = |cause, saturated| {
+        let (mut knee, _) = climbing(20.0);
+        knee.cut(cause, Reading { saturated, ..steady(48.0, 200.0, 40.0) }, 48.0, 24.0, Moment(1));
+        let gone = Reading { limited: false, ..steady(3.0, 30.0, 0.0) };
+        knee.judge(gone, 24.0, Moment(2))
+    };
+    assert!((after(Cause::Latency, true) - 24.0).abs() < 1e-9, "the next crowd would wait as well");
+    assert!((after(Cause::Latency, false) - 48.0).abs() < 1e-9);
+    assert!((after(Cause::Dip, true) - 48.0).abs() < 1e-9, "a question that nobody answered");
+}
