@@ -6,6 +6,10 @@ CARGO ?= cargo
 # Own code is tested with its assertions on, in the profile that runs.
 CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 
+# Integration tests wait for gateways and browsers more than they work: four at a time on any machine. All
+# others have as many as there are cores.
+OTHER_TESTS = $(filter-out integration,$(shell sed -n '/^\[\[test\]\]/{n;s/^name = "\(.*\)"/\1/p}' Cargo.toml))
+
 # Inputs of every kind, SECONDS for each target, two targets at a time.
 TARGETS = chain config head path proxy listener
 SECONDS = 60
@@ -30,7 +34,9 @@ test:
 	npm ci --prefix .ci/pages --no-audit --no-fund --silent
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
-	$(CARGO) test --release --locked $(CHECKED)
+	$(CARGO) test --release --locked $(CHECKED) --lib --bins $(addprefix --test ,$(OTHER_TESTS))
+	$(CARGO) test --release --locked $(CHECKED) --test integration -- --test-threads 4
+	$(CARGO) test --release --locked $(CHECKED) --doc
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps
 	/usr/bin/python3 -m unittest discover --start-directory benches/overload --quiet
 	$(MAKE) fuzz SECONDS=10
