@@ -34,6 +34,7 @@ test:
 	npm ci --prefix .ci/pages --no-audit --no-fund --silent
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	$(CARGO) test --release --locked $(CHECKED) --no-run
 	$(CARGO) test --release --locked $(CHECKED) --lib --bins $(addprefix --test ,$(OTHER_TESTS))
 	$(CARGO) test --release --locked $(CHECKED) --test integration -- --test-threads 4
 	$(CARGO) test --release --locked $(CHECKED) --doc
