@@ -8,7 +8,7 @@ CHECKED = --config 'profile.release.package.tornello.debug-assertions=true'
 
 # Integration tests wait for gateways and browsers more than they work: four at a time on any machine. All
 # others have as many as there are cores.
-OTHER_TESTS = $(filter-out integration,$(shell sed -n '/^\[\[test\]\]/{n;s/^name = "\(.*\)"/\1/p}' Cargo.toml))
+OTHER_TESTS = $(filter-out integration fuzz,$(notdir $(wildcard tests/*)))
 
 # Inputs of every kind, SECONDS for each target, two targets at a time.
 TARGETS = chain config head path proxy listener

@@ -87,8 +87,8 @@ impl Knee {
         if !tells || reading.answers < ANSWERS / 2 {
             // The demand has gone: nothing was learnt. Where all waited before, that they did still stands.
             self.voided = None;
-            let was_plain = trial.cause == Cause::Latency && trial.before.saturated;
-            let back = if was_plain { limit } else { trial.limit_before };
+            let all_waited = trial.cause == Cause::Latency && trial.before.saturated;
+            let back = if all_waited { limit } else { trial.limit_before };
             self.conclude(None, back);
             self.schedule_dip(0.0, now);
             if trial.cause == Cause::Climb {
