@@ -1,12 +1,15 @@
 //! When a window has seen enough to be read.
 
 use super::reading::Reading;
+use super::trial::Cause;
 use super::{ANSWERS, HIGH, Knee, OBVIOUS, Phase, TRIAL_MAX, WINDOW_MIN, band};
 
 /// Beats after which a window is read, whatever it has seen.
 const WINDOW_MAX: f64 = 20.0;
 /// Standard error of an elasticity at which an experiment may end.
 const CONVINCED: f64 = 0.2;
+/// An experiment need not last so many times as long as what it is compared with.
+const MUCH_MORE: f64 = 4.0;
 
 impl Knee {
     /// Whether the window has seen enough to be read.
@@ -43,7 +46,10 @@ impl Knee {
                     let clear = (elasticity.value - 0.55).abs() > 2.5 * elasticity.error;
                     elasticity.error <= CONVINCED || clear
                 });
-                let longest = self.beats(TRIAL_MAX).max(6.0 * hold);
+                // Chance in what was seen before does not get less by waiting.
+                let before = self.trial.filter(|trial| trial.cause == Cause::Latency);
+                let enough = before.map_or(f64::INFINITY, |trial| MUCH_MORE * trial.before.seconds);
+                let longest = self.beats(TRIAL_MAX).min(enough).max(6.0 * hold);
                 (reading.seconds >= self.beats(WINDOW_MIN).max(1.5 * self.patience())
                     && reading.answers >= 3 * ANSWERS
                     && convinced)

@@ -3,9 +3,9 @@
 use super::class::Move;
 use super::reading::Reading;
 use super::trial::{COSTLY, Cause, Trial, Verdict};
+use super::verdict::End;
 use super::{
-    ANSWERS, Cut, DIP_EVERY, DOUBT, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, TRIAL_MAX, band,
-    seconds,
+    ANSWERS, Cut, DIP_EVERY, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, TRIAL_MAX, band, seconds,
 };
 
 /// A dip goes to this part of what is at work; where the baselines are in doubt, to less, because the knee
@@ -28,6 +28,9 @@ impl Knee {
         self.trial = Some(Trial { cause, before, limit_before: limit });
         self.last_cut = Some(Cut { cause, verdict: None, from: limit, to });
         self.growth = 0;
+        if cause == Cause::Dip {
+            self.put_off = 0;
+        }
         self.climbs.cut(cause, to / limit, self.beat, self.hold, now);
         self.settle(Next::Probe, now);
         to
@@ -118,19 +121,15 @@ impl Knee {
             self.schedule_dip(trial.before.seconds + reading.seconds, now);
             return back;
         }
-        let experiment = trial.before.seconds + reading.seconds;
         let is_dip = trial.cause == Cause::Dip;
-        let baseline = reading.baseline.max(1e-9);
         let high = band(reading.in_flight - reading.queue.max(0.0), HIGH, 1.0);
-        // Most of what is in flight after the cut still waits.
-        let still_waits = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
         let mut verdict = trial.elasticity(&reading).verdict();
-        // A reload may have put the floor above where the limit stood before.
-        let aim = Self::aimed_at(trial.at_work(&reading), &reading).min(trial.limit_before).max(limit);
         if verdict != Verdict::Costly && !is_dip && trial.fell(&reading) {
             // The knee is above where the limit is now, whatever the waits say.
             verdict = Verdict::Costly;
         }
+        // A reload may have put the floor above where the limit stood before.
+        let aim = Self::aimed_at(trial.at_work(&reading), &reading).min(trial.limit_before).max(limit);
         let goes_on = self.fast_start && trial.at_work(&reading) >= WORKED_ON * trial.before.in_flight;
         let mut back = if goes_on {
             trial.limit_before
@@ -146,64 +145,23 @@ impl Knee {
         {
             (verdict, back) = (Verdict::Costly, limit_before);
         }
+        if let Some(from) = voided.filter(|_| !is_dip && verdict == Verdict::Costly) {
+            // Two cuts in a row took what was worked on: the first was not void after all.
+            back = back.max(from);
+        }
+        let end = End {
+            trial,
+            reading,
+            limit,
+            aim,
+            back,
+            goes_on,
+            still_waits: reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high,
+        };
         match verdict {
-            Verdict::Costly => {
-                if let Some(from) = voided.filter(|_| !is_dip) {
-                    // Two cuts in a row took what was worked on: the first was not void after all.
-                    back = back.max(from);
-                }
-                self.anchor = None;
-                self.fast_start = goes_on;
-                let measured = reading.queue_error / reading.in_flight.max(0.1);
-                let doubt = self.doubt.powi(2);
-                let gain = if is_dip { (doubt / (doubt + measured.powi(2))).max(0.2) } else { 1.0 };
-                self.doubt = ((1.0 - gain) * doubt).sqrt().max(DOUBT.0).max(measured.min(self.doubt));
-                self.learn(&reading, gain);
-                let small = is_dip && reading.wait.abs() < 0.15 * baseline;
-                self.dip_every = if small { (self.dip_every * 2.0).min(DIP_EVERY.1) } else { DIP_EVERY.0 };
-                self.conclude(Some(verdict), back);
-                self.schedule_dip(if small { 8.0 } else { 3.0 } * experiment, now);
-                back
-            }
-            Verdict::Free => {
-                self.fast_start = false;
-                self.shift(Move { gain: 1.0, bounds: (0.3, 1.0) });
-                self.dip_every = DIP_EVERY.0;
-                if is_dip {
-                    // They held a wait, and may still.
-                    self.doubt = self.doubt.max(DOUBT.1);
-                }
-                self.conclude(Some(verdict), limit);
-                let again = if is_dip {
-                    let at_work = reading.in_flight - reading.queue.max(0.0);
-                    let to = self.dip(at_work, limit);
-                    (to < 0.95 * limit).then_some(to)
-                } else {
-                    still_waits.then(|| self.to_the_knee(&reading, limit))
-                };
-                if let Some(to) = again {
-                    return self.cut(trial.cause, reading, limit, to, now);
-                }
-                self.schedule_dip(2.0 * experiment, now);
-                // The cut may have gone deeper than to what was at work; where some still wait it did not.
-                let at_work = (trial.at_work(&reading) - reading.queue.max(0.0)).max(0.1);
-                if is_dip { limit } else { Self::aimed_at(at_work, &reading).min(aim).max(limit) }
-            }
-            Verdict::Unclear => {
-                // The knee lies between here and there: what answers take here holds less wait than
-                // the baselines do, if they say that it is less.
-                self.shift(Move { gain: 1.0, bounds: (0.5, 1.0) });
-                self.fast_start = goes_on;
-                let back = if goes_on { back } else { aim };
-                self.conclude(Some(verdict), back);
-                // A deeper cut tells more than a way back would.
-                let to = self.to_the_knee(&reading, limit);
-                if !is_dip && still_waits && to < 0.95 * limit {
-                    return self.cut(trial.cause, reading, limit, to, now);
-                }
-                self.schedule_dip(2.0 * experiment, now);
-                back
-            }
+            Verdict::Costly => self.costly(&end, now),
+            Verdict::Free => self.free(&end, now),
+            Verdict::Unclear => self.unclear(&end, now),
         }
     }
 }

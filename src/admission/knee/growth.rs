@@ -3,7 +3,7 @@
 use super::class::Move;
 use super::reading::Reading;
 use super::trial::Cause;
-use super::{ANSWERS, HIGH, Knee, LEFT_IDLE, LimitPolicy, Moment, Phase, SURE, band};
+use super::{ANSWERS, HIGH, Knee, LEFT_IDLE, LONG, LimitPolicy, Moment, Phase, SURE, band};
 
 /// Below this queue the limit grows; what is aimed at is little more.
 const LOW: (f64, f64) = (0.04, 0.7);
@@ -13,6 +13,8 @@ const HESITANT: f64 = 0.5;
 pub(super) const OFTEN: u32 = 3;
 /// Standard error of baselines that answered while part of the upstream was idle.
 pub(super) const SEEN_CALM: f64 = 0.2;
+/// Small cuts that may come before a dip that is due.
+const PUT_OFF: u32 = 3;
 /// Beats for which the most in flight is remembered while nobody is held back.
 const QUIET: f64 = 200.0;
 
@@ -20,6 +22,11 @@ impl Knee {
     /// The queue below which the limit grows.
     pub(super) fn low(reading: &Reading) -> f64 {
         band(reading.at_work(), LOW, reading.slack.max(LEFT_IDLE))
+    }
+
+    /// The queue above which it is cut.
+    fn long(reading: &Reading) -> f64 {
+        band(reading.at_work(), LONG, reading.slack.max(LEFT_IDLE))
     }
 
     pub(super) fn grow(&mut self, reading: &Reading, limit: f64) -> f64 {
@@ -79,7 +86,10 @@ impl Knee {
             return self.start(reading, limit, now);
         }
         let recheck = self.phase == Phase::Recheck;
-        let excess = reading.queue - band(at_work, HIGH, 1.0);
+        // A dip that small cuts have put off for long tells more than they do.
+        let is_put_off = now >= self.next_dip && self.put_off >= PUT_OFF;
+        let high = if is_put_off { band(at_work, HIGH, 1.0) } else { Self::long(&reading) };
+        let excess = reading.queue - high;
         let is_over = reading.saturated || excess > 0.0;
         if recheck && is_over {
             return self.cut(Cause::Latency, reading, limit, self.to_the_knee(&reading, limit), now);

@@ -27,6 +27,7 @@ mod price;
 mod reading;
 mod start;
 mod trial;
+mod verdict;
 mod window;
 
 use std::time::Duration;
@@ -54,10 +55,12 @@ pub const BEAT: Duration = Duration::from_millis(50);
 
 /// Queue that is aimed at, of what is at work: a part, and a root.
 const AIM: (f64, f64) = (0.06, 0.7);
-/// A cut leaves room for chance as if less than the limit were in flight for this part of the time at least:
+/// A limit leaves room for chance as if less than the limit were in flight for this part of the time at least:
 /// whoever stood ready to take each permit at the old limit may not do so at the new one.
 const LEFT_IDLE: f64 = 0.5;
-/// Above this queue the limit is cut.
+/// Above this queue the limit is cut. Its root counts by how often less than the limit is in flight.
+const LONG: (f64, f64) = (0.12, 0.8);
+/// Above this one it is far too high: at the start, where a dip is due, and after a cut.
 const HIGH: (f64, f64) = (0.20, 0.8);
 /// Standard error of the baselines from which on they are in doubt: dips come sooner, and go deeper.
 const IN_DOUBT: f64 = 0.25;
@@ -133,6 +136,8 @@ pub struct Knee {
     ignore_errors_until: Moment,
     next_dip: Moment,
     dip_every: f64,
+    /// Small cuts that came although a dip was due.
+    put_off: u32,
     /// Standard error of the baselines, relative.
     doubt: f64,
     /// Windows in a row in which the limit grew.
@@ -192,6 +197,7 @@ impl Knee {
             ignore_errors_until: Moment(0),
             next_dip: Moment(0),
             dip_every: DIP_EVERY.0,
+            put_off: 0,
             doubt: DOUBT.1,
             growth: 0,
             peak: 0.0,

@@ -51,6 +51,8 @@ pub(super) const COSTLY: f64 = 0.75;
 const FREE: f64 = 0.5;
 /// Elasticity up to which a cut was free though demand went with it.
 const SPARED: f64 = 0.25;
+/// A cut to more than this part of the limit.
+const SMALL: f64 = 0.8;
 /// Standard errors by which throughput must have moved too far, and in a second look.
 const VOID: f64 = 1.5;
 const VOID_AGAIN: f64 = 2.25;
@@ -128,6 +130,12 @@ impl Trial {
         let reach = (after.in_flight.max(0.05) / before.in_flight.max(0.05)).ln();
         let moved = (after.output.max(1e-9) / before.output.max(1e-9)).ln();
         moved < reach.min(0.0) - doubt * (noise(before) + noise(after)).sqrt()
+    }
+
+    /// A cut for latency to nearly what the limit was. What others do meanwhile moves throughput as much as the
+    /// cut does, so that each tells a little, and many tell much.
+    pub(super) fn is_small(&self, limit: f64) -> bool {
+        self.cause == Cause::Latency && limit > SMALL * self.limit_before
     }
 
     /// What was at work before the cut, by throughput alone: if the cut went below the knee, all that is
