@@ -60,7 +60,7 @@ const AIM: (f64, f64) = (0.06, 0.7);
 const LEFT_IDLE: f64 = 0.5;
 /// Above this queue the limit is cut. Its root counts by how often less than the limit is in flight.
 const LONG: (f64, f64) = (0.12, 0.8);
-/// Above this one it is far too high: at the start, where a dip is due, and after a cut.
+/// Above this one it is far too high: in a fast start, in place of a dip, and after a cut.
 const HIGH: (f64, f64) = (0.20, 0.8);
 /// Standard error of the baselines from which on they are in doubt: dips come sooner, and go deeper.
 const IN_DOUBT: f64 = 0.25;

@@ -250,3 +250,67 @@ fn a_cut_that_demand_broke_off_stands_where_all_had_waited() {
     assert!((after(Cause::Latency, false) - 48.0).abs() < 1e-9);
     assert!((after(Cause::Dip, true) - 48.0).abs() < 1e-9, "a question that nobody answered");
 }
+
+/// A law that has baselines of 0.1 s and little doubt of them, and was cut to `to` from forty permits, of
+/// which six waited.
+fn cut_from_forty(to: f64, seconds: f64) -> Knee {
+    let (mut knee, _) = climbing(20.0);
+    (knee.doubt, knee.hold) = (DOUBT.0, 0.05);
+    knee.cut(Cause::Latency, Reading { seconds, ..steady(40.0, 400.0, 6.0) }, 40.0, to, Moment(1));
+    knee
+}
+
+#[test]
+fn what_a_small_cut_says_is_believed_in_part() {
+    let learnt = |to: f64, doubt: f64| {
+        let mut knee = cut_from_forty(to, 2.0);
+        knee.doubt = doubt;
+        for _ in 0..100 {
+            knee.classes[0].answer(0.11, 1, Moment(1), Known::default(), Moment(2));
+        }
+        knee.judge(steady(to, 10.0 * to, 0.15 * to), to, Moment(2));
+        assert_eq!(knee.last_cut.and_then(|cut| cut.verdict), Some(Verdict::Costly));
+        (knee.classes[0].baseline().unwrap() - 0.1) / 0.01
+    };
+    let (big, small, doubted) = (learnt(24.0, 0.05), learnt(36.0, 0.05), learnt(36.0, 0.5));
+    assert!((big - 1.0).abs() < 1e-6, "{big}");
+    assert!((0.1..0.3).contains(&small), "{small}");
+    assert!((0.9..1.0).contains(&doubted), "{doubted}");
+}
+
+#[test]
+fn a_dip_that_is_due_is_not_put_off_by_small_cuts_for_long() {
+    let due = Duration::from_secs(1);
+    let dip_after = |to: f64| {
+        let mut knee = cut_from_forty(to, 0.2);
+        knee.next_dip = Moment(2).after(due);
+        knee.judge(Reading { seconds: 0.2, ..steady(to, 400.0, to - 34.0) }, to, Moment(2));
+        assert_eq!(knee.last_cut.and_then(|cut| cut.verdict), Some(Verdict::Free));
+        knee.next_dip.since(Moment(2))
+    };
+    assert_eq!(dip_after(36.0), due);
+    assert!(dip_after(30.0) > due);
+    let run = |put_off| {
+        let (mut knee, _) = climbing(20.0);
+        (knee.phase, knee.trial, knee.doubt, knee.put_off) = (Phase::Run, None, DOUBT.0, put_off);
+        let now = Moment(1).after(due);
+        let limit = knee.run(steady(20.0, 200.0, 4.5), 20.0, &POLICY, now);
+        assert!((limit - 20.0).abs() < 1e-9);
+        knee.phase
+    };
+    assert_eq!(run(0), Phase::Recheck, "a queue that is a little too long");
+    assert_eq!(run(3), Phase::Reference);
+}
+
+#[test]
+fn an_experiment_does_not_wait_for_chance_that_lies_in_what_was_before() {
+    let is_due = |cause, seconds| {
+        let mut knee = cut_from_forty(36.0, 0.5);
+        knee.phase = Phase::Probe;
+        knee.trial = knee.trial.map(|trial| Trial { cause, ..trial });
+        let vague = Reading { seconds, queue_error: 3.0, ..steady(36.0, 385.0, 4.0) };
+        knee.is_due(&vague)
+    };
+    assert!(!is_due(Cause::Latency, 1.9) && is_due(Cause::Latency, 2.1));
+    assert!(!is_due(Cause::Dip, 2.1) && is_due(Cause::Dip, 4.1));
+}

@@ -235,6 +235,13 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_is_small_that_leaves_most_of_the_limit() {
+        let trial = trial(reading(40.0, 400.0));
+        assert!(trial.is_small(36.0) && !trial.is_small(32.0));
+        assert!(!Trial { cause: Cause::Dip, ..trial }.is_small(36.0), "a dip goes as deep as it has to");
+    }
+
+    #[test]
     fn throughput_that_falls_by_more_than_the_cut_is_another_upstream() {
         let trial = trial(reading(52.0, 48.0));
         assert!(!trial.seems_slower(&reading(26.0, 24.0)), "a cut that cost what it took");

@@ -1,7 +1,7 @@
 //! What follows from a verdict: where the limit goes, what the baselines learn, when is asked again.
 //!
 //! A verdict on a small cut is of less weight: baselines move by a part of what it says, as by the gain of a
-//! Kalman filter, and it puts off no dip, which would tell more.
+//! Kalman filter, and a dip that was due comes soon all the same, because it tells more.
 
 use super::class::Move;
 use super::reading::Reading;
@@ -12,7 +12,8 @@ use super::{DIP_EVERY, DOUBT, Knee, Moment, seconds};
 const SMALL_DOUBT: f64 = 0.1;
 /// Holds between a small cut and a dip, at least.
 const SOON: f64 = 15.0;
-/// A dip that took so little of what answers cost is small: baselines are known.
+/// Where what is left after a dip waits for less than this part of the baselines, they are known, and dips get
+/// rare.
 const KNOWN: f64 = 0.15;
 
 /// A cut and what came of it.
@@ -56,8 +57,8 @@ fn gain(doubt: f64, measured: f64) -> f64 {
 }
 
 impl Knee {
-    /// The next dip comes after so many times what the experiment lasted, or later. A small cut may bring it
-    /// nearer, but does not put it off.
+    /// The next dip comes after so many times what the experiment lasted, or later. After a small cut one that
+    /// was due before stays so, beyond that time; how often that came to nothing is counted.
     fn dip_after(&mut self, end: &End, times: f64, now: Moment) {
         let planned = self.next_dip;
         let pause = times * end.seconds();
