@@ -80,8 +80,8 @@ joins:
 fuzz:
 	@.ci/need g++
 	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/.ci/instrument \
-	  $(CARGO) build --release --locked $(CHECKED) --bin fuzz --features fuzz
-	.ci/fuzz target/release/fuzz $(SECONDS) $(TARGETS)
+	  $(CARGO) build --release --locked $(CHECKED) --example fuzz --features fuzz
+	.ci/fuzz target/release/examples/fuzz $(SECONDS) $(TARGETS)
 
 bench: build
 	@.ci/need nginx haproxy h2load:nghttp2-client openssl taskset:util-linux
