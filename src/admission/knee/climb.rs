@@ -97,7 +97,7 @@ impl Knee {
     }
 
     fn put_climbs_off(&mut self, beats: f64, now: Moment) {
-        let pause = self.beats(beats).max(HOLDS.0 * self.hold) * (0.8 + 0.4 * self.chance.part());
+        let pause = self.beats(beats).max(HOLDS.0 * self.hold) * self.jitter();
         self.climbs.next = now.after(seconds(pause));
     }
 

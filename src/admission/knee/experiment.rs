@@ -51,13 +51,12 @@ impl Knee {
 
     /// The next dip comes after so many seconds, or later.
     pub(super) fn schedule_dip(&mut self, experiment: f64, now: Moment) {
-        let jitter = 0.8 + 0.4 * self.chance.part();
         let soonest = if self.doubt > IN_DOUBT {
             self.beats(DIP_EVERY.0 / 4.0).max(2.0 * self.hold)
         } else {
             self.beats(self.dip_every).max(10.0 * self.hold)
         };
-        let pause = soonest.max(experiment) * jitter;
+        let pause = soonest.max(experiment) * self.jitter();
         self.next_dip = now.after(seconds(pause));
     }
 

@@ -258,6 +258,11 @@ impl Knee {
         self.hold * (1.0 + self.spread.min(3.0))
     }
 
+    /// A factor by which pauses differ, so that gateways before one upstream do not ask at one time.
+    fn jitter(&mut self) -> f64 {
+        0.8 + 0.4 * self.chance.part()
+    }
+
     fn beats(&self, beats: f64) -> f64 {
         beats * self.beat
     }

@@ -51,7 +51,7 @@ pub(super) const COSTLY: f64 = 0.75;
 const FREE: f64 = 0.5;
 /// Elasticity up to which a cut was free though demand went with it.
 const SPARED: f64 = 0.25;
-/// A cut to more than this part of the limit.
+/// A cut to more than this part of the limit is small.
 const SMALL: f64 = 0.8;
 /// Standard errors by which throughput must have moved too far, and in a second look.
 const VOID: f64 = 1.5;

@@ -64,14 +64,14 @@ impl Knee {
         let pause = times * end.seconds();
         self.schedule_dip(pause, now);
         if end.is_small() {
-            let soonest = pause.max(SOON * self.hold) * (0.8 + 0.4 * self.chance.part());
+            let soonest = pause.max(SOON * self.hold) * self.jitter();
             self.put_off += u32::from(now >= planned);
             self.next_dip = self.next_dip.min(planned.max(now.after(seconds(soonest))));
         }
     }
 
     /// The part by which baselines that hold a wait go down to what the end of a cut shows.
-    fn gain(&self, end: &End) -> f64 {
+    fn gain_down(&self, end: &End) -> f64 {
         if end.is_small() { gain(self.doubt, end.measured()) } else { 1.0 }
     }
 
@@ -80,10 +80,12 @@ impl Knee {
         self.anchor = None;
         self.fast_start = end.goes_on;
         let measured = if end.is_small() { end.measured().hypot(SMALL_DOUBT) } else { end.measured() };
-        let gain = match end.trial.cause {
-            Cause::Dip => gain(self.doubt, measured).max(0.2),
-            _ if end.is_small() => gain(self.doubt, measured),
-            _ => 1.0,
+        let gain = if end.is_dip() {
+            gain(self.doubt, measured).max(0.2)
+        } else if end.is_small() {
+            gain(self.doubt, measured)
+        } else {
+            1.0
         };
         let left = (1.0 - gain).sqrt() * self.doubt;
         self.doubt = left.max(DOUBT.0).max(measured.min(self.doubt));
@@ -99,7 +101,7 @@ impl Knee {
     pub(super) fn free(&mut self, end: &End, now: Moment) -> f64 {
         let End { trial, reading, limit, .. } = end;
         self.fast_start = false;
-        self.shift(Move { gain: self.gain(end), bounds: (0.3, 1.0) });
+        self.shift(Move { gain: self.gain_down(end), bounds: (0.3, 1.0) });
         self.dip_every = DIP_EVERY.0;
         if end.is_dip() {
             // They held a wait, and may still.
@@ -129,7 +131,7 @@ impl Knee {
     /// they say that it is less.
     pub(super) fn unclear(&mut self, end: &End, now: Moment) -> f64 {
         let End { trial, reading, limit, .. } = end;
-        self.shift(Move { gain: self.gain(end), bounds: (0.5, 1.0) });
+        self.shift(Move { gain: self.gain_down(end), bounds: (0.5, 1.0) });
         self.fast_start = end.goes_on;
         let back = if end.goes_on { end.back } else { end.aim };
         self.conclude(Some(Verdict::Unclear), back);
