@@ -9,6 +9,7 @@
 use super::Proxy;
 use super::identify::{EventKey, Identity};
 use super::live::Room;
+use crate::admission::lane::LaneId;
 use crate::admission::people::{Keep, People, Place, RoomKey, Stage, keep, whole_seconds};
 use crate::admission::room::{Claim, PassId, Room as State};
 use crate::admission::ticket::{Claims, Kind};
@@ -59,6 +60,47 @@ pub(super) fn look(room: &Room, who: &mut Identity, event: &EventKey) {
     room.recognise(who, event);
 }
 
+/// The ticket of a person who has none yet, with the next number of the lane; of one who has, that. Whoever is
+/// inside without one is told so by no ticket.
+///
+/// # Errors
+/// [`NoNumber`] if none came in time.
+pub(super) async fn take_number(
+    proxy: &Proxy,
+    room: &Room,
+    who: &Identity,
+    lane: LaneId,
+    ticket: Claims,
+) -> Result<Option<Claims>, NoNumber> {
+    let Some(key) = key(room, who) else {
+        let number = room.line.join(lane).await.ok_or(NoNumber)?;
+        return Ok(Some(Claims { number, ..ticket }));
+    };
+    let taken = room.line.join_as(|people, line| {
+        let held = place(people, room, key).map(|held| held.claims);
+        let is_over = |held: &Claims| stage(line, held, &pass_of(proxy, held)) == Stage::Over;
+        if let Some(held) = held.filter(|held| !is_over(held)) {
+            return Ok(Some(held).filter(|held| held.kind == Kind::Ticket));
+        }
+        let fresh = Claims { number: line.join_in(lane)?, ..ticket };
+        people.hold(key, &fresh);
+        Ok(Some(fresh))
+    });
+    taken.await.ok_or(NoNumber)
+}
+
+/// No number was durable in time.
+#[derive(Debug)]
+pub(super) struct NoNumber;
+
+/// The pass of a ticket, or this one.
+fn pass_of(proxy: &Proxy, claims: &Claims) -> PassId {
+    match claims.kind {
+        Kind::Ticket => claims.pass(&proxy.ring, claims.time).id,
+        Kind::Pass => claims.id,
+    }
+}
+
 /// Merges what is shown, and `fresh` that was only now given, with what the person holds. True if that
 /// changed anything.
 pub(super) fn settle(
@@ -70,10 +112,7 @@ pub(super) fn settle(
 ) -> bool {
     let Some(key) = key(room, who) else { return false };
     let unix = proxy.clock.unix();
-    let pass_of = |claims: &Claims| match claims.kind {
-        Kind::Ticket => claims.pass(&proxy.ring, unix).id,
-        Kind::Pass => claims.id,
-    };
+    let pass_of = |claims: &Claims| pass_of(proxy, claims);
     let (held, foreign, changed) = room.line.with_people(|people, line| {
         let before = people.changes();
         let foreign = foreign(people, room, place(people, room, key).as_ref(), who);

@@ -342,11 +342,24 @@ impl Line {
 
     /// Gives the next number of a lane; waits for a durable block if need be. `None` if none came in time.
     pub async fn join(&self, lane: LaneId) -> Option<u64> {
+        self.once_there_are_numbers(|| self.with(|room| room.join_in(lane))).await
+    }
+
+    /// The same in one step on the places of people, which may find that no number is needed: of the devices of one
+    /// person that come at once one takes it, and the others find it taken.
+    pub async fn join_as<T>(
+        &self,
+        mut step: impl FnMut(&mut People, &mut Room) -> Result<T, BlockUsedUp>,
+    ) -> Option<T> {
+        self.once_there_are_numbers(|| self.with_people(&mut step)).await
+    }
+
+    async fn once_there_are_numbers<T>(&self, mut step: impl FnMut() -> Result<T, BlockUsedUp>) -> Option<T> {
         let given = async {
             loop {
                 let more = self.more.notified();
-                match self.with(|room| room.join_in(lane)) {
-                    Ok(number) => return number,
+                match step() {
+                    Ok(given) => return given,
                     Err(BlockUsedUp) => {
                         self.hungry.notify_one();
                         more.await;

@@ -152,7 +152,7 @@ impl Visit<'_> {
         };
         (self.who.ticket, self.who.moved) = (Some(ticket), false);
         if person::settle(self.proxy, self.room, &mut self.who, None, self.now)
-            && !(self.room.line.people_kept().await && self.room.line.ends_kept().await)
+            && !(self.place_kept().await && self.room.line.ends_kept().await)
         {
             return self.no_arrival(&NoArrival::NotKept, form, record);
         }

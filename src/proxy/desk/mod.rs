@@ -35,7 +35,7 @@ use super::headers::{cookie, set_cookie};
 use super::identify::{Identity, PASS_HEADER, TICKET_HEADER, identify};
 use super::lane;
 use super::live::{Live, Room};
-use super::person;
+use super::person::{self, NoNumber};
 use super::record::{Decision, Label, Record};
 use super::refuse;
 use crate::admission::lane::{LaneFacts, LaneId, place};
@@ -331,7 +331,7 @@ impl Visit<'_> {
             person::look(self.room, &mut self.who, &self.proxy.event);
         }
         let merged = !leaves && person::settle(self.proxy, self.room, &mut self.who, None, self.now);
-        if merged && !(self.room.line.people_kept().await && self.room.line.ends_kept().await) {
+        if merged && !(self.place_kept().await && self.room.line.ends_kept().await) {
             return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
         }
         if self.has_moved() {
@@ -349,6 +349,22 @@ impl Visit<'_> {
         }
     }
 
+    /// Waits until the person's place is durable. Meanwhile another device of the same person may have come with
+    /// one that was taken before, and this one was given up for it: then that one is waited for, and counts. False
+    /// if the disk did not take it in time.
+    async fn place_kept(&mut self) -> bool {
+        loop {
+            let ticket = self.who.ticket;
+            if !self.room.line.people_kept().await {
+                return false;
+            }
+            person::look(self.room, &mut self.who, &self.proxy.event);
+            if self.who.ticket == ticket {
+                return true;
+            }
+        }
+    }
+
     /// While a body came in slowly, the place may have moved to another device.
     fn look_again(&mut self) {
         self.room.recognise(&mut self.who, &self.proxy.event);
@@ -357,10 +373,7 @@ impl Visit<'_> {
     async fn join(&mut self, form: Option<&Form>, record: Record) -> Response<Answer> {
         // Who came in without a ticket needs none.
         if self.who.person.is_some() && self.who.ticket.is_none() && self.visit_time().is_some() {
-            return match form {
-                Some(form) => own(record, "kept", self.to_place(form)),
-                None => self.inside(record),
-            };
+            return self.came_in(form, record);
         }
         let standing = self.standing();
         if self.coded && standing.as_ref().is_some_and(|standing| standing.claim == Claim::Done) {
@@ -378,19 +391,19 @@ impl Visit<'_> {
             }
             None if self.room_state() == RoomState::Closed => return self.closed(record),
             None => {
-                let Some(given) = self.take_place().await else {
+                let Ok(given) = self.take_place().await else {
                     return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
                 };
-                let taken =
-                    person::settle(self.proxy, self.room, &mut self.who, Some(given.ticket), self.now);
                 // A lot is on the disk by now, and whose it is with it.
-                let others = person::counts(self.room, &self.who) && given.ticket.index.is_none();
-                if (taken || others) && !self.room.line.people_kept().await {
+                let is_number = given.as_ref().is_none_or(|given| given.ticket.index.is_none());
+                if person::counts(self.room, &self.who) && is_number && !self.place_kept().await {
                     return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
                 }
-                // Another device of the same person may have been quicker: then that one's place counts.
+                person::look(self.room, &mut self.who, &self.proxy.event);
+                // What the person holds counts: another device may have been quicker.
                 let place = if self.who.person.is_some() { self.standing() } else { None };
-                let place = place.filter(|place| place.claim != Claim::Done).unwrap_or(given);
+                let place = place.filter(|place| place.claim != Claim::Done).or(given);
+                let Some(place) = place else { return self.came_in(form, record) };
                 (StatusCode::CREATED, place)
             }
         };
@@ -407,6 +420,14 @@ impl Visit<'_> {
         answer
     }
 
+    /// Who is inside without a ticket.
+    fn came_in(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
+        match form {
+            Some(form) => own(record, "kept", self.to_place(form)),
+            None => self.inside(record),
+        }
+    }
+
     fn room_state(&self) -> RoomState {
         self.room.line.facts(&self.room.settings.policy).state
     }
@@ -419,8 +440,9 @@ impl Visit<'_> {
         refuse::problem_until(live, asked, record, Reason::Closed, None, Some(RetryAfter::after(wait)))
     }
 
-    /// A place among those who will be drawn, else the next number. `None` if nothing could be written down.
-    async fn take_place(&self) -> Option<Standing> {
+    /// A place among those who will be drawn, else the next number; none for a person who is inside without one. An
+    /// error if nothing could be written down.
+    async fn take_place(&self) -> Result<Option<Standing>, NoNumber> {
         let line = &self.room.line;
         let ticket = Claims {
             kind: Kind::Ticket,
@@ -434,12 +456,13 @@ impl Visit<'_> {
         };
         if line.is_undrawn() {
             match line.enter(ticket, person::key(self.room, &self.who)).await {
-                Entered::Drawn(ticket) => return Some(self.stand(ticket)),
-                Entered::NotKept => return None,
+                Entered::Drawn(ticket) => return Ok(Some(self.stand(ticket))),
+                Entered::NotKept => return Err(NoNumber),
                 Entered::Behind => {}
             }
         }
-        Some(self.stand(Claims { number: line.join(self.lane).await?, ..ticket }))
+        let taken = person::take_number(self.proxy, self.room, &self.who, self.lane, ticket).await?;
+        Ok(taken.map(|ticket| self.stand(ticket)))
     }
 
     fn claim(&self, form: Option<&Form>, record: Record) -> Response<Answer> {
