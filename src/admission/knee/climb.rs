@@ -69,6 +69,11 @@ impl Climbs {
     }
 }
 
+/// By how much a climb goes up.
+fn step_up(limit: f64) -> f64 {
+    (STEP * limit).max(limit.sqrt())
+}
+
 impl Knee {
     /// Not too much waits, as far as the baselines know: asks from time to time.
     pub(super) fn climb(&mut self, reading: Reading, limit: f64, policy: &LimitPolicy, now: Moment) -> f64 {
@@ -81,11 +86,12 @@ impl Knee {
         };
         self.climbs.steady = Some((steady, limit));
         let is_known = steady.is_counted() || steady.seconds >= self.beats(TRIAL_MAX).max(6.0 * self.hold);
-        let to = (limit + (STEP * limit).max(limit.sqrt())).min(f64::from(policy.ceiling));
+        let to = (limit + step_up(limit)).min(f64::from(policy.ceiling));
         let at_work = steady.at_work();
         let is_queue = steady.queue - steady.queue_error > CERTAIN * self.doubt * at_work
             && self.dip(at_work, limit) <= SHALLOW * at_work;
-        if now < self.climbs.next || !is_known || is_queue || to <= LEAST * limit {
+        let is_due = now >= self.climbs.next && self.paced(limit, to, step_up(limit), now) >= to;
+        if !is_due || !is_known || is_queue || to <= LEAST * limit {
             return limit;
         }
         self.cut(Cause::Climb, steady, limit, to, now)

@@ -18,6 +18,11 @@ const PUT_OFF: u32 = 3;
 /// Beats for which the most in flight is remembered while nobody is held back.
 const QUIET: f64 = 200.0;
 
+/// The largest step of growth.
+fn largest_step(limit: f64) -> f64 {
+    (0.25 * limit).max(1.0)
+}
+
 impl Knee {
     /// The queue below which the limit grows.
     pub(super) fn low(reading: &Reading) -> f64 {
@@ -36,7 +41,7 @@ impl Knee {
         }
         let step = (0.5 * limit.sqrt()).max(1.0);
         let faster = 1.5_f64.powi(i32::try_from(self.growth / 2).unwrap_or(0).min(20));
-        let step = (step * faster).min((0.25 * limit).max(1.0));
+        let step = (step * faster).min(largest_step(limit));
         let Some(known) = self.crew.at_work().map(|crew| Self::aimed_at(crew, reading)) else {
             return limit + step;
         };
@@ -110,7 +115,8 @@ impl Knee {
             return to;
         }
         if reading.queue < Self::low(&reading) {
-            return self.grow(&reading, limit);
+            let to = self.grow(&reading, limit);
+            return self.paced(limit, to, largest_step(limit), now);
         }
         self.growth = 0;
         limit

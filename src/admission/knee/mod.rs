@@ -25,6 +25,7 @@ mod faults;
 mod growth;
 mod price;
 mod reading;
+mod rise;
 mod start;
 mod trial;
 mod verdict;
@@ -43,6 +44,7 @@ use crew::Crew;
 use crowd::Crowd;
 use faults::{Errors, Stall};
 use reading::Reading;
+use rise::Lows;
 use start::Start;
 use trial::Trial;
 use window::Window;
@@ -157,6 +159,7 @@ pub struct Knee {
     crowd: Crowd,
     /// Mean in flight when nobody was held back and baselines were last held against answers.
     calm: Option<f64>,
+    lows: Lows,
 }
 
 /// A length of queue. What is in flight swings by its root where nobody stands ready to take a permit
@@ -211,6 +214,7 @@ impl Knee {
             crew: Crew::default(),
             crowd: Crowd::default(),
             calm: None,
+            lows: Lows::default(),
         }
     }
 
@@ -414,6 +418,7 @@ impl Law for Knee {
             return limit;
         }
         let limit = self.close(reading, limit, policy, now);
+        self.lows.see(limit, now);
         if !matches!(self.phase, Phase::Settle { .. }) {
             self.open(load, now);
         }
