@@ -159,6 +159,7 @@ pub struct Knee {
     crowd: Crowd,
     /// Mean in flight when nobody was held back and baselines were last held against answers.
     calm: Option<f64>,
+    /// How low the limit was of late: by it a rise is bounded.
     lows: Lows,
 }
 
