@@ -18,6 +18,11 @@ const ANOTHER: f64 = 2.5;
 /// A pool that is less than this part of what it was has lost workers; half may be the share of a second
 /// gateway.
 const LOST: f64 = 0.45;
+/// Windows in a row in which more than that is seen to be there, until it is no loss: the one in which workers go
+/// says neither what was there nor what is left.
+const THERE: u32 = 3;
+/// Windows after which workers that are missing are missed no more: the pool is what it is.
+const MISSED: u32 = 1_000;
 /// Standard errors by which some must wait to be sure that no worker is idle.
 const FULL: f64 = 2.5;
 /// Answers after which what a full pool serves is known well enough.
@@ -32,6 +37,10 @@ pub(super) struct Crew {
     variance: f64,
     /// What it was before most of the workers went, and by how much answers are thought to cost more since.
     lost: Option<(f64, f64)>,
+    /// Windows in a row in which it seemed to be there.
+    there: u32,
+    /// Windows since it is missing.
+    missed: u32,
     /// Windows in which all workers that are left were busy, as one.
     full: Option<Reading>,
 }
@@ -40,6 +49,7 @@ impl Crew {
     /// Takes a window in which the limit held somebody back, and what a request of each class costs. Whether
     /// workers that had gone are back.
     pub(super) fn see(&mut self, reading: &Reading, prices: &Prices) -> bool {
+        self.miss();
         let waits = reading.queue > reading.queue_error;
         let is_full = reading.queue > FULL * reading.queue_error;
         let at_work = reading.at_work();
@@ -93,11 +103,31 @@ impl Crew {
         self.lost.map(|(lost, since)| lost * since.min(1.0))
     }
 
-    /// It is no loss if half is there.
+    /// It is no loss if half is there, and stays.
     fn find(&mut self, at_work: f64) {
-        if self.lost().is_some_and(|lost| at_work > LOST * lost) {
-            self.lost = None;
+        let is_there = self.lost().is_some_and(|lost| at_work > LOST * lost);
+        self.there = if is_there { self.there + 1 } else { 0 };
+        if self.there >= THERE {
+            (self.lost, self.there) = (None, 0);
         }
+    }
+
+    /// One more window in which workers are missing, or none are.
+    fn miss(&mut self) {
+        self.missed = if self.is_short() { self.missed + 1 } else { 0 };
+        if self.missed > MISSED {
+            (self.lost, self.missed) = (None, 0);
+        }
+    }
+
+    /// What the pool was before most of it went, if that is still missing.
+    fn missing(&self) -> Option<f64> {
+        self.lost().filter(|lost| self.at_work < LOST * lost)
+    }
+
+    /// Most of the workers that there were are missing.
+    pub(super) fn is_short(&self) -> bool {
+        self.missing().is_some()
     }
 
     /// All workers were busy.
@@ -111,9 +141,8 @@ impl Crew {
     /// not be found again by small steps. Where only a share went to others before the same upstream, and
     /// comes back because they ask less for a moment, it is not looked for: they would chase each other up.
     fn returned(&self, reading: &Reading, prices: &Prices) -> Option<f64> {
-        let (lost, full) = self.lost().zip(self.full)?;
-        let serves_more = Trial::serves_more(&full.priced(prices), &reading.priced(prices));
-        (self.at_work < LOST * lost && serves_more).then_some(lost)
+        let (missing, full) = self.missing().zip(self.full)?;
+        Trial::serves_more(&full.priced(prices), &reading.priced(prices)).then_some(missing)
     }
 
     /// It may be another upstream now, or this one with fewer workers for a while.
@@ -172,7 +201,7 @@ mod tests {
         assert!(crew.lost().is_some_and(|lost| (lost - 30.0).abs() < 1e-9));
         crew.scale(1.0 / 6.0);
         assert!(crew.lost().is_some_and(|lost| (lost - 15.0).abs() < 1e-9), "but ups and downs are one move");
-        crew.see(&window(36.0, 6.0), &PRICES);
+        (0..THERE).for_each(|_| _ = crew.see(&window(36.0, 6.0), &PRICES));
         assert_eq!(crew.lost(), None, "it is there: work got slower");
     }
 
@@ -214,6 +243,36 @@ mod tests {
         assert!(!crew.see(&serving(75.0, 14.0, 2.0), &PRICES), "hardly more than before is chance");
         assert!(crew.see(&serving(110.0, 15.0, 0.0), &PRICES));
         assert!((crew.at_work().unwrap() - 30.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn the_window_in_which_workers_go_does_not_hide_that_they_went() {
+        let mut crew = Crew::default();
+        let went = [serving(200.0, 36.0, 6.0), serving(140.0, 36.0, 16.0), serving(66.0, 36.0, 26.0)];
+        let came_back = went.iter().any(|reading| crew.see(reading, &PRICES));
+        assert!(!came_back && crew.is_short(), "twenty of thirty, for as long as one window lasts");
+        crew.see(&serving(66.0, 15.0, 5.0), &PRICES);
+        assert!(crew.see(&serving(110.0, 15.0, 0.0), &PRICES));
+        assert!(!crew.is_short() && (crew.at_work().unwrap() - 30.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn two_thirds_that_stay_are_no_loss() {
+        let mut crew = Crew::default();
+        let stays = [serving(133.0, 36.0, 16.0); 4];
+        crew.see(&serving(200.0, 36.0, 6.0), &PRICES);
+        stays.iter().for_each(|reading| _ = crew.see(reading, &PRICES));
+        assert!(crew.lost().is_none() && !crew.is_short());
+    }
+
+    #[test]
+    fn workers_that_stay_away_are_missed_no_more() {
+        let mut crew = after_the_loss(2.0 / 3.0);
+        (0..MISSED - 10).for_each(|_| _ = crew.see(&serving(66.0, 15.0, 5.0), &PRICES));
+        assert!(crew.is_short());
+        (0..10).for_each(|_| _ = crew.see(&serving(66.0, 15.0, 5.0), &PRICES));
+        assert!(!crew.is_short() && (crew.at_work().unwrap() - 10.0).abs() < 0.1);
+        assert!(!crew.see(&serving(110.0, 15.0, 0.0), &PRICES), "and are found like any others");
     }
 
     #[test]

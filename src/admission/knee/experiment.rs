@@ -128,7 +128,7 @@ impl Knee {
             verdict = Verdict::Costly;
         }
         // A reload may have put the floor above where the limit stood before.
-        let aim = Self::aimed_at(trial.at_work(&reading), &reading).min(trial.limit_before).max(limit);
+        let aim = self.aimed_at(trial.at_work(&reading), &reading).min(trial.limit_before).max(limit);
         let goes_on = self.fast_start && trial.at_work(&reading) >= WORKED_ON * trial.before.in_flight;
         let mut back = if goes_on {
             trial.limit_before

@@ -3,7 +3,7 @@
 use super::class::Move;
 use super::reading::Reading;
 use super::trial::Cause;
-use super::{ANSWERS, HIGH, Knee, LEFT_IDLE, LONG, LimitPolicy, Moment, Phase, SURE, band};
+use super::{ANSWERS, HIGH, Knee, LONG, LimitPolicy, Moment, Phase, SURE, band};
 
 /// Below this queue the limit grows; what is aimed at is little more.
 const LOW: (f64, f64) = (0.04, 0.7);
@@ -13,6 +13,9 @@ const HESITANT: f64 = 0.5;
 pub(super) const OFTEN: u32 = 3;
 /// Standard error of baselines that answered while part of the upstream was idle.
 pub(super) const SEEN_CALM: f64 = 0.2;
+/// Where workers are back the limit goes up by this factor at most: to what they were, if no more than two thirds
+/// had gone, with little left to find.
+const BACK: f64 = 2.5;
 /// Small cuts that may come before a dip that is due.
 const PUT_OFF: u32 = 3;
 /// Beats for which the most in flight is remembered while nobody is held back.
@@ -25,13 +28,13 @@ fn largest_step(limit: f64) -> f64 {
 
 impl Knee {
     /// The queue below which the limit grows.
-    pub(super) fn low(reading: &Reading) -> f64 {
-        band(reading.at_work(), LOW, reading.slack.max(LEFT_IDLE))
+    pub(super) fn low(&self, reading: &Reading) -> f64 {
+        band(reading.at_work(), LOW, self.room(reading))
     }
 
     /// The queue above which it is cut.
-    fn long(reading: &Reading) -> f64 {
-        band(reading.at_work(), LONG, reading.slack.max(LEFT_IDLE))
+    fn long(&self, reading: &Reading) -> f64 {
+        band(reading.at_work(), LONG, self.room(reading))
     }
 
     pub(super) fn grow(&mut self, reading: &Reading, limit: f64) -> f64 {
@@ -42,7 +45,7 @@ impl Knee {
         let step = (0.5 * limit.sqrt()).max(1.0);
         let faster = 1.5_f64.powi(i32::try_from(self.growth / 2).unwrap_or(0).min(20));
         let step = (step * faster).min(largest_step(limit));
-        let Some(known) = self.crew.at_work().map(|crew| Self::aimed_at(crew, reading)) else {
+        let Some(known) = self.crew.at_work().map(|crew| self.aimed_at(crew, reading)) else {
             return limit + step;
         };
         // Up to what is known there is no need to feel one's way. Beyond it a short queue is chance, until
@@ -59,8 +62,8 @@ impl Knee {
         if is(Cause::Climb).is_some() {
             self.break_climb_off(now);
         }
-        let known = self.crew.at_work().map_or(from, |crew| Self::aimed_at(crew, reading));
-        let to = known.min(1.5 * from).max(from);
+        let known = self.crew.at_work().map_or(from, |crew| self.aimed_at(crew, reading));
+        let to = known.min(BACK * from).max(from);
         self.conclude(None, to);
         self.anchor = None;
         self.growth = OFTEN;
@@ -93,7 +96,7 @@ impl Knee {
         let recheck = self.phase == Phase::Recheck;
         // A dip that small cuts have put off for long tells more than they do.
         let is_put_off = now >= self.next_dip && self.put_off >= PUT_OFF;
-        let high = if is_put_off { band(at_work, HIGH, 1.0) } else { Self::long(&reading) };
+        let high = if is_put_off { band(at_work, HIGH, 1.0) } else { self.long(&reading) };
         let excess = reading.queue - high;
         let is_over = reading.saturated || excess > 0.0;
         if recheck && is_over {
@@ -114,7 +117,7 @@ impl Knee {
         if to > limit {
             return to;
         }
-        if reading.queue < Self::low(&reading) {
+        if reading.queue < self.low(&reading) {
             let to = self.grow(&reading, limit);
             return self.paced(limit, to, largest_step(limit), now);
         }

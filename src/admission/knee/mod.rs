@@ -60,6 +60,9 @@ const AIM: (f64, f64) = (0.06, 0.7);
 /// A limit leaves room for chance as if less than the limit were in flight for this part of the time at least:
 /// whoever stood ready to take each permit at the old limit may not do so at the new one.
 const LEFT_IDLE: f64 = 0.5;
+/// While most of the workers are missing it leaves room for more: that they are back shows in that this queue is gone,
+/// and a long one is told from none by few answers.
+const EXPECTANT: f64 = 2.0;
 /// Above this queue the limit is cut. Its root counts by how often less than the limit is in flight.
 const LONG: (f64, f64) = (0.12, 0.8);
 /// Above this one it is far too high: in a fast start, in place of a dip, and after a cut.
@@ -222,7 +225,7 @@ impl Knee {
     /// Where a cut goes: to what is at work, and the queue that is aimed at; not below [`Self::lowest`].
     fn to_the_knee(&self, reading: &Reading, limit: f64) -> f64 {
         let at_work = self.crew.at_work().unwrap_or_else(|| reading.at_work());
-        Self::aimed_at(at_work, reading).max(self.lowest(reading, limit)).min(limit)
+        self.aimed_at(at_work, reading).max(self.lowest(reading, limit)).min(limit)
     }
 
     /// The deepest that a cut for latency goes: half; where all wait longer than can be told, down to what
@@ -234,9 +237,14 @@ impl Knee {
         if reading.saturated { (0.5 * limit).min(DEEP * worked_on) } else { 0.5 * limit }
     }
 
+    /// The room for chance that a queue is held against, see [`band`].
+    fn room(&self, reading: &Reading) -> f64 {
+        reading.slack.max(if self.crew.is_short() { EXPECTANT } else { LEFT_IDLE })
+    }
+
     /// The limit that suits so many at work.
-    fn aimed_at(at_work: f64, reading: &Reading) -> f64 {
-        at_work + band(at_work, AIM, reading.slack.max(LEFT_IDLE))
+    fn aimed_at(&self, at_work: f64, reading: &Reading) -> f64 {
+        at_work + band(at_work, AIM, self.room(reading))
     }
 
     /// What was served, at what each class costs by now.

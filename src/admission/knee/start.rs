@@ -112,7 +112,7 @@ impl Knee {
             let power = Trial::over(&self.price(mark), &self.price(reading));
             self.start.suspect |= power.is_some_and(|value| value < STAGNANT);
         }
-        let is_short = !recheck && !self.start.suspect && reading.queue < Self::low(&reading);
+        let is_short = !recheck && !self.start.suspect && reading.queue < self.low(&reading);
         if is_short && self.start.is_held(limit, self.spread) {
             return self.grow(&reading, limit);
         }
@@ -125,7 +125,7 @@ impl Knee {
                 return self.cut(Cause::Latency, reading, limit, to, now);
             }
             // Some wait, and not too many: here it is.
-            self.fast_start = reading.queue <= Self::low(&reading);
+            self.fast_start = reading.queue <= self.low(&reading);
         } else if reading.saturated || excess > SURE * reading.queue_error || self.start.suspect {
             // The counts of a growing limit cannot be compared.
             self.settle(Next::Recheck, now);

@@ -60,8 +60,9 @@ const VOID_AGAIN: f64 = 2.25;
 const FELL: (f64, f64) = (2.0, 0.14);
 /// Standard errors by which it must have risen.
 const GREW: f64 = 3.0;
-/// Natural logarithm by which it must have risen besides, where a pool is taken to have come back.
-const MORE: f64 = 0.15;
+/// Standard errors by which it must have risen where a pool is taken to have come back, and a natural logarithm
+/// besides.
+const MORE: (f64, f64) = (2.0, 0.15);
 /// Part of the answers at the cap from which on the mean wait says little.
 const TELLING: f64 = 0.4;
 /// Least variance of what the wait says: it rests on the baselines.
@@ -103,7 +104,7 @@ impl Trial {
     /// quicker.
     pub(super) fn serves_more(full: &Reading, now: &Reading) -> bool {
         let grew = (now.output.max(1e-9) / full.output.max(1e-9)).ln();
-        grew > MORE + GREW * (noise(full) + noise(now)).sqrt()
+        grew > MORE.1 + MORE.0 * (noise(full) + noise(now)).sqrt()
     }
 
     /// Hardly fewer were served with far fewer in flight. That tells also where nobody was held back.

@@ -124,7 +124,7 @@ impl Knee {
         }
         // The cut may have gone deeper than to what was at work; where some still wait it did not.
         let at_work = (trial.at_work(reading) - reading.queue.max(0.0)).max(0.1);
-        Self::aimed_at(at_work, reading).min(end.aim).max(*limit)
+        self.aimed_at(at_work, reading).min(end.aim).max(*limit)
     }
 
     /// The knee lies between here and there: what answers take here holds less wait than the baselines do, if
