@@ -18,13 +18,15 @@ const ANOTHER: f64 = 2.5;
 /// A pool that is less than this part of what it was has lost workers; half may be the share of a second
 /// gateway.
 const LOST: f64 = 0.45;
-/// Windows in a row in which more than that is seen to be there, until it is no loss: the one in which workers go
-/// says neither what was there nor what is left.
+/// Windows that tell, one after another, in which more than that is seen to be there, until it is no loss: the one
+/// in which workers go says neither what was there nor what is left.
 const THERE: u32 = 3;
-/// Windows after which workers that are missing are missed no more: the pool is what it is.
-const MISSED: u32 = 1_000;
+/// Windows that tell after which workers that are missing are missed no more: the pool is what it is.
+const MISSED: u32 = 3_000;
 /// Standard errors by which some must wait to be sure that no worker is idle.
 const FULL: f64 = 2.5;
+/// Standard errors beyond which some do wait.
+const SOME: f64 = 2.0;
 /// Answers after which what a full pool serves is known well enough.
 const SERVED: u32 = 300;
 /// Above this relative standard deviation nothing is known.
@@ -39,7 +41,7 @@ pub(super) struct Crew {
     lost: Option<(f64, f64)>,
     /// Windows in a row in which it seemed to be there.
     there: u32,
-    /// Windows since it is missing.
+    /// Windows in which it was missing.
     missed: u32,
     /// Windows in which all workers that are left were busy, as one.
     full: Option<Reading>,
@@ -63,8 +65,10 @@ impl Crew {
         let nearly_all_wait = variance > VAGUE * VAGUE && self.at_work - at_work > ANOTHER * error;
         if reading.saturated || nearly_all_wait {
             // So long a wait tells no number, but that the pool may have shrunk.
+            let full = self.full.filter(|_| self.missing().is_some());
             self.forget();
-            self.serve(reading);
+            // A standstill while workers are missing is no measure of what those that are left serve.
+            self.full = full.or(Some(*reading));
             return false;
         }
         if !waits && at_work <= self.at_work {
@@ -114,7 +118,7 @@ impl Crew {
 
     /// One more window in which workers are missing, or none are.
     fn miss(&mut self) {
-        self.missed = if self.is_short() { self.missed + 1 } else { 0 };
+        self.missed = if self.lost.is_some() { self.missed + u32::from(self.lacks_workers()) } else { 0 };
         if self.missed > MISSED {
             (self.lost, self.missed) = (None, 0);
         }
@@ -126,8 +130,8 @@ impl Crew {
     }
 
     /// Most of the workers that there were are missing.
-    pub(super) fn is_short(&self) -> bool {
-        self.missing().is_some()
+    pub(super) fn lacks_workers(&self) -> bool {
+        self.at_work > 0.0 && self.missing().is_some()
     }
 
     /// All workers were busy.
@@ -142,13 +146,21 @@ impl Crew {
     /// comes back because they ask less for a moment, it is not looked for: they would chase each other up.
     fn returned(&self, reading: &Reading, prices: &Prices) -> Option<f64> {
         let (missing, full) = self.missing().zip(self.full)?;
-        Trial::serves_more(&full.priced(prices), &reading.priced(prices)).then_some(missing)
+        // Where more were served by chance, as many wait as before.
+        let is_queue = reading.saturated || reading.queue > SOME * reading.queue_error;
+        let serves_more = Trial::serves_more(&full.priced(prices), &reading.priced(prices));
+        (serves_more && !is_queue).then_some(missing)
     }
 
     /// It may be another upstream now, or this one with fewer workers for a while.
     pub(super) fn forget(&mut self) {
         let lost = self.lost.or((self.at_work > 0.0).then_some((self.at_work, 1.0)));
-        *self = Self { lost, ..Self::default() };
+        *self = Self { lost, missed: self.missed, ..Self::default() };
+    }
+
+    /// A fast start goes by answers that are too quick, and takes the pool for larger than it is: none of it is lost.
+    pub(super) fn lose_nothing(&mut self) {
+        self.lost = None;
     }
 
     /// Requests at work when all workers are; `None` if too little was seen.
@@ -250,10 +262,10 @@ mod tests {
         let mut crew = Crew::default();
         let went = [serving(200.0, 36.0, 6.0), serving(140.0, 36.0, 16.0), serving(66.0, 36.0, 26.0)];
         let came_back = went.iter().any(|reading| crew.see(reading, &PRICES));
-        assert!(!came_back && crew.is_short(), "twenty of thirty, for as long as one window lasts");
+        assert!(!came_back && crew.lacks_workers(), "twenty of thirty, for as long as one window lasts");
         crew.see(&serving(66.0, 15.0, 5.0), &PRICES);
         assert!(crew.see(&serving(110.0, 15.0, 0.0), &PRICES));
-        assert!(!crew.is_short() && (crew.at_work().unwrap() - 30.0).abs() < 0.1);
+        assert!(!crew.lacks_workers() && (crew.at_work().unwrap() - 30.0).abs() < 0.1);
     }
 
     #[test]
@@ -262,16 +274,34 @@ mod tests {
         let stays = [serving(133.0, 36.0, 16.0); 4];
         crew.see(&serving(200.0, 36.0, 6.0), &PRICES);
         stays.iter().for_each(|reading| _ = crew.see(reading, &PRICES));
-        assert!(crew.lost().is_none() && !crew.is_short());
+        assert!(crew.lost().is_none() && !crew.lacks_workers());
+    }
+
+    #[test]
+    fn a_standstill_while_workers_are_missing_is_no_return() {
+        let mut crew = after_the_loss(2.0 / 3.0);
+        let late = Reading { saturated: true, ..serving(18.0, 15.0, 15.0) };
+        let hiccup = [late, late, serving(66.0, 15.0, 5.0), serving(80.0, 15.0, 2.5)];
+        assert!(!hiccup.iter().any(|reading| crew.see(reading, &PRICES)) && crew.lacks_workers());
+        assert!(crew.see(&serving(110.0, 15.0, 0.0), &PRICES));
+    }
+
+    #[test]
+    fn more_served_while_as_many_wait_is_chance() {
+        let mut crew = after_the_loss(2.0 / 3.0);
+        assert!(!crew.see(&serving(110.0, 15.0, 5.0), &PRICES));
     }
 
     #[test]
     fn workers_that_stay_away_are_missed_no_more() {
         let mut crew = after_the_loss(2.0 / 3.0);
-        (0..MISSED - 10).for_each(|_| _ = crew.see(&serving(66.0, 15.0, 5.0), &PRICES));
-        assert!(crew.is_short());
-        (0..10).for_each(|_| _ = crew.see(&serving(66.0, 15.0, 5.0), &PRICES));
-        assert!(!crew.is_short() && (crew.at_work().unwrap() - 10.0).abs() < 0.1);
+        let full = serving(66.0, 15.0, 5.0);
+        (0..MISSED - 10).for_each(|_| _ = crew.see(&full, &PRICES));
+        assert!(crew.lacks_workers());
+        // That all wait for once makes it no new loss.
+        crew.see(&Reading { saturated: true, ..full }, &PRICES);
+        (0..12).for_each(|_| _ = crew.see(&full, &PRICES));
+        assert!(!crew.lacks_workers() && (crew.at_work().unwrap() - 10.0).abs() < 0.1);
         assert!(!crew.see(&serving(110.0, 15.0, 0.0), &PRICES), "and are found like any others");
     }
 

@@ -2,7 +2,7 @@
 
 use super::reading::Reading;
 use super::trial::Cause;
-use super::{ANSWERS, HIGH, Knee, OBVIOUS, Phase, TRIAL_MAX, WINDOW_MIN, band};
+use super::{ANSWERS, Knee, OBVIOUS, Phase, TRIAL_MAX, WINDOW_MIN};
 
 /// Beats after which a window is read, whatever it has seen.
 const WINDOW_MAX: f64 = 20.0;
@@ -16,7 +16,7 @@ impl Knee {
     pub(super) fn is_due(&self, reading: &Reading) -> bool {
         let hold = self.hold;
         let at_work = (reading.in_flight - reading.queue).max(1.0);
-        let high = band(at_work, HIGH, 1.0);
+        let high = self.high(at_work);
         // Of a queue that is far too long it need not be known how long.
         let is_plain = reading.saturated || reading.queue - OBVIOUS * reading.queue_error > high;
         match self.phase {

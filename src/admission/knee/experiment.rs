@@ -4,9 +4,7 @@ use super::class::Move;
 use super::reading::Reading;
 use super::trial::{COSTLY, Cause, Trial, Verdict};
 use super::verdict::End;
-use super::{
-    ANSWERS, Cut, DIP_EVERY, HIGH, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, TRIAL_MAX, band, seconds,
-};
+use super::{ANSWERS, Cut, DIP_EVERY, IN_DOUBT, Knee, Moment, Next, OBVIOUS, Phase, TRIAL_MAX, seconds};
 
 /// A dip goes to this part of what is at work; where the baselines are in doubt, to less, because the knee
 /// may be far below.
@@ -121,7 +119,7 @@ impl Knee {
             return back;
         }
         let is_dip = trial.cause == Cause::Dip;
-        let high = band(reading.in_flight - reading.queue.max(0.0), HIGH, 1.0);
+        let high = self.high(reading.in_flight - reading.queue.max(0.0));
         let mut verdict = trial.elasticity(&reading).verdict();
         if verdict != Verdict::Costly && !is_dip && trial.fell(&reading) {
             // The knee is above where the limit is now, whatever the waits say.

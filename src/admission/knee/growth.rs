@@ -3,7 +3,7 @@
 use super::class::Move;
 use super::reading::Reading;
 use super::trial::Cause;
-use super::{ANSWERS, HIGH, Knee, LONG, LimitPolicy, Moment, Phase, SURE, band};
+use super::{ANSWERS, Knee, LONG, LimitPolicy, Moment, Phase, SURE, band};
 
 /// Below this queue the limit grows; what is aimed at is little more.
 const LOW: (f64, f64) = (0.04, 0.7);
@@ -13,9 +13,8 @@ const HESITANT: f64 = 0.5;
 pub(super) const OFTEN: u32 = 3;
 /// Standard error of baselines that answered while part of the upstream was idle.
 pub(super) const SEEN_CALM: f64 = 0.2;
-/// Where workers are back the limit goes up by this factor at most: to what they were, if no more than two thirds
-/// had gone, with little left to find.
-const BACK: f64 = 2.5;
+/// Where workers are back the limit goes up to what they were, at most by this factor at a time.
+const BACK: f64 = 2.0;
 /// Small cuts that may come before a dip that is due.
 const PUT_OFF: u32 = 3;
 /// Beats for which the most in flight is remembered while nobody is held back.
@@ -29,12 +28,12 @@ fn largest_step(limit: f64) -> f64 {
 impl Knee {
     /// The queue below which the limit grows.
     pub(super) fn low(&self, reading: &Reading) -> f64 {
-        band(reading.at_work(), LOW, self.room(reading))
+        band(reading.at_work(), LOW, self.slack_of(reading))
     }
 
     /// The queue above which it is cut.
     fn long(&self, reading: &Reading) -> f64 {
-        band(reading.at_work(), LONG, self.room(reading))
+        band(reading.at_work(), LONG, self.slack_of(reading))
     }
 
     pub(super) fn grow(&mut self, reading: &Reading, limit: f64) -> f64 {
@@ -65,7 +64,7 @@ impl Knee {
         let known = self.crew.at_work().map_or(from, |crew| self.aimed_at(crew, reading));
         let to = known.min(BACK * from).max(from);
         self.conclude(None, to);
-        self.anchor = None;
+        (self.anchor, self.voided) = (None, None);
         self.growth = OFTEN;
         self.schedule_dip(0.0, now);
         to
@@ -96,7 +95,7 @@ impl Knee {
         let recheck = self.phase == Phase::Recheck;
         // A dip that small cuts have put off for long tells more than they do.
         let is_put_off = now >= self.next_dip && self.put_off >= PUT_OFF;
-        let high = if is_put_off { band(at_work, HIGH, 1.0) } else { self.long(&reading) };
+        let high = if is_put_off { self.high(at_work) } else { self.long(&reading) };
         let excess = reading.queue - high;
         let is_over = reading.saturated || excess > 0.0;
         if recheck && is_over {

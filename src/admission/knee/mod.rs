@@ -237,14 +237,19 @@ impl Knee {
         if reading.saturated { (0.5 * limit).min(DEEP * worked_on) } else { 0.5 * limit }
     }
 
-    /// The room for chance that a queue is held against, see [`band`].
-    fn room(&self, reading: &Reading) -> f64 {
-        reading.slack.max(if self.crew.is_short() { EXPECTANT } else { LEFT_IDLE })
+    /// The slack that a queue is held against, see [`band`].
+    fn slack_of(&self, reading: &Reading) -> f64 {
+        reading.slack.max(if self.crew.lacks_workers() { EXPECTANT } else { LEFT_IDLE })
+    }
+
+    /// The queue above which the limit is far too high.
+    fn high(&self, at_work: f64) -> f64 {
+        band(at_work, HIGH, if self.crew.lacks_workers() { EXPECTANT } else { 1.0 })
     }
 
     /// The limit that suits so many at work.
     fn aimed_at(&self, at_work: f64, reading: &Reading) -> f64 {
-        at_work + band(at_work, AIM, self.room(reading))
+        at_work + band(at_work, AIM, self.slack_of(reading))
     }
 
     /// What was served, at what each class costs by now.
@@ -298,6 +303,9 @@ impl Knee {
         }
         let tells = reading.limited && reading.answers >= ANSWERS;
         let is_back = tells && self.crew.see(&reading, &class::prices(&self.classes));
+        if self.fast_start {
+            self.crew.lose_nothing();
+        }
         if let Some(to) = self.drops(&reading, limit, now) {
             self.conclude(None, to);
             return to;
@@ -327,7 +335,7 @@ impl Knee {
                 if !reading.limited || reading.answers < ANSWERS {
                     return limit;
                 }
-                if reading.queue - SURE * reading.queue_error > band(at_work, HIGH, 1.0) {
+                if reading.queue - SURE * reading.queue_error > self.high(at_work) {
                     // No need to ask whether less would do.
                     return self.cut(Cause::Latency, reading, limit, self.to_the_knee(&reading, limit), now);
                 }

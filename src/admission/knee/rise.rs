@@ -3,6 +3,7 @@
 //! What it rises by within a second comes to the upstream on top of what it serves in that second. A step of growth, a
 //! dip that is undone and a climb may come right one after another, each of them small: together they are a wave,
 //! worst for an upstream that was down a moment ago. What is undone goes back at once; what comes on top of it waits.
+//! Where workers are seen to be back (`crew.rs`) it does not: what comes is theirs to work on.
 
 use std::collections::VecDeque;
 

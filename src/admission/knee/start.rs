@@ -10,7 +10,7 @@ use super::experiment::DIP;
 use super::growth::SEEN_CALM;
 use super::reading::Reading;
 use super::trial::{Cause, Trial};
-use super::{HIGH, Knee, Moment, Next, Phase, SURE, band};
+use super::{Knee, Moment, Next, Phase, SURE};
 
 /// An answer raises the limit if it took less than so many baselines.
 const QUICK: f64 = 2.0;
@@ -117,7 +117,7 @@ impl Knee {
             return self.grow(&reading, limit);
         }
         self.growth = 0;
-        let excess = reading.queue - band(at_work, HIGH, 1.0);
+        let excess = reading.queue - self.high(at_work);
         if recheck {
             if reading.saturated || excess > 0.0 || std::mem::take(&mut self.start.suspect) {
                 // Somewhere between here and half of it is the knee, or the baselines are too low.

@@ -56,6 +56,48 @@ fn growth_is_quick_up_to_what_is_known_and_hesitates_beyond() {
     assert!(close, "short again and again it is no chance: {steps:?}");
 }
 
+/// A law that knew of thirty workers, of whom ten are left, and a window of these.
+fn ten_of_thirty() -> (Knee, Reading) {
+    let served = |throughput: f64, in_flight: f64, queue: f64| Reading {
+        seconds: 1.0,
+        answers: 90,
+        throughput,
+        output: throughput,
+        in_flight,
+        queue,
+        queue_error: 0.5,
+        spread: 0.5,
+        limited: true,
+        ..Reading::default()
+    };
+    let (mut knee, left) = (Knee::new(1), served(66.0, 15.0, 5.0));
+    for reading in [served(200.0, 34.0, 4.0), left, left, left, left] {
+        knee.crew.see(&reading, &class::prices(&knee.classes));
+    }
+    assert!((knee.crew.at_work().unwrap() - 10.0).abs() < 1e-9);
+    (knee, left)
+}
+
+#[test]
+fn while_workers_are_missing_more_is_let_wait_and_no_band_overtakes_another() {
+    let (knee, left) = ten_of_thirty();
+    let aim = knee.aimed_at(10.0, &left) - 10.0;
+    assert!(aim > 2.0 * (nine().0.aimed_at(10.0, &left) - 10.0), "{aim}");
+    assert!(knee.low(&left) < aim && aim < knee.high(10.0));
+    let (knee, full) = nine();
+    assert!(knee.low(&full) < knee.high(9.0));
+}
+
+#[test]
+fn workers_that_are_back_are_let_work_at_once() {
+    let (mut knee, left) = ten_of_thirty();
+    knee.fast_start = false;
+    let back = Reading { throughput: 100.0, output: 100.0, queue: 0.0, ..left };
+    let to = knee.close(back, 15.0, &POLICY, Moment(0));
+    assert!((to - 30.0).abs() < 1e-9, "twice as much at a time: {to}");
+    assert!((29.0..31.0).contains(&knee.crew.at_work().unwrap()));
+}
+
 #[test]
 fn where_all_wait_a_cut_goes_to_twice_what_throughput_tells() {
     let crowded =
