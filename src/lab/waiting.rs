@@ -15,9 +15,14 @@ use super::room::{self, Board, Claim, Offer, POLL_JITTER, Place};
 use super::scenario::Method;
 use super::step::Outcome;
 
-/// After silence: this, doubled up to `QUIET_MAX`.
-const QUIET: Duration = Duration::from_millis(500);
-const QUIET_MAX: Duration = Duration::from_secs(4);
+/// The waiting page's pause after a look that failed: this, twice as long after each more in a row, up to
+/// `LULL_MAX`. Pages do not know that a day is compressed.
+const LULL: Duration = Duration::from_secs(2);
+const LULL_MAX: Duration = Duration::from_secs(60);
+/// The longest pause that a page believes.
+const TOLD_MAX: Duration = Duration::from_secs(300);
+/// In the front row where no pause is told.
+const FRONT_ROW: Duration = Duration::from_secs(1);
 /// A reload falls on a look at the board with this chance, while there are reloads left.
 const RELOADS: f64 = 0.3;
 
@@ -31,6 +36,20 @@ enum Turn {
     FrontRow(Duration),
     NotYet(Duration),
     NoTicket,
+    Failed(Option<Duration>),
+}
+
+/// What went wrong in a row, as the waiting page counts it.
+#[derive(Default)]
+struct Trouble(u32);
+
+impl Trouble {
+    /// The pause after one more failure, before jitter, which must not undercut the pause that was told.
+    fn lull(&mut self, told: Option<Duration>) -> Duration {
+        let own = (LULL * (1 << self.0.min(5))).min(LULL_MAX);
+        self.0 += 1;
+        told.map_or(own, |told| told.min(TOLD_MAX).div_f64(1.0 - POLL_JITTER).max(own))
+    }
 }
 
 impl Device<'_> {
@@ -50,6 +69,7 @@ impl Device<'_> {
         if self.plan.no_script && !self.plan.app {
             return self.wait_without_script(room, walked, step).await;
         }
+        let mut trouble = Trouble::default();
         let mut place = self.join(room, None).await?;
         let mut pause = room::pause(place.poll_after_ms);
         let mut called = place.state != "waiting";
@@ -61,10 +81,18 @@ impl Device<'_> {
                         return Ok(false);
                     }
                     Turn::FrontRow(told) => {
+                        trouble = Trouble::default();
                         self.pause_about(told).await?;
                         continue;
                     }
-                    Turn::NotYet(told) => pause = told,
+                    Turn::NotYet(told) => {
+                        trouble = Trouble::default();
+                        pause = told;
+                    }
+                    Turn::Failed(told) => {
+                        self.pause_about(trouble.lull(told)).await?;
+                        continue;
+                    }
                     Turn::NoTicket => {
                         self.trace.lost_places += 1;
                         self.passport.drop_ticket();
@@ -84,8 +112,9 @@ impl Device<'_> {
                 place = self.join(room, Some(&place)).await?;
             }
             match self.look(room).await {
-                Some(board) if board.remaining == Some(0) => return Err(Stop::SoldOut),
-                Some(board) => {
+                Ok(board) if board.remaining == Some(0) => return Err(Stop::SoldOut),
+                Ok(board) => {
+                    trouble = Trouble::default();
                     called = board.calls(&place);
                     self.trace.stood.extend(board.stands_still().then(|| self.world.clock.now()));
                     if !called
@@ -101,7 +130,7 @@ impl Device<'_> {
                     }
                     pause = board.look_again(place.number);
                 }
-                None => pause = (pause / 2).clamp(QUIET, QUIET_MAX),
+                Err(told) => pause = trouble.lull(told),
             }
         }
     }
@@ -175,7 +204,7 @@ impl Device<'_> {
 
     /// Takes a place, or presents the ticket held. A number above the one held before is a place lost.
     async fn join(&mut self, room: &str, held: Option<&Place>) -> Result<Place, Stop> {
-        let mut quiet = QUIET;
+        let mut trouble = Trouble::default();
         loop {
             let reply = self.speak("POST", &room::path(room, "tickets")).await;
             if let Some(place) = reply.as_ref().ok().and_then(place) {
@@ -190,7 +219,7 @@ impl Device<'_> {
                 if place.state == "done" {
                     // A walk that was finished elsewhere, or one that begins anew: a new place.
                     self.passport.drop_ticket();
-                    self.pause(quiet).await?;
+                    self.pause(FRONT_ROW).await?;
                     continue;
                 }
                 return Ok(place);
@@ -199,20 +228,21 @@ impl Device<'_> {
                 self.trace.definite(self.world.clock.now());
             }
             let told = reply.ok().as_ref().and_then(room::retry_after);
-            self.pause_about(told.unwrap_or(quiet)).await?;
-            quiet = (quiet * 2).min(QUIET_MAX);
+            self.pause_about(trouble.lull(told)).await?;
         }
     }
 
-    async fn look(&mut self, room: &str) -> Option<Board> {
-        let reply = self.speak("GET", &room::path(room, "board")).await.ok()?;
-        reply.status.is_success().then(|| room::board(&reply.body)).flatten()
+    /// The board, or the pause that was told in its place.
+    async fn look(&mut self, room: &str) -> Result<Board, Option<Duration>> {
+        let reply = self.speak("GET", &room::path(room, "board")).await.map_err(|_| None)?;
+        let board = reply.status.is_success().then(|| room::board(&reply.body)).flatten();
+        board.ok_or_else(|| room::retry_after(&reply))
     }
 
     async fn claim(&mut self, room: &str) -> Result<Turn, Stop> {
         self.go_on()?;
         let Ok(reply) = self.speak("POST", &room::path(room, "claims")).await else {
-            return Ok(Turn::NotYet(QUIET));
+            return Ok(Turn::Failed(None));
         };
         let claim: Option<Claim> = serde_json::from_slice(&reply.body).ok();
         let told = claim.as_ref().and_then(|claim| claim.poll_after_ms).map(room::pause);
@@ -223,12 +253,12 @@ impl Device<'_> {
                 }
                 Turn::In
             }
-            202 => Turn::FrontRow(told.unwrap_or(QUIET)),
+            202 => Turn::FrontRow(told.unwrap_or(FRONT_ROW)),
             410 if claim.is_some_and(|claim| claim.state.as_deref() == Some("sold_out")) => {
                 return Err(Stop::SoldOut);
             }
             401 | 403 | 404 | 410 => Turn::NoTicket,
-            _ => Turn::NotYet(told.or_else(|| room::retry_after(&reply)).unwrap_or(QUIET)),
+            _ => told.map_or_else(|| Turn::Failed(room::retry_after(&reply)), Turn::NotYet),
         })
     }
 
@@ -255,4 +285,24 @@ impl Device<'_> {
 
 fn place(reply: &Reply) -> Option<Place> {
     reply.status.is_success().then(|| serde_json::from_slice(&reply.body).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_nobody_asks_half_as_often_each_time() {
+        let mut trouble = Trouble::default();
+        let lulls: Vec<u64> = (0..7).map(|_| trouble.lull(None).as_secs()).collect();
+        assert_eq!(lulls, [2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn a_pause_that_is_told_is_not_undercut() {
+        let told = Some(Duration::from_secs(10));
+        let least = |trouble: &mut Trouble| trouble.lull(told).mul_f64(1.0 - POLL_JITTER).as_secs_f64();
+        assert!((least(&mut Trouble::default()) - 10.0).abs() < 1e-6);
+        assert!((least(&mut Trouble(4)) - 0.7 * 32.0).abs() < 1e-6, "nor is the own one");
+    }
 }

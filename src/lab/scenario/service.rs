@@ -75,7 +75,8 @@ pub struct Stock {
 pub struct Fault {
     /// From the leg's start.
     pub at: Duration,
-    /// From the leg's start; then all is as before. `None` only for a kill.
+    /// From the leg's start; then all is as before. `None` only for a kill, after which the process is started
+    /// again at once; that it stays away until then can be rehearsed, and not be written in a file.
     pub until: Option<Duration>,
     /// What happens.
     pub kind: FaultKind,

@@ -92,10 +92,12 @@ impl Rehearsal {
         })
     }
 
-    /// When the gateway is killed.
-    fn kills(&self) -> Vec<Duration> {
-        let killed =
-            |fault: &Fault| matches!(fault.kind, FaultKind::Kill(Victim::Gateway)).then_some(fault.at);
+    /// When the gateway is killed, and for how long: as long as it takes to start it again, if nothing is said.
+    fn kills(&self) -> Vec<(Duration, Duration)> {
+        let away = |fault: &Fault| fault.until.map_or(kills::RESTART, |until| until.saturating_sub(fault.at));
+        let killed = |fault: &Fault| {
+            matches!(fault.kind, FaultKind::Kill(Victim::Gateway)).then_some((fault.at, away(fault)))
+        };
         let mut kills: Vec<_> = self.scenario.faults.iter().filter_map(killed).collect();
         kills.sort_unstable();
         kills

@@ -41,6 +41,32 @@ fn nobody_overtakes_and_no_place_is_lost_through_a_kill() {
 }
 
 #[test]
+fn half_a_minute_without_a_gateway_costs_nobody_their_place() {
+    let (rehearsal, ..) = small();
+    let scenario = Scenario::parse(crate::lab::DEFAULT_SCENARIO, "small").unwrap();
+    let mut scenario = scenario.with_people(400);
+    // Whoever comes while nobody answers leaves for good: here all come before.
+    scenario.classes.truncate(1);
+    scenario.horizon = Duration::from_secs(240);
+    scenario.faults = vec![Fault {
+        at: Duration::from_secs(11),
+        until: Some(Duration::from_secs(41)),
+        kind: FaultKind::Kill(Victim::Gateway),
+    }];
+    let settings = settings_for(&scenario).unwrap();
+    let rehearsal = Rehearsal { scenario: Arc::new(scenario), ..rehearsal };
+    let leg = rehearsal.with(&settings).unwrap();
+    let summary = LegSummary::new(&rehearsal.scenario, &leg);
+    assert!(leg.kills.iter().all(|kill| kill.back_s.is_some_and(|back| back >= 41.0)), "{:#?}", leg.kills);
+    assert_eq!(
+        (summary.over_limit, summary.lost_places, summary.completed),
+        (0, 0, summary.people),
+        "{summary:#?}"
+    );
+    assert!(summary.order_tau.is_some_and(|tau| tau > 0.9), "{summary:#?}");
+}
+
+#[test]
 fn an_origin_that_is_overrun_without_a_gateway_is_not_with_one() {
     let (rehearsal, ..) = small();
     let scenario = Arc::new((*rehearsal.scenario).clone().with_people(800));
