@@ -101,7 +101,7 @@ fn pass_of(proxy: &Proxy, claims: &Claims) -> PassId {
     }
 }
 
-/// Merges what is shown, and `fresh` that was only now given, with what the person holds. True if that
+/// Merges what is shown, and the pass `fresh` that was only now given, with what the person holds. True if that
 /// changed anything.
 pub(super) fn settle(
     proxy: &Proxy,

@@ -394,12 +394,12 @@ impl Visit<'_> {
                 let Ok(given) = self.take_place().await else {
                     return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
                 };
+                person::look(self.room, &mut self.who, &self.proxy.event);
                 // A lot is on the disk by now, and whose it is with it.
                 let is_number = given.as_ref().is_none_or(|given| given.ticket.index.is_none());
                 if person::counts(self.room, &self.who) && is_number && !self.place_kept().await {
                     return refuse::problem(self.live, self.asked, record, Reason::Held, Some(NOT_DURABLE));
                 }
-                person::look(self.room, &mut self.who, &self.proxy.event);
                 // What the person holds counts: another device may have been quicker.
                 let place = if self.who.person.is_some() { self.standing() } else { None };
                 let place = place.filter(|place| place.claim != Claim::Done).or(given);
