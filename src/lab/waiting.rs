@@ -15,10 +15,10 @@ use super::room::{self, Board, Claim, Offer, POLL_JITTER, Place};
 use super::scenario::Method;
 use super::step::Outcome;
 
-/// The waiting page's pause after a look that failed: this, twice as long after each more in a row, up to
-/// `LULL_MAX`. Pages do not know that a day is compressed.
-const LULL: Duration = Duration::from_secs(2);
-const LULL_MAX: Duration = Duration::from_secs(60);
+/// The waiting page's pause after a look that failed, in real seconds: this, twice as long after each more in a row,
+/// up to `LULL_MAX_S`.
+const LULL_S: f64 = 2.0;
+const LULL_MAX_S: f64 = 60.0;
 /// The longest pause that a page believes.
 const TOLD_MAX: Duration = Duration::from_secs(300);
 /// In the front row where no pause is told.
@@ -39,14 +39,14 @@ enum Turn {
     Failed(Option<Duration>),
 }
 
-/// What went wrong in a row, as the waiting page counts it.
+/// Looks that failed, one after another, as the waiting page counts them.
 #[derive(Default)]
-struct Trouble(u32);
+struct Failures(u32);
 
-impl Trouble {
+impl Failures {
     /// The pause after one more failure, before jitter, which must not undercut the pause that was told.
-    fn lull(&mut self, told: Option<Duration>) -> Duration {
-        let own = (LULL * (1 << self.0.min(5))).min(LULL_MAX);
+    fn lull(&mut self, told: Option<Duration>, time_scale: f64) -> Duration {
+        let own = seconds((LULL_S * f64::from(1 << self.0.min(5))).min(LULL_MAX_S) / time_scale);
         self.0 += 1;
         told.map_or(own, |told| told.min(TOLD_MAX).div_f64(1.0 - POLL_JITTER).max(own))
     }
@@ -69,7 +69,7 @@ impl Device<'_> {
         if self.plan.no_script && !self.plan.app {
             return self.wait_without_script(room, walked, step).await;
         }
-        let mut trouble = Trouble::default();
+        let mut failures = Failures::default();
         let mut place = self.join(room, None).await?;
         let mut pause = room::pause(place.poll_after_ms);
         let mut called = place.state != "waiting";
@@ -81,16 +81,16 @@ impl Device<'_> {
                         return Ok(false);
                     }
                     Turn::FrontRow(told) => {
-                        trouble = Trouble::default();
+                        failures = Failures::default();
                         self.pause_about(told).await?;
                         continue;
                     }
                     Turn::NotYet(told) => {
-                        trouble = Trouble::default();
+                        failures = Failures::default();
                         pause = told;
                     }
                     Turn::Failed(told) => {
-                        self.pause_about(trouble.lull(told)).await?;
+                        self.pause_about(failures.lull(told, self.world.scenario.time_scale)).await?;
                         continue;
                     }
                     Turn::NoTicket => {
@@ -114,7 +114,7 @@ impl Device<'_> {
             match self.look(room).await {
                 Ok(board) if board.remaining == Some(0) => return Err(Stop::SoldOut),
                 Ok(board) => {
-                    trouble = Trouble::default();
+                    failures = Failures::default();
                     called = board.calls(&place);
                     self.trace.stood.extend(board.stands_still().then(|| self.world.clock.now()));
                     if !called
@@ -130,7 +130,7 @@ impl Device<'_> {
                     }
                     pause = board.look_again(place.number);
                 }
-                Err(told) => pause = trouble.lull(told),
+                Err(told) => pause = failures.lull(told, world.scenario.time_scale),
             }
         }
     }
@@ -204,7 +204,7 @@ impl Device<'_> {
 
     /// Takes a place, or presents the ticket held. A number above the one held before is a place lost.
     async fn join(&mut self, room: &str, held: Option<&Place>) -> Result<Place, Stop> {
-        let mut trouble = Trouble::default();
+        let mut failures = Failures::default();
         loop {
             let reply = self.speak("POST", &room::path(room, "tickets")).await;
             if let Some(place) = reply.as_ref().ok().and_then(place) {
@@ -228,7 +228,7 @@ impl Device<'_> {
                 self.trace.definite(self.world.clock.now());
             }
             let told = reply.ok().as_ref().and_then(room::retry_after);
-            self.pause_about(trouble.lull(told)).await?;
+            self.pause_about(failures.lull(told, self.world.scenario.time_scale)).await?;
         }
     }
 
@@ -293,16 +293,18 @@ mod tests {
 
     #[test]
     fn who_finds_nobody_asks_half_as_often_each_time() {
-        let mut trouble = Trouble::default();
-        let lulls: Vec<u64> = (0..7).map(|_| trouble.lull(None).as_secs()).collect();
+        let mut failures = Failures::default();
+        let lulls: Vec<u64> = (0..7).map(|_| failures.lull(None, 1.0).as_secs()).collect();
         assert_eq!(lulls, [2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(Failures(1).lull(None, 20.0).as_millis(), 200, "in a compressed day");
     }
 
     #[test]
     fn a_pause_that_is_told_is_not_undercut() {
         let told = Some(Duration::from_secs(10));
-        let least = |trouble: &mut Trouble| trouble.lull(told).mul_f64(1.0 - POLL_JITTER).as_secs_f64();
-        assert!((least(&mut Trouble::default()) - 10.0).abs() < 1e-6);
-        assert!((least(&mut Trouble(4)) - 0.7 * 32.0).abs() < 1e-6, "nor is the own one");
+        let least =
+            |failures: &mut Failures| failures.lull(told, 1.0).mul_f64(1.0 - POLL_JITTER).as_secs_f64();
+        assert!((least(&mut Failures::default()) - 10.0).abs() < 1e-6);
+        assert!((least(&mut Failures(4)) - 0.7 * 32.0).abs() < 1e-6, "nor is the own one");
     }
 }

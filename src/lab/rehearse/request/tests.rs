@@ -48,6 +48,8 @@ fn half_a_minute_without_a_gateway_costs_nobody_their_place() {
     // Whoever comes while nobody answers leaves for good: here all come before.
     scenario.classes.truncate(1);
     scenario.horizon = Duration::from_secs(240);
+    // People's pages back off in real seconds, up to a minute.
+    scenario.time_scale = 1.0;
     scenario.faults = vec![Fault {
         at: Duration::from_secs(11),
         until: Some(Duration::from_secs(41)),
@@ -57,13 +59,15 @@ fn half_a_minute_without_a_gateway_costs_nobody_their_place() {
     let rehearsal = Rehearsal { scenario: Arc::new(scenario), ..rehearsal };
     let leg = rehearsal.with(&settings).unwrap();
     let summary = LegSummary::new(&rehearsal.scenario, &leg);
+    assert_eq!(leg.kills.len(), 1);
     assert!(leg.kills.iter().all(|kill| kill.back_s.is_some_and(|back| back >= 41.0)), "{:#?}", leg.kills);
     assert_eq!(
         (summary.over_limit, summary.lost_places, summary.completed),
         (0, 0, summary.people),
         "{summary:#?}"
     );
-    assert!(summary.order_tau.is_some_and(|tau| tau > 0.9), "{summary:#?}");
+    // Whoever looks late is let in late: up to a minute and a quarter after the first.
+    assert!(summary.order_tau.is_some_and(|tau| tau > 0.75), "{summary:#?}");
 }
 
 #[test]
